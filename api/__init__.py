@@ -1,0 +1,1 @@
+"""The faces of vlab: command line, HTTP, web page, forge comments."""

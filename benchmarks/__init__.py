@@ -1,0 +1,1 @@
+"""What vlab costs in time and memory, measured."""

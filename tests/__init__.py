@@ -1,0 +1,1 @@
+"""Tests, told as stories: a lab, an event, what an operator sees."""
