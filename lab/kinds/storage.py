@@ -1,0 +1,93 @@
+"""A storage definition of Proxmox VE clusters: what backs it, and what may be kept there.
+
+Source: the Proxmox VE administration guide, storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lab.item import Flaw, Item, Owned
+from lab.names import BackupServerName, CephName, ClusterName, NasName, NodeName
+from lab.units import Flag
+
+
+class Content(StrEnum):
+    """What a storage may hold."""
+
+    IMAGES = "images"
+    ROOTDIR = "rootdir"
+    ISO = "iso"
+    VZTMPL = "vztmpl"
+    BACKUP = "backup"
+    SNIPPETS = "snippets"
+
+
+class Keep(Item):
+    """How many backups are kept per guest."""
+
+    last: int | None = None
+    daily: int | None = None
+    weekly: int | None = None
+    monthly: int | None = None
+    all: Flag | None = None
+
+
+class StorageBase(Owned):
+    """What every storage has. No `nodes`: all of its clusters."""
+
+    clusters: tuple[ClusterName, ...]
+    content: frozenset[Content]
+    nodes: tuple[NodeName, ...] | None = None
+    enabled: Flag = True
+    keep: Keep | None = None
+
+
+class Rbd(StorageBase):
+    """Images in a Ceph pool."""
+
+    type: Literal["rbd"]
+    ceph: CephName
+    pool: str
+    krbd: Flag = False
+
+
+class Nfs(StorageBase):
+    """A folder of an array's share or of a backup server's export; exactly one pair is written."""
+
+    type: Literal["nfs"]
+    nas: NasName | None = None
+    share: str | None = None
+    backup_server: BackupServerName | None = None
+    export: str | None = None
+
+    def flaws(self) -> Iterator[Flaw]:
+        share, export = (self.nas, self.share), (self.backup_server, self.export)
+        pairs = [pair for pair in (share, export) if any(pair)]
+        if len(pairs) != 1 or not all(pairs[0]):
+            fix = "write nas and share, or backup-server and export"
+            yield Flaw((), "an nfs storage names one share or one export", fix=fix)
+
+
+class Lvm(StorageBase):
+    """A volume group on a LUN that every node sees through multipath."""
+
+    type: Literal["lvm"]
+    nas: NasName
+    target: str
+    lun: str
+    vg: str
+
+
+class Dir(StorageBase):
+    """A folder on the node's own disk."""
+
+    type: Literal["dir"]
+    path: str
+
+
+Storage = Annotated[Rbd | Nfs | Lvm | Dir, Field(discriminator="type")]

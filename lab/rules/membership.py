@@ -1,0 +1,122 @@
+"""What Proxmox VE asks before a cluster is made.
+
+Sources: the Proxmox VE administration guide, cluster manager and high availability;
+corosync.conf(5), votequorum(5). That all nodes run one version is in the language: the cluster says
+it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lab.errors import Problem
+from lab.kinds.vlan import Role
+from lab.lab import Lab, title
+from lab.rules.wiring import hosts
+
+HOST_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")  # RFC 1123, 2.1
+HA_NODES = 3  # the Proxmox VE administration guide, high availability, requirements
+WATCHDOG_S = 60.0  # the same, fencing: a node that lost quorum is reset after this
+CONSENSUS_PER_TOKEN = 1.2  # corosync.conf(5), consensus
+BUSY = (Role.ISCSI, Role.CEPH, Role.NFS, Role.BACKUP)
+
+
+def host_names_are_valid(lab: Lab) -> Iterator[Problem]:
+    """Servers have names that can be host names."""
+    for word, name, _host in hosts(lab):
+        if not HOST_NAME.fullmatch(name):
+            why = (
+                "nodes find each other by name; letters, digits and hyphens are allowed (RFC 1123)"
+            )
+            what = f"{title(word, name)} is no valid host name"
+            yield Problem(lab.place(word, name), what, why, "rename it")
+
+
+def ha_has_three_nodes(lab: Lab) -> Iterator[Problem]:
+    """HA needs a majority that survives the loss of a node."""
+    under_ha: dict[str, str] = {}
+    for name, guest in lab.guests.items():
+        if guest.ha is not None:
+            under_ha.setdefault(guest.cluster, name)
+    for cluster, first in under_ha.items():
+        count = len(lab.members(cluster))
+        if cluster in lab.clusters and count < HA_NODES:
+            what = f"{title('guests', first)} is under HA, but cluster {cluster} has {count} of"
+            what += f" the {HA_NODES} nodes that HA needs"
+            why = "with fewer nodes no majority is left when one is lost"
+            place = lab.place("guests", first, "ha")
+            yield Problem(place, what, why, f"add nodes to cluster {cluster}, or remove ha")
+
+
+def clocks_have_one_source(lab: Lab) -> Iterator[Problem]:
+    """A cluster says where its nodes get the time."""
+    for name, cluster in lab.clusters.items():
+        if cluster.time_source is None and len(lab.members(name)) > 1:
+            what = f"{title('clusters', name)} names no time source"
+            why = (
+                "nodes whose clocks differ refuse each other's tickets, and Ceph monitors fall out"
+            )
+            fix = "add time-source: with the name or address of an NTP server"
+            yield Problem(lab.place("clusters", name), what, why, fix, "warning")
+
+
+def nodes_are_on_every_link(lab: Lab) -> Iterator[Problem]:
+    """Every node has an address on every corosync link."""
+    for name, node in lab.nodes.items():
+        cluster = lab.clusters.get(node.cluster)
+        for vlan in cluster.corosync.links if cluster is not None else ():
+            if vlan in lab.vlans and vlan not in node.addresses:
+                what = f"{name} has no address in {vlan}, a corosync link of cluster {node.cluster}"
+                why = "it can't join the cluster"
+                fix = f"add {vlan} to the addresses of {name}"
+                yield Problem(lab.place("nodes", name), what, why, fix)
+
+
+def links_are_apart_from_storage(lab: Lab) -> Iterator[Problem]:
+    """The first corosync link shares no VLAN with storage."""
+    public = {ceph.public: name for name, ceph in lab.ceph.items()}
+    for name, cluster in lab.clusters.items():
+        links = cluster.corosync.links
+        vlan = lab.vlans.get(links[0]) if links else None
+        if vlan is not None and (vlan.role in BUSY or links[0] in public):
+            what = f"the first corosync link of cluster {name} is {links[0]}, which carries storage"
+            why = "corosync needs answers in milliseconds; a busy network costs nodes their quorum"
+            fix = "put a VLAN of its own, or management, first"
+            yield Problem(lab.place("clusters", name, "corosync", "links", "0"), what, why, fix)
+
+
+def corosync_is_faster_than_the_watchdog(lab: Lab) -> Iterator[Problem]:
+    """A lost node is noticed well before the watchdog of those that remain could fire."""
+    for name, cluster in lab.clusters.items():
+        corosync, count = cluster.corosync, len(lab.members(name))
+        extra_ms = max(0, count - 2) * corosync.token_coefficient_ms
+        token_s = (corosync.token_ms + extra_ms) / 1000
+        slowest_s = token_s * (1 + CONSENSUS_PER_TOKEN)
+        if slowest_s > WATCHDOG_S / 2:
+            what = f"cluster {name} needs up to {slowest_s:.0f} s to agree that a node is lost"
+            why = f"the watchdog resets a node {WATCHDOG_S:.0f} s after it last saw a quorum"
+            fix = "lower token-ms or token-coefficient-ms"
+            yield Problem(lab.place("clusters", name, "corosync"), what, why, fix, "warning")
+
+
+def two_node_has_two_nodes(lab: Lab) -> Iterator[Problem]:
+    """`two-node` is for two nodes."""
+    for name, cluster in lab.clusters.items():
+        count = len(lab.members(name))
+        if cluster.corosync.two_node and count != 2:
+            what = f"{title('clusters', name)} has two-node and {count} nodes"
+            why = "votequorum then lets each half of a split cluster go on"
+            place = lab.place("clusters", name, "corosync", "two-node")
+            yield Problem(place, what, why, "remove two-node")
+
+
+RULES = (
+    host_names_are_valid,
+    ha_has_three_nodes,
+    clocks_have_one_source,
+    nodes_are_on_every_link,
+    links_are_apart_from_storage,
+    corosync_is_faster_than_the_watchdog,
+    two_node_has_two_nodes,
+)
