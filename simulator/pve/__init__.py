@@ -1,0 +1,1 @@
+"""The Proxmox VE API of a cluster, served on the twin."""

@@ -1,0 +1,298 @@
+"""The served cluster: from a request to a response, over the documents and the twin.
+
+`PveApi` is a device of the twin. `handle` is the plain function that the HTTPS server and the in-
+process adapter share; `settle` and `due` keep documents in step with what the physics does. Leaves
+out: how requests travel (`serve`, `inprocess`). Source: PVE::HTTPServer rest_handler, for the order
+of checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Literal
+from urllib.parse import unquote
+
+from simulator import guests
+from simulator.pve import (
+    access,
+    backup,
+    cluster,
+    guest_config,
+    guest_create,
+    guest_migrate,
+    guest_power,
+    guest_update,
+    ha,
+    ha_rules,
+    network,
+    nodes,
+    pools,
+    realms,
+    resources,
+    rights,
+    storage,
+    tasks,
+    tickets,
+    volumes,
+)
+from simulator.pve.call import Call, Environment
+from simulator.pve.documents import Documents
+from simulator.pve.guest_update import apply_pending
+from simulator.pve.load import Specs, workload
+from simulator.pve.parameters import check
+from simulator.pve.resources import GuestRows
+from simulator.pve.routes import Route, Tree
+from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
+from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
+from simulator.state import GuestPower, GuestState, HostPower, Timer
+from simulator.twin import Twin
+
+EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins, unless told otherwise
+INSTALLED_S = 86_400.0  # assumed: nodes have been up for a day when simulated time begins
+METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
+DUPLICATE = "duplicate parameter (already defined in URI) with conflicting values!"
+BROKEN_LOCKS = frozenset({"migrate", "backup", "mounted", "clone", "snapshot", "rollback"})
+"""Locks that HA takes off a guest it recovers. Source: PVE::HA::Resources::PVEVM remove_locks."""
+
+Reachable = Literal["", "refused", "timeout"]
+
+
+@cache
+def tree() -> Tree:
+    """All calls there are."""
+    return Tree(
+        [
+            area.routes
+            for area in (
+                access, backup, cluster, guest_config, guest_create, guest_migrate, guest_power, guest_update, ha,
+                ha_rules, network, nodes, pools, realms, resources, rights, storage, tasks, tickets, volumes,
+            )
+        ]
+    )  # fmt: skip
+
+
+class PveApi:
+    """The API of one cluster. `cluster` is its name in the lab, `cluster_name` its own."""
+
+    def __init__(
+        self,
+        cluster_key: str,
+        documents: Documents,
+        *,
+        epoch_s: float = EPOCH_S,
+        seed: int = 0,
+        cluster_name: str = "",
+        ticket_lifetime_s: float = TICKET_LIFETIME_S,
+        version: Mapping[str, str] = cluster.VERSION,
+    ) -> None:
+        self.name = f"pve/{cluster_key}"
+        self.cluster = cluster_key
+        self.cluster_name = cluster_name or cluster_key
+        self.documents = documents
+        self.epoch_s = epoch_s
+        self.seed = seed
+        self.ticket_lifetime_s = ticket_lifetime_s
+        self.version = version
+        self.guest_since_s: dict[int, float] = {}
+        self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
+        self.down: set[str] = set()
+        self.specs = Specs()
+        self.guest_rows = GuestRows()
+        self._seen: dict[int, GuestState] = {}
+
+    def fork(self) -> PveApi:
+        """The same cluster over copied documents. What is remembered of guests' rows is shared."""
+        copy = PveApi(
+            self.cluster,
+            self.documents.copy(),
+            epoch_s=self.epoch_s,
+            seed=self.seed,
+            cluster_name=self.cluster_name,
+            ticket_lifetime_s=self.ticket_lifetime_s,
+            version=self.version,
+        )
+        copy.guest_since_s = self.guest_since_s.copy()
+        copy.node_since_s = self.node_since_s.copy()
+        copy.down = self.down.copy()
+        copy._seen = self._seen.copy()
+        return copy
+
+    def set_password(self, user: str, password: str) -> None:
+        """Let a user log in with a password."""
+        self.documents.passwords[user] = password_hash(password)
+
+    def add_token(self, name: str, secret: str, *, privsep: bool = False) -> None:
+        """Let somebody log in as `user@realm!name` with a secret known beforehand."""
+        self.documents.tokens[name] = {"privsep": int(privsep), "expire": 0, "secret": secret}
+
+    def sync(self, twin: Twin) -> None:
+        """Tell the physics what the documents hold now."""
+        guests.set_workload(twin, self.cluster, workload(self.documents, self.specs))
+
+    def uptime_s(self, twin: Twin, node: str) -> int:
+        """How long a node has been up."""
+        return int(twin.now_s - self.node_since_s.get(node, -INSTALLED_S))
+
+    def reachable(self, twin: Twin, node: str) -> Reachable:
+        """Whether a client in the middle of the management network gets through to a node's API.
+
+        A node that is off answers nothing, but its address is refused at once on one segment; one
+        that hangs, or lies behind a dead switch, times out.
+        """
+        if not twin.facts.host_on(node):
+            hangs = twin.state.hosts[node] is HostPower.ON
+            return "timeout" if hangs else "refused"
+        if twin.model.management and not twin.facts.api_reachable(node):
+            return "timeout"
+        return ""
+
+    def handle(self, twin: Twin, request: Request) -> Response:
+        """Answer one request. Nothing but this and the passing of time changes the documents."""
+        try:
+            response = self._answer(twin, request)
+        except ApiError as error:
+            response = error.response
+        twin.settle()
+        return response
+
+    def _answer(self, twin: Twin, request: Request) -> Response:
+        segments = [unquote(part) for part in request.path.split("/") if part]
+        shown = "/" + "/".join(segments)
+        found = tree().find(request.method, segments)
+        unknown = ApiError(501, f"Method '{request.method} {shown}' not implemented")
+        if request.method not in METHODS:
+            raise unknown
+        now_s = int(self.epoch_s + twin.now_s)
+        user = authenticate(self, request, found[0] if found else None, now_s)
+        if found is None:
+            raise unknown
+        route, in_path = found
+        call = Call(
+            self, twin, request.node, user, path=shown, given=_merged(request.params, in_path)
+        )
+        _authorize(call, route)
+        _proxy(call, route, in_path)
+        values, errors = check(route.table, call.given)
+        if errors:
+            raise wrong(errors)
+        call.values = values
+        data = route.handler(call)
+        return Response(200, "OK", {"data": data, **call.members})
+
+    def due(self, twin: Twin, timer: Timer) -> None:
+        """A task of ours has come to its end."""
+        task = self.documents.tasks[timer[2]]
+        tasks.finish(tasks.Worker(self, twin, task.node, task.user, task=task))
+
+    def settle(self, twin: Twin) -> bool:
+        """Follow the physics: nodes and guests that came or went, tasks that lost their node."""
+        self._follow_nodes(twin)
+        state = twin.state.guests
+        now = {vmid: guest for (owner, vmid), guest in state.items() if owner == self.cluster}
+        if now == self._seen:
+            return False
+        changed = False
+        for vmid, guest in now.items():
+            if guest is not self._seen.get(vmid):
+                changed |= self._follow_guest(twin, vmid, self._seen.get(vmid), guest)
+        for vmid in self._seen.keys() - now.keys():
+            self.guest_since_s.pop(vmid, None)
+        self._seen = now
+        return changed
+
+    def _follow_nodes(self, twin: Twin) -> None:
+        for node in twin.model.nodes[self.cluster]:
+            on = twin.state.hosts[node] is HostPower.ON
+            if on and node in self.down:
+                self.down.remove(node)
+                self.node_since_s[node] = twin.now_s
+            elif not on and node not in self.down:
+                self.down.add(node)
+                self._lose_node(twin, node)
+
+    def _lose_node(self, twin: Twin, node: str) -> None:
+        """Workers of a node that went down are gone without a word; what was staged comes up with
+        it.
+        """
+        for task in list(self.documents.tasks.values()):
+            if task.running and task.node == node:
+                twin.cancel((self.name, "task", task.upid))
+                end_s = int(self.epoch_s + twin.now_s)
+                lost = replace(task, end_s=end_s, status="unexpected status", work={})
+                self.documents.tasks[task.upid] = lost
+        files = self.documents.nodes.get(node)
+        if files is not None and files.staged is not None:
+            self.documents.nodes[node] = replace(files, network=files.staged, staged=None)
+
+    def _follow_guest(
+        self, twin: Twin, vmid: int, before: GuestState | None, now: GuestState
+    ) -> bool:
+        if now.power is GuestPower.STOPPED:
+            self.guest_since_s.pop(vmid, None)
+        else:
+            self.guest_since_s.setdefault(vmid, twin.now_s)
+        guest = self.documents.guests.get(vmid)
+        if guest is None:
+            return False
+        if (
+            before is not None
+            and before.node != now.node
+            and guest.current.get("lock") in BROKEN_LOCKS
+        ):
+            unlocked = {key: value for key, value in guest.current.items() if key != "lock"}
+            guest = self.documents.guests[vmid] = replace(guest, current=unlocked)
+        if now.power is GuestPower.STOPPED and (guest.pending or guest.removals):
+            scene = Environment(self, twin, now.node, "root@pam")
+            apply_pending(scene, vmid, [])
+            self.sync(twin)
+            return True
+        return False
+
+
+def _merged(params: Mapping[str, Given], in_path: Mapping[str, str]) -> Mapping[str, Given]:
+    """Parameters of the path and of the body. Raises if both name one, and differ."""
+    clash = {
+        name: DUPLICATE
+        for name, value in in_path.items()
+        if params.get(name) is not None and str(params[name]) != value
+    }
+    if clash:
+        raise wrong(clash)
+    return {**params, **in_path}
+
+
+def _authorize(call: Call, route: Route) -> None:
+    """Raise unless the route may be taken. Parameters are not checked yet, but may name the object."""
+    call.values = {
+        key: value for key, value in call.given.items() if isinstance(value, str | int | float)
+    }
+    if not isinstance(route.may, str):
+        route.may(call)
+    elif route.may == "root":
+        if call.user != "root@pam":
+            raise denied("user != root@pam")
+    elif route.may not in ("world", "all"):
+        path, _, privileges = route.may.partition(" ")
+        call.need(_filled(path, call), *privileges.split("|"))
+
+
+def _filled(path: str, call: Call) -> str:
+    """A path with the parameters it names."""
+    for name in [part[1:-1] for part in path.split("/") if part.startswith("{")]:
+        path = path.replace(f"{{{name}}}", call.text(name))
+    return path
+
+
+def _proxy(call: Call, route: Route, in_path: Mapping[str, str]) -> None:
+    """Let the node that the path names answer. Raises if it can't."""
+    node = in_path.get("node", "localhost")
+    if route.here or not route.path.startswith("/nodes/") or node in ("localhost", call.node):
+        return
+    if node not in call.world.nodes:
+        tail = f"failed to get address info for: {node}: Name or service not known"
+        raise died(f"hostname lookup '{node}' failed - {tail}")
+    if not call.world.reaches(call.node, node):
+        raise ApiError(595, "No route to host", body=False)
+    call.node = node

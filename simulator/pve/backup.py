@@ -1,0 +1,259 @@
+"""Backup jobs. Source: PVE::API2::Backup, PVE::VZDump verify_vzdump_parameters.
+
+Jobs are kept and their next run is told; no backup is ever made. Leaves out: running one.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+
+from simulator.pve import load
+from simulator.pve.calendar import parse_calendar
+from simulator.pve.call import Call
+from simulator.pve.documents import Entry
+from simulator.pve.guest_config import pool_error
+from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
+from simulator.pve.propertystring import items
+from simulator.pve.routes import Routes
+from simulator.pve.wire import bad_parameters, died
+
+routes = Routes()
+AUDIT, WRITE = "/ Sys.Audit", "/ Sys.Modify"
+
+PROPERTY_STRINGS["backup-fleecing"] = table("enabled?* boolean\nstorage? pve-storage-id")
+PROPERTY_STRINGS["backup-performance"] = table(
+    "max-workers? integer 1..256\npbs-entries-max? integer 1.."
+)
+_KEEP = "\n".join(
+    f"keep-{n}? integer 0.." for n in items("last hourly daily weekly monthly yearly")
+)
+PROPERTY_STRINGS["keep"] = table(f"keep-all? boolean\n{_KEEP}")
+OBJECTS = {
+    "prune-backups": "keep",
+    "fleecing": "backup-fleecing",
+    "performance": "backup-performance",
+}
+"""Options that come out as objects."""
+
+JOB = """
+all?                        boolean
+bwlimit?                    integer 0..
+comment?                    string ..512
+compress?                   enum(0,1,gzip,lzo,zstd)
+dow?                        pve-day-of-week-list requires=starttime
+dumpdir?                    string
+enabled?                    boolean
+exclude?                    pve-vmid-list
+exclude-path?               array
+fleecing?                   backup-fleecing
+ionice?                     integer 0..8
+lockwait?                   integer 0..
+mailnotification?           enum(always,failure)
+mailto?                     email-or-username-list
+mode?                       enum(snapshot,suspend,stop)
+node?                       pve-node
+notes-template?             string ..1024 requires=storage
+notification-mode?          enum(auto,legacy-sendmail,notification-system)
+pbs-change-detection-mode?  enum(legacy,data,metadata)
+performance?                backup-performance
+pigz?                       integer
+pool?                       string
+protected?                  boolean requires=storage
+prune-backups?              prune-backups
+quiet?                      boolean
+remove?                     boolean
+repeat-missed?              boolean
+schedule?                   pve-calendar-event ..128
+script?                     string
+starttime?                  /\\d{1,2}:\\d{1,2}/
+stdexcludes?                boolean
+stop?                       boolean
+stopwait?                   integer 0..
+storage?                    pve-storage-id
+tmpdir?                     string
+vmid?                       pve-vmid-list
+zstd?                       integer
+"""
+ROOT_ONLY = ("tmpdir", "dumpdir", "script")
+ID = r"id /\S+/ ..50" "\n"
+DELETABLE = frozenset(re.findall(r"^([\w-]+)\?", JOB, re.MULTILINE)) - {"schedule"}
+
+
+def _shown(name: str, entry: Entry) -> dict[str, object]:
+    row: dict[str, object] = {"id": name, "type": "vzdump", "enabled": 1, **entry}
+    for key, kind in OBJECTS.items():
+        if key in entry:
+            row[key] = parse(kind, str(entry[key]))
+    return row
+
+
+@routes.add("GET /cluster/backup", AUDIT)
+def jobs(call: Call) -> object:
+    """All jobs, each with its next run."""
+    rows = []
+    for name, entry in call.documents.jobs.items():
+        row = _shown(name, entry)
+        run_s = parse_calendar(str(entry["schedule"])).next_run_s(call.now_s)
+        rows.append(row | ({"next-run": run_s} if run_s is not None else {}))
+    return rows
+
+
+def _find(call: Call) -> tuple[str, Entry]:
+    name = call.text("id")
+    if (entry := call.documents.jobs.get(name)) is None:
+        raise bad_parameters(id=f"No such job '{name}'")
+    return name, entry
+
+
+@routes.add("GET /cluster/backup/{id}", AUDIT, ID)
+def job(call: Call) -> object:
+    """One job."""
+    return _shown(*_find(call))
+
+
+def _schedule(call: Call, sent: dict[str, Value], *, needed: bool) -> None:
+    """A start time and days of the week are told as a calendar event."""
+    if "starttime" in sent and "schedule" in sent:
+        raise bad_parameters(starttime="'starttime' and 'schedule' cannot both be set")
+    if "starttime" in sent:
+        days = call.text("dow")
+        sent["schedule"] = f"{days} {sent.pop('starttime')}".strip()
+        sent.pop("dow", None)
+    if needed and "schedule" not in sent:
+        raise bad_parameters(schedule="neither 'starttime' nor 'schedule' were set")
+
+
+def _check_rights(call: Call, sent: Mapping[str, Value]) -> None:
+    for key in ROOT_ONLY:
+        if key in sent and call.user != "root@pam":
+            raise bad_parameters(**{key: "Only root may set this option."})
+    if "pool" in sent:
+        if sent["pool"] not in call.documents.pools:
+            raise pool_error(str(sent["pool"]))
+        call.need(f"/pool/{sent['pool']}", "VM.Backup")
+
+
+SELECTIONS = ("vmid", "pool", "all")
+
+
+def _check_selection(sent: Mapping[str, Value], entry: dict[str, Value]) -> None:
+    """One way to choose guests: a list, a pool, or all (with exceptions)."""
+    if entry.get("exclude") and not any(entry.get(key) for key in SELECTIONS):
+        entry["all"] = 1
+    chosen = [key for key in SELECTIONS if entry.get(key)]
+    if len(chosen) > 1:
+        raise bad_parameters(**{chosen[-1]: f"option conflicts with option '{chosen[0]}'"})
+    if not chosen:
+        raise bad_parameters(vmid="property is missing")
+
+
+@routes.add("POST /cluster/backup", WRITE, JOB + "id? pve-configid\nmaxfiles? integer 1..")
+def create_job(call: Call) -> object:
+    """A new job."""
+    sent = _sent(call)
+    _refuse_maxfiles(call)
+    _check_rights(call, sent)
+    _schedule(call, sent, needed=True)
+    name = call.text("id") or str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
+    with call.locked("jobs_cfg"):
+        if name in call.documents.jobs:
+            raise died(f"Job '{name}' already exists")
+        _check_selection(sent, sent)
+        call.documents.jobs[name] = sent
+    return None
+
+
+def _refuse_maxfiles(call: Call) -> None:
+    """Gone since 9, though the schema of 9.1 still has it."""
+    if call.has("maxfiles"):
+        unknown = (
+            "property is not defined in schema and the schema does not allow additional properties"
+        )
+        raise bad_parameters(maxfiles=unknown)
+
+
+def _sent(call: Call) -> dict[str, Value]:
+    skipped = ("id", "delete", "maxfiles")
+    return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
+
+
+@routes.add(
+    "PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list\nmaxfiles? integer 1.."
+)
+def update_job(call: Call) -> object:
+    """Change a job; another way to choose guests replaces the one it had."""
+    sent = _sent(call)
+    _refuse_maxfiles(call)
+    _check_rights(call, sent)
+    _schedule(call, sent, needed=False)
+    name = call.text("id")
+    with call.locked("jobs_cfg"):
+        if (old := call.documents.jobs.get(name)) is None:
+            raise died("no such vzdump job")
+        new = dict(old)
+        for key in call.words("delete"):
+            if key not in DELETABLE:
+                raise bad_parameters(delete=f"unknown option '{key}'")
+            new.pop(key, None)
+        for key in SELECTIONS:
+            if sent.get(key):
+                for other in (*SELECTIONS, *(("exclude",) if key != "all" else ())):
+                    new.pop(other, None)
+        new |= sent
+        _check_selection(sent, new)
+        call.documents.jobs[name] = new
+    return None
+
+
+@routes.add("DELETE /cluster/backup/{id}", WRITE, ID)
+def delete_job(call: Call) -> object:
+    """Remove a job."""
+    with call.locked("jobs_cfg"):
+        name, _ = _find(call)
+        del call.documents.jobs[name]
+    return None
+
+
+def _covered(call: Call, entry: Entry) -> list[int]:
+    """Guests that a job backs up."""
+    known = call.documents.guests
+    if entry.get("vmid"):
+        return [int(vmid) for vmid in items(str(entry["vmid"])) if int(vmid) in known]
+    if entry.get("pool"):
+        members = items(str(call.documents.pools.get(str(entry["pool"]), {}).get("vms") or ""))
+        return [int(vmid) for vmid in members if int(vmid) in known]
+    left_out = items(str(entry.get("exclude") or ""))
+    return [vmid for vmid in known if str(vmid) not in left_out]
+
+
+@routes.add("GET /cluster/backup/{id}/included_volumes", AUDIT, ID)
+def included_volumes(call: Call) -> object:
+    """Guests and volumes that a job backs up."""
+    _, entry = _find(call)
+    children = []
+    for vmid in _covered(call, entry):
+        guest = call.documents.guests[vmid]
+        volumes = [
+            {
+                "id": option,
+                "name": volid,
+                "included": int("backup=0" not in str(guest.current[option])),
+            }
+            for option, volid in load.volumes(guest.current)
+        ]
+        name = guest.current.get("name") or f"VM {vmid}"
+        children.append({"id": vmid, "name": name, "type": guest.kind, "children": volumes})
+    return {"children": children}
+
+
+@routes.add("GET /cluster/backup-info/not-backed-up", AUDIT)
+def not_backed_up(call: Call) -> object:
+    """Guests that no job covers."""
+    covered = {vmid for entry in call.documents.jobs.values() for vmid in _covered(call, entry)}
+    return [
+        {"vmid": vmid, "type": guest.kind, "name": guest.current.get("name") or f"VM {vmid}"}
+        for vmid, guest in call.documents.guests.items()
+        if vmid not in covered
+    ]

@@ -1,0 +1,169 @@
+"""What a cluster's API remembers: the contents of its configuration files, tasks and cluster log.
+
+Plain data. Every value in a dictionary is replaced, never changed in place, so a copy of the
+dictionaries is a copy of all (`PveApi.fork`). Where a guest is and whether it runs is not here: the
+twin knows. Source: pmxcfs(8), the files below /etc/pve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from simulator.pve.parameters import Value
+
+Entry = Mapping[str, Value]
+Acl = tuple[str, str, str, str]
+"""Path, kind (user, group, token), who, role."""
+
+EMPTY_DIGEST = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
+LOG_LINES = 1000  # assumed: pmxcfs keeps 128 KiB (clusterlog.c), about 130 bytes a line
+
+
+@dataclass(frozen=True, slots=True)
+class GuestConfig:
+    """A guest's file: what it runs with, and what waits for its next start.
+
+    `pending` holds new values, `removals` options to remove: 1, or 2 to free the volume too.
+    """
+
+    kind: str  # qemu or lxc
+    current: Entry = field(default_factory=dict)
+    pending: Entry = field(default_factory=dict)
+    removals: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def future(self) -> Entry:
+        """As it will be after the next start: what GET config shows."""
+        if not self.pending and not self.removals:
+            return self.current
+        kept = {key: value for key, value in self.current.items() if key not in self.removals}
+        return kept | dict(self.pending)
+
+    @property
+    def digest(self) -> str:
+        """SHA-1 of the file."""
+        return digest_of([self.current, self.pending, self.removals])
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume on a storage. `node` is empty where every node sees the same."""
+
+    storage: str
+    node: str
+    name: str  # what follows the colon of the volume id
+    vmid: int
+    size_bytes: int
+    format: str
+    ctime_s: int
+    content: str = "images"
+
+    @property
+    def volid(self) -> str:
+        """STORAGE:NAME."""
+        return f"{self.storage}:{self.name}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Where it is kept."""
+        return self.node, self.volid
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFiles:
+    """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged."""
+
+    config: Entry = field(default_factory=dict)
+    dns: Entry = field(default_factory=dict)
+    timezone: str = "Etc/UTC"
+    hosts: str = "127.0.0.1 localhost\n"
+    network: Mapping[str, Entry] = field(default_factory=dict)
+    staged: Mapping[str, Entry] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A worker. `work` says what is to be done when it ends, as plain data for `tasks.FINISH`."""
+
+    upid: str
+    node: str
+    pid: int
+    pstart: int
+    start_s: int
+    type: str
+    id: str
+    user: str
+    end_s: int | None = None
+    status: str = ""  # OK or the error's text, once it has ended
+    log: tuple[str, ...] = ()
+    work: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.end_s is None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the cluster log. `pri` as in syslog: 6 info, 3 error."""
+
+    time_s: int
+    node: str
+    user: str
+    pri: int
+    tag: str
+    pid: int
+    msg: str
+    uid: int
+
+
+@dataclass
+class Documents:
+    """Everything, by file."""
+
+    users: dict[str, Entry] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)  # SHA-256, by user
+    groups: dict[str, Entry] = field(default_factory=dict)
+    roles: dict[str, Entry] = field(default_factory=dict)  # of our own
+    tokens: dict[str, Entry] = field(default_factory=dict)  # by user!name
+    acl: dict[Acl, int] = field(default_factory=dict)  # propagate
+    domains: dict[str, Entry] = field(default_factory=dict)
+    pools: dict[str, Entry] = field(default_factory=dict)
+    storages: dict[str, Entry] = field(default_factory=dict)
+    guests: dict[int, GuestConfig] = field(default_factory=dict)
+    volumes: dict[tuple[str, str], Volume] = field(default_factory=dict)
+    ha_resources: dict[str, Entry] = field(default_factory=dict)
+    ha_rules: dict[str, Entry] = field(default_factory=dict)
+    jobs: dict[str, Entry] = field(default_factory=dict)
+    options: dict[str, Value] = field(default_factory=dict)
+    nodes: dict[str, NodeFiles] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    serial: int = 0  # of everything numbered or drawn by chance
+
+    def copy(self) -> Documents:
+        """Documents of their own."""
+        copy = replace(self)
+        for known in fields(self):
+            value = getattr(self, known.name)
+            if isinstance(value, dict | deque):
+                setattr(copy, known.name, value.copy())
+        return copy
+
+    def next_serial(self) -> int:
+        """A number never given before."""
+        self.serial += 1
+        return self.serial
+
+
+def digest_of(content: object) -> str:
+    """SHA-1 of a file's content; the well-known one of nothing for an empty file."""
+    if not content:
+        return EMPTY_DIGEST
+    text = json.dumps(content, default=dict, separators=(",", ":"))
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

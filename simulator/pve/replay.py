@@ -1,0 +1,335 @@
+"""Fidelity: recorded exchanges with the real Proxmox VE API, played against this one.
+
+A recording is a file of sequences; each starts from a known state of three nodes (plus files), and
+every exchange is sent here in the same order. Digests and task ids that the recording got from
+earlier answers are replaced by ours. Answers are compared as maps and sets; values that differ from
+run to run are only compared in kind. Source of the format: the README of the recordings. Data is
+read, never kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lab.faults import parse_faults
+from lab.load import load
+from simulator import guests
+from simulator.build import twin_of
+from simulator.pve.api import PveApi
+from simulator.pve.comparison import difference, is_reference, pairs
+from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles
+from simulator.pve.guest_config import read_config
+from simulator.pve.tickets import csrf_token, make_ticket
+from simulator.pve.wire import Request, Response
+from simulator.twin import Twin
+
+CLUSTER = "lab"
+NODES = ("pve1", "pve2", "pve3")
+BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
+NOT_BUILT = frozenset({"firewall", "lxc", "mapping", "replication", "sdn"})
+"""Areas whose calls this API does not have yet: no exchange of theirs counts as equal."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One exchange. `verdict`: equal, known, different, not built or skipped (an artifact)."""
+
+    area: str
+    seq: str
+    n: int
+    call: str
+    verdict: str
+    why: str = ""
+
+
+@dataclass
+class Player:
+    """One sequence on its way."""
+
+    twin: Twin
+    api: PveApi
+    ours_by_theirs: dict[str, str] = field(default_factory=dict)  # digests and task ids
+    secrets: dict[str, str] = field(default_factory=dict)  # token -> its secret
+    passwords: dict[str, str] = field(default_factory=dict)  # user -> password
+    wait_began_s: float = 0.0
+
+    def send(self, exchange: Mapping[str, Any]) -> Response:
+        """Our answer to a recorded request."""
+        path = "/".join(
+            quote(part.replace("%2F", "/"), safe="")
+            for part in self._ours(exchange["path"]).split("/")
+        )
+        params = {key: self._ours(value) for key, value in exchange.get("params", {}).items()}
+        if exchange.get("body") != "json":
+            params = {key: _text(value) for key, value in params.items()}
+        params = {key: self._secret(key, value, params) for key, value in params.items()}
+        headers = self._headers(exchange.get("user", "root@pam"))
+        return self.api.handle(
+            self.twin, Request("pve1", exchange["method"], path, params, headers)
+        )
+
+    def _ours(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for theirs, ours in self.ours_by_theirs.items():
+                value = value.replace(theirs, ours)
+        return value
+
+    def _secret(self, key: str, value: Any, params: Mapping[str, Any]) -> Any:
+        """A password that the recording hides: the one that the user was given before."""
+        user = str(params.get("userid") or params.get("username"))
+        if value == "<password>":
+            return self.passwords.get(user, "unknown")
+        if key == "password":
+            self.passwords[user] = str(value)
+        return value
+
+    def _headers(self, user: str | None) -> dict[str, str]:
+        if user is None:
+            return {}
+        if "!" in user:
+            return {"authorization": f"PVEAPIToken={user}={self.secrets.get(user, 'unknown')}"}
+        now_s = int(self.api.epoch_s + self.twin.now_s)
+        ticket = quote(make_ticket(self.api, user, now_s), safe="")
+        return {
+            "cookie": f"PVEAuthCookie={ticket}",
+            "csrfpreventiontoken": csrf_token(self.api, user, now_s),
+        }
+
+    def wait(self, note: str) -> None:
+        """Let the time pass that a note tells of, and what happened meanwhile."""
+        if match := re.match(r"t=(\d+)s in this wait", note):
+            if match[1] == "0":
+                self.wait_began_s = self.twin.now_s
+            self.twin.run_until(self.wait_began_s + int(match[1]))
+        elif match := re.match(r"about (\d+) s after every process of (\S+) was killed", note):
+            self.twin.inject(parse_faults(["fail-node", match[2]]))
+            self.twin.run_until(self.twin.now_s + int(match[1]))
+
+    def learn(self, theirs: Any, ours: Any) -> None:
+        """Remember which of our digests and task ids stand for the recorded ones."""
+        if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+            if "full-tokenid" in theirs and "value" in ours:
+                self.secrets[str(ours["full-tokenid"])] = str(ours["value"])
+            for key in theirs.keys() & ours.keys():
+                self.learn(theirs[key], ours[key])
+        elif isinstance(theirs, list) and isinstance(ours, list):
+            for one, other in pairs(theirs, ours):
+                self.learn(one, other)
+        elif isinstance(theirs, str) and isinstance(ours, str) and is_reference(theirs):
+            self.ours_by_theirs.setdefault(theirs, ours)
+
+    def wait_for_tasks(self) -> None:
+        """Let all tasks end, as the recorder did before it asked for them."""
+        while any(task.running for task in self.api.documents.tasks.values()):
+            self.twin.run_until(self.twin.now_s + 1.0)
+
+
+def _text(value: Any) -> Any:
+    return [str(item) for item in value] if isinstance(value, list) else str(value)
+
+
+def _lab_text() -> str:
+    nodes, ports, cables = "", "", ""
+    for number, node in enumerate(NODES, 1):
+        nics = ", ".join(f"eno{n}: {{access: management}}" for n in range(1, 5))
+        nodes += f"""  {node}:
+    cluster: {CLUSTER}
+    feeds: []
+    cores: 2
+    nics: {{{nics}}}
+    bridges: {{vmbr0: {{ports: [eno1]}}}}
+    addresses: {{management: 10.10.10.{10 + number}}}
+"""
+        ports += f"p{number}: {{access: management}}, "
+        cables += f"  {node}: {{ends: [{node}/eno1, sw1/p{number}]}}\n"
+    return (
+        "vlans: {management: {id: 1, role: management}}\n"
+        f'clusters: {{{CLUSTER}: {{version: "9.2", corosync: {{links: [management]}}}}}}\n'
+        f"switches: {{sw1: {{feeds: [], ports: {{{ports}}}}}}}\nnodes:\n{nodes}cables:\n{cables}"
+    )
+
+
+def base() -> tuple[Twin, PveApi]:
+    """The state `base` of the recordings."""
+    twin = twin_of(load({"lab.yaml": _lab_text().encode()}, rules=False), empty=True)
+    documents = Documents()
+    documents.users["root@pam"] = {"enable": 1, "expire": 0, "email": "admin@lab.example"}
+    documents.storages["local"] = {
+        "type": "dir",
+        "path": "/var/lib/vz",
+        "content": "backup,import,iso,vztmpl",
+    }
+    documents.storages["data"] = {
+        "type": "dir",
+        "path": "/srv/data",
+        "content": "images,rootdir,snippets",
+    }
+    nic: Entry = {"type": "eth", "method": "manual"}
+    network = {"eno1": {**nic, "active": 1}, "eno2": nic, "eno3": nic, "eno4": nic}
+    hosts = "127.0.0.1 localhost\n"
+    for number, node in enumerate(NODES, 11):
+        hosts += f"10.10.10.{number} {node}.lab.example {node}\n"
+    for number, node in enumerate(NODES, 11):
+        address = f"10.10.10.{number}"
+        bridge: Entry = {
+            "type": "bridge", "bridge_ports": "eno1", "method": "static", "autostart": 1, "active": 1,
+            "cidr": f"{address}/24", "address": address, "netmask": "24", "gateway": "10.10.10.1",
+        }  # fmt: skip
+        documents.nodes[node] = NodeFiles(
+            dns={"search": "lab.example", "dns1": "10.10.10.1"},
+            hosts=hosts,
+            network={**network, "vmbr0": bridge},
+        )
+    api = PveApi(CLUSTER, documents, epoch_s=BEGIN_S)
+    twin.attach(api)
+    api.sync(twin)
+    twin.settle()
+    return twin, api
+
+
+_GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<kind>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
+
+
+def prepare(player: Player, header: Mapping[str, Any]) -> None:
+    """Put a sequence's files in place, and make the failure that its initial state tells of."""
+    for path, text in header.get("files", {}).items():
+        match = _GUEST_FILE.fullmatch(path)
+        if match is None or text is None:
+            continue
+        vmid, kind = int(match["vmid"]), "qemu" if match["kind"] == "qemu-server" else "lxc"
+        player.api.documents.guests[vmid] = GuestConfig(kind, read_config(text))
+        player.api.sync(player.twin)
+        guests.place(player.twin, (CLUSTER, vmid), match["node"])
+    player.twin.settle()
+
+
+def kill_nodes(player: Player, header: Mapping[str, Any]) -> None:
+    """What happens after the first exchange of a sequence that loses quorum."""
+    if "every process of pve2 and pve3 is killed" in header["initial"]:
+        player.twin.inject(parse_faults(["fail-node", "pve2", "fail-node", "pve3"]))
+        player.twin.run_until(player.twin.now_s + 12.0)
+
+
+def sequences(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Header and exchanges of each sequence."""
+    header: dict[str, Any] = {}
+    exchanges: list[dict[str, Any]] = []
+    for line in file.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["n"] == 0:
+            if header:
+                yield header, exchanges
+            header, exchanges = entry, []
+        else:
+            exchanges.append(entry)
+    if header:
+        yield header, exchanges
+
+
+def replay(file: Path) -> list[Outcome]:
+    """Play a recording."""
+    outcomes = []
+    for header, exchanges in sequences(file):
+        twin, api = base()
+        player = Player(twin, api)
+        prepare(player, header)
+        for number, exchange in enumerate(exchanges):
+            outcomes.append(_played(player, file.stem, exchange))
+            if number == 0:
+                kill_nodes(player, header)
+    return outcomes
+
+
+def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
+    call = f"{exchange['method']} {exchange['path']}"
+    player.wait(str(exchange.get("note", "")))
+    seq, n = str(exchange["seq"]), int(exchange["n"])
+    response = player.send(exchange)
+    members = response.members or {}
+    player.learn(exchange.get("data"), members.get("data"))
+    if isinstance(members.get("data"), str) and str(members["data"]).startswith("UPID:"):
+        player.wait_for_tasks()
+    if exchange.get("artifact"):
+        return Outcome(area, seq, n, call, "skipped", "the recording calls it an artifact")
+    if area in NOT_BUILT:
+        return Outcome(area, seq, n, call, "not built", f"nothing of {area} is built")
+    if response.status == 501 and exchange["status"] != 501:
+        return Outcome(area, seq, n, call, "not built", "no such call here")
+    why = difference(player.ours_by_theirs, exchange, response)
+    if not why:
+        return Outcome(area, seq, n, call, "equal")
+    for known in KNOWN:
+        if known.fits(area, seq, n, call):
+            return Outcome(area, seq, n, call, "known", known.why)
+    return Outcome(area, seq, n, call, "different", why)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A difference that is understood. Empty fields fit everything."""
+
+    area: str
+    why: str
+    seq: str = ""
+    numbers: AbstractSet[int] = frozenset()
+    call: str = ""
+
+    def fits(self, area: str, seq: str, n: int, call: str) -> bool:
+        """Whether an exchange is meant."""
+        return (
+            area == self.area
+            and self.seq in ("", seq)
+            and (not self.numbers or n in self.numbers)
+            and (not self.call or re.fullmatch(self.call, call) is not None)
+        )
+
+
+_STATUS = "GET /cluster/ha/status/.*"
+_RESOURCES = "GET /cluster/resources"
+_CHANCE = (
+    "which node's daemon becomes master and when rounds fall is chance; locks of earlier sequences"
+)
+_EARLIER = "lists tasks of sequences that were recorded before"
+
+KNOWN: tuple[Known, ...] = (
+    Known("cluster", "memory use on the host comes with pvestatd's second round", "no_quorum", {4}),
+    Known(
+        "cluster", "a dead node on one segment is always `No route to host` here", "no_quorum", {6}
+    ),
+    Known("cluster", "the recording ran in Madrid's time zone", "node_config", {19}),
+    Known("cluster", _EARLIER, "node_config", {21}),
+    Known("version", _EARLIER, "version", {23}),
+    Known("qemu", "EFI disks can be made here; the recorder lacked a tool", "create", {17, 79}),
+    Known(
+        "network",
+        "reloading activates interfaces here; the recorder's did not",
+        "port_conflicts",
+        {17},
+    ),
+    Known("ha", _CHANCE, "live_node_loss", call=_STATUS),
+    Known("ha", _CHANCE, "live_node_loss", call=_RESOURCES),
+    Known("ha", _CHANCE, "live_stopped", call=_STATUS),
+    Known("ha", _CHANCE, "live_stopped", call=_RESOURCES),
+    Known("ha", _EARLIER, "live_stopped", {24}),
+    Known("ha", "the task of a call that is not built", "live_node_loss", {27}),
+)
+
+
+def fidelity_rows(folder: Path) -> list[dict[str, object]]:
+    """Cases, equal, known, different and not built for every recording of a folder."""
+    rows = []
+    for file in sorted(folder.glob("*.jsonl")):
+        outcomes = replay(file)
+        counts = {
+            verdict: sum(outcome.verdict == verdict for outcome in outcomes)
+            for verdict in ("equal", "known", "different", "not built", "skipped")
+        }
+        rows.append({"row": f"pve-api {file.stem}", "cases": len(outcomes), **counts})
+    return rows

@@ -1,0 +1,232 @@
+"""Rows about guests, nodes and storages, as status calls and `GET /cluster/resources` show them.
+
+Source: PVE::API2Tools, PVE::API2::Cluster. Loads that the twin does not simulate (traffic, disk
+I/O, CPU of guests) are zero; memory is what guests were given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from simulator.pve import load, propertystring, storage
+from simulator.pve.call import Call, Environment
+from simulator.pve.documents import GuestConfig
+from simulator.pve.propertystring import items
+from simulator.pve.routes import Routes
+from simulator.pve.volumes import parse_size
+from simulator.pve.world import SYSTEM_USED_BYTES
+from simulator.state import GuestState
+
+routes = Routes()
+
+LOCAL_ZONE = "localnetwork"
+UNMEASURED = ("cpu", "disk", "diskread", "diskwrite", "netin", "netout")
+
+
+def boot_disk_bytes(guest: GuestConfig) -> int:
+    """Size of the disk that a guest boots from, or of its first one."""
+    config = guest.current
+    boot = str(config.get("boot") or "")
+    order = propertystring.split(boot, "legacy").get("order", "") if boot.strip() else ""
+    disks = dict(load.volumes(config))
+    first = next((d for d in order.split(";") if d in disks), next(iter(sorted(disks)), ""))
+    values = propertystring.split(str(config.get(first) or ""), "file")
+    return parse_size(values["size"]) if "size" in values else 0
+
+
+class GuestRows:
+    """The part of each guest's row that its configuration decides, kept as long as that is the
+    same.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[GuestConfig, dict[str, object]]] = {}
+
+    def row(self, vmid: int, guest: GuestConfig) -> dict[str, object]:
+        """Not to be changed."""
+        known = self._known.get(vmid)
+        if known is None or known[0] is not guest:
+            known = self._known[vmid] = (guest, self._made(vmid, guest))
+        return known[1]
+
+    def _made(self, vmid: int, guest: GuestConfig) -> dict[str, object]:
+        config = guest.current
+        row: dict[str, object] = {
+            "id": f"{guest.kind}/{vmid}",
+            "type": guest.kind,
+            "vmid": vmid,
+            "name": str(config.get("name") or config.get("hostname") or f"VM {vmid}"),
+            "template": int(bool(config.get("template"))),
+            "maxcpu": load.cpus(config),
+            "maxmem": load.memory_mib(config) * 2**20,
+            "maxdisk": boot_disk_bytes(guest),
+        }
+        row |= {key: 0 for key in UNMEASURED}
+        row |= {key: config[key] for key in ("tags", "lock") if str(config.get(key, "")).strip()}
+        return row
+
+
+def guest_row(scene: Environment, vmid: int) -> dict[str, object]:
+    """A guest in `GET /cluster/resources`."""
+    state = scene.world.guest(vmid)
+    assert state is not None, f"guest {vmid} is nowhere"
+    online = scene.world.online(state.node, scene.node)
+    return _guest_row(scene, vmid, scene.documents.guests[vmid], state, online)
+
+
+def _guest_row(
+    scene: Environment, vmid: int, guest: GuestConfig, state: GuestState, online: bool
+) -> dict[str, object]:
+    known = scene.api.guest_rows.row(vmid, guest)
+    if not online:
+        kept = {key: known[key] for key in ("id", "type", "vmid", "tags", "lock") if key in known}
+        row = {**kept, "node": state.node, "status": "unknown"}
+    else:
+        since_s = scene.api.guest_since_s.get(vmid)
+        running = since_s is not None
+        row = {**known, "node": state.node, "status": "running" if running else "stopped"}
+        memory = known["maxmem"] if running else 0
+        row["mem"] = row["memhost"] = memory
+        row["uptime"] = int(scene.twin.now_s - since_s) if since_s is not None else 0
+    sid = f"{'vm' if guest.kind == 'qemu' else 'ct'}:{vmid}"
+    if sid in scene.documents.ha_resources and (ha_state := scene.world.ha_state(sid)):
+        row["hastate"] = ha_state
+    return row
+
+
+def guest_status(scene: Environment, vmid: int) -> dict[str, object]:
+    """A guest in `GET /nodes/{node}/qemu` and status/current."""
+    guest = scene.documents.guests[vmid]
+    known = scene.api.guest_rows.row(vmid, guest)
+    since_s = scene.api.guest_since_s.get(vmid)
+    running = since_s is not None
+    row: dict[str, object] = {
+        "vmid": vmid,
+        "name": known["name"],
+        "status": "running" if running else "stopped",
+        "cpus": known["maxcpu"],
+        "maxmem": known["maxmem"],
+        "maxdisk": known["maxdisk"],
+        "mem": known["maxmem"] if running else 0,
+        "memhost": known["maxmem"] if running else 0,
+        "uptime": int(scene.twin.now_s - since_s) if since_s is not None else 0,
+    }
+    row |= {key: 0 for key in ("cpu", "disk", "netin", "netout")}
+    if running:
+        row |= {"pid": 10000 + vmid, "diskread": 0, "diskwrite": 0}
+    row |= {key: known[key] for key in ("tags", "lock") if key in known}
+    return row | ({"template": 1} if known["template"] else {})
+
+
+def fingerprint(node: str) -> str:
+    """A certificate's fingerprint, made up from the node's name."""
+    digest = hashlib.sha256(f"certificate of {node}".encode()).hexdigest().upper()
+    return ":".join(digest[n : n + 2] for n in range(0, 64, 2))
+
+
+def node_row(scene: Environment, node: str) -> dict[str, object]:
+    """A node. Without Sys.Audit the caller sees no figures; an offline one has none of its load."""
+    world = scene.world
+    online = world.online(node, scene.node)
+    row: dict[str, object] = {
+        "id": f"node/{node}",
+        "type": "node",
+        "node": node,
+        "status": "online" if online else "offline",
+        "level": "",
+    }
+    if not scene.permissions.any(f"/nodes/{node}", ["Sys.Audit"]):
+        return row
+    host = world.host(node)
+    row |= {"maxcpu": host.cores, "maxmem": host.memory, "maxdisk": world.disk_bytes(node)}
+    if online:
+        used = host.memory - max(0, scene.twin.facts.memory_free_bytes(node))
+        row |= {"cpu": 0.01, "mem": used, "disk": SYSTEM_USED_BYTES}
+        row["uptime"] = scene.api.uptime_s(scene.twin, node)
+    return row
+
+
+def storage_row(scene: Environment, name: str, node: str) -> dict[str, object]:
+    """A storage on a node."""
+    entry = scene.documents.storages[name]
+    row: dict[str, object] = {
+        "id": f"storage/{node}/{name}",
+        "type": "storage",
+        "storage": name,
+        "node": node,
+        "content": entry["content"],
+        "shared": int(storage.shared(entry)),
+        "plugintype": entry["type"],
+        "status": "unknown",
+    }
+    if scene.world.online(node, scene.node):
+        state = storage.status(scene, name, node)
+        if state["active"]:
+            row |= {"status": "available", "disk": state["used"], "maxdisk": state["total"]}
+    return row
+
+
+@routes.add("GET /cluster/resources", takes="type? enum(vm,storage,node,sdn)")
+def cluster_resources(call: Call) -> object:
+    """Everything that the caller may see, in one list."""
+    wanted = call.text("type")
+    rows: list[dict[str, object]] = []
+    if wanted in ("", "vm"):
+        rows += _guests(call)
+    if wanted in ("", "node"):
+        rows += [_cluster_node(call, node) for node in call.world.nodes]
+    if wanted in ("", "storage"):
+        rows += _storages(call)
+    if wanted in ("", "sdn") and call.may(f"/sdn/zones/{LOCAL_ZONE}", "SDN.Audit", "SDN.Use"):
+        rows += [_zone(call, node) for node in call.world.nodes]
+    return rows
+
+
+def _cluster_node(call: Call, node: str) -> dict[str, object]:
+    row = {**node_row(call, node), "cgroup-mode": 2}
+    if (ha_state := call.world.ha_node_state(node)) and "maxcpu" in row:
+        row["hastate"] = ha_state
+    return row
+
+
+def _guests(call: Call) -> list[dict[str, object]]:
+    pool_by_vmid = {
+        int(vmid): name
+        for name, entry in call.documents.pools.items()
+        for vmid in items(str(entry.get("vms") or ""))
+    }
+    online = {node for node in call.world.nodes if call.world.online(node, call.node)}
+    everything = call.permissions.everything
+    rows = []
+    for vmid, guest in call.documents.guests.items():
+        if not everything and "VM.Audit" not in call.permissions.on(f"/vms/{vmid}"):
+            continue
+        if (state := call.world.guest(vmid)) is None:
+            continue
+        row = _guest_row(call, vmid, guest, state, state.node in online)
+        if (pool := pool_by_vmid.get(vmid)) is not None and call.may(f"/pool/{pool}", "Pool.Audit"):
+            row["pool"] = pool
+        rows.append(row)
+    return rows
+
+
+def _storages(call: Call) -> list[dict[str, object]]:
+    return [
+        storage_row(call, name, node)
+        for name, entry in call.documents.storages.items()
+        if storage.may_use(call, name)
+        for node in call.world.nodes
+        if storage.enabled_on(entry, node)
+    ]
+
+
+def _zone(call: Call, node: str) -> dict[str, object]:
+    online = call.world.online(node, call.node)
+    return {
+        "id": f"network/{node}/zone/{LOCAL_ZONE}",
+        "type": "network",
+        "network": LOCAL_ZONE,
+        "network-type": "zone",
+        "node": node,
+        "status": "ok" if online else "unknown",
+    }

@@ -1,0 +1,186 @@
+"""Who asks: tickets with their CSRF token, API tokens, and the login itself.
+
+First stop of every call. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves out: two
+factors, OpenID, and the three seconds by which Proxmox VE delays a refusal.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from http.cookies import SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from simulator.pve.call import Call
+from simulator.pve.documents import Documents
+from simulator.pve.permissions import TOP_PATHS
+from simulator.pve.routes import Route, Routes
+from simulator.pve.wire import ApiError, Request
+
+if TYPE_CHECKING:
+    from simulator.pve.api import PveApi
+
+TICKET_LIFETIME_S = 7200  # PVE::AccessControl, ticket_lifetime
+COOKIES = ("PVEAuthCookie", "__Host-PVEAuthCookie")
+SCHEME = "PVEAPIToken="
+
+routes = Routes()
+
+
+def unauthorized(text: str, *, body: bool = False) -> ApiError:
+    """Nobody we know."""
+    return ApiError(401, text, body=body)
+
+
+def password_hash(password: str) -> str:
+    """How a password is kept."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def _sign(api: PveApi, text: str) -> str:
+    key = hashlib.sha256(f"{api.seed} {api.name} authkey".encode()).digest()
+    return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
+
+
+def make_ticket(api: PveApi, user: str, now_s: int) -> str:
+    """A login that lasts."""
+    plain = f"PVE:{user}:{now_s:08X}"
+    return f"{plain}::{_sign(api, plain)}"
+
+
+def csrf_token(api: PveApi, user: str, now_s: int) -> str:
+    """What has to come with every call that changes something."""
+    return f"{now_s:08X}:{_sign(api, f'{now_s:08X}:{user} csrf').rstrip('=')}"
+
+
+def ticket_user(api: PveApi, ticket: str, now_s: int) -> str | None:
+    """Whose a ticket is; None if it is invalid or too old."""
+    plain, _, signature = ticket.partition("::")
+    kind, _, rest = plain.partition(":")
+    user, _, stamp = rest.rpartition(":")
+    if kind != "PVE" or not hmac.compare_digest(signature, _sign(api, plain)):
+        return None
+    age_s = now_s - int(stamp, 16)
+    return user if -300 < age_s < api.ticket_lifetime_s else None
+
+
+def _usable(documents: Documents, user: str, now_s: int) -> bool:
+    """Whether a user exists, is enabled and has not expired."""
+    entry = documents.users.get(user)
+    if entry is None:
+        return False
+    expire = int(str(entry.get("expire") or 0))
+    return bool(entry.get("enable", 1)) and (expire == 0 or expire > now_s)
+
+
+def _token_user(api: PveApi, text: str, now_s: int) -> str:
+    name, _, secret = text.partition("=")
+    token = api.documents.tokens.get(name)
+    known = token is not None and hmac.compare_digest(str(token.get("secret")), secret)
+    if not known or token is None or not _usable(api.documents, name.partition("!")[0], now_s):
+        raise unauthorized("Authentication failed!")
+    expire = int(str(token.get("expire") or 0))
+    if expire and expire <= now_s:
+        raise unauthorized("Authentication failed!")
+    return name
+
+
+def _cookie(request: Request) -> str | None:
+    cookie: SimpleCookie = SimpleCookie(request.headers.get("cookie", ""))
+    return next((unquote(cookie[name].value) for name in COOKIES if name in cookie), None)
+
+
+def authenticate(api: PveApi, request: Request, route: Route | None, now_s: int) -> str:
+    """The user or token that asks; "" where no login is needed. Raises ApiError 401 or 403."""
+    authorization = request.headers.get("authorization", "")
+    if authorization.startswith(SCHEME):
+        user = _token_user(api, authorization.removeprefix(SCHEME), now_s)
+        if route is not None and route.ticket_only:
+            path = unquote(request.path)
+            why = f"URI '{path}' not available with API token, need proper ticket.\n"
+            raise ApiError(403, f"Permission check failed ({why})\n")
+        return user
+    if route is not None and route.may == "world":
+        return ""
+    if (ticket := _cookie(request)) is None:
+        raise unauthorized("No ticket")
+    user_or_none = ticket_user(api, ticket, now_s)
+    if user_or_none is None or not _usable(api.documents, user_or_none, now_s):
+        raise unauthorized("permission denied - invalid PVE ticket")
+    if request.method != "GET":
+        _check_csrf(api, request.headers.get("csrfpreventiontoken", ""), user_or_none)
+    return user_or_none
+
+
+def _check_csrf(api: PveApi, token: str, user: str) -> None:
+    stamp = token.partition(":")[0]
+    known = len(stamp) == 8 and all(digit in "0123456789ABCDEF" for digit in stamp)
+    if not known or not hmac.compare_digest(token, csrf_token(api, user, int(stamp, 16))):
+        raise unauthorized("Permission denied - invalid csrf token")
+
+
+@routes.add("GET /access/ticket", "world")
+def dummy(call: Call) -> object:
+    """Does nothing; the login form of the web interface asks it."""
+    return None
+
+
+@routes.add(
+    "POST /access/ticket",
+    "world",
+    """
+    username        string ..64
+    password        string
+    new-format?     boolean
+    otp?            string
+    path?           string ..64 requires=privs
+    privs?          pve-priv-list ..64 requires=path
+    realm?          pve-realm ..32
+    tfa-challenge?  string
+    """,
+    ticket_only=True,
+)
+def login(call: Call) -> object:
+    """A ticket for a password, or for a ticket that is still valid."""
+    user = call.text("username")
+    if "@" not in user:
+        user = f"{user}@{call.text('realm', 'pam')}"
+    password = call.text("password")
+    valid = password_hash(password) == call.documents.passwords.get(user)
+    if not valid and ticket_user(call.api, password, call.now_s) != user:
+        raise ApiError(401, "authentication failure\n")
+    if not _usable(call.documents, user, call.now_s):
+        raise ApiError(401, "authentication failure\n")
+    call.user = user
+    call.log(f"successful auth for user '{user}'")
+    answer: dict[str, object] = {
+        "username": user,
+        "ticket": make_ticket(call.api, user, call.now_s),
+        "CSRFPreventionToken": csrf_token(call.api, user, call.now_s),
+        "cap": _capabilities(call),
+    }
+    if call.world.quorate(call.node):
+        answer["clustername"] = call.api.cluster_name
+    return answer
+
+
+CAPABILITIES = {
+    "/access": "access",
+    "/nodes": "nodes",
+    "/storage": "storage",
+    "/vms": "vms",
+    "/sdn": "sdn",
+    "/mapping": "mapping",
+    "/": "dc",
+}
+
+
+def _capabilities(call: Call) -> dict[str, dict[str, int]]:
+    """What the web interface shows: privileges by area. Source: PVE::RPCEnvironment."""
+    found: dict[str, dict[str, int]] = {area: {} for area in CAPABILITIES.values()}
+    for path in (*TOP_PATHS, "/mapping"):
+        if (area := CAPABILITIES.get(path)) is not None:
+            found[area] |= dict.fromkeys(call.permissions.on(path), 1)
+    return found

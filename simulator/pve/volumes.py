@@ -1,0 +1,303 @@
+"""Volumes: names, sizes, allocation, and the calls on a storage's content.
+
+Source: PVE::API2::Storage::Content, PVE::Storage::Plugin. Sizes are bytes. Leaves out: ISO images,
+templates and backup files, and thin provisioning: a volume uses all of its size.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from simulator.pve.call import Call, Environment
+from simulator.pve.documents import Documents, Entry, Volume
+from simulator.pve.propertystring import items
+from simulator.pve.routes import Routes
+from simulator.pve.tasks import FINISH, Worker, start_task
+from simulator.pve.wire import ApiError, bad_parameters, denied, died
+from simulator.pve.world import SYSTEM_USED_BYTES
+
+routes = Routes()
+
+FILE_TYPES = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs"})
+SHARED_TYPES = frozenset(items("nfs cifs cephfs rbd iscsi iscsidirect pbs zfs"))
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `32G`, `528K`, `4.5M`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text)
+    if match is None:
+        raise ValueError(f"no disk size: {text}")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def format_size(size_bytes: int) -> str:
+    """In the largest unit that is exact. Source: PVE::JSONSchema format_size."""
+    unit = next((u for u in "TGMK" if size_bytes and size_bytes % UNITS[u] == 0), "")
+    return f"{size_bytes // UNITS[unit]}{unit}"
+
+
+def storage_of(volid: str) -> str:
+    """The storage in a volume id."""
+    return volid.partition(":")[0]
+
+
+def is_iso(volid: str) -> bool:
+    """Whether a volume is an ISO image."""
+    return volid.partition(":")[2].startswith("iso/")
+
+
+def place_of(entry: Entry, node: str) -> str:
+    """Where a storage keeps volumes: on the node, or "" where every node sees them."""
+    return "" if entry["type"] in SHARED_TYPES or entry.get("shared") else node
+
+
+def find(documents: Documents, node: str, volid: str) -> Volume | None:
+    """A volume as `node` sees it."""
+    return documents.volumes.get(("", volid)) or documents.volumes.get((node, volid))
+
+
+def used_bytes(scene: Environment, storage: str, node: str) -> int:
+    """What volumes take, and the system where the storage is on its disk."""
+    entry = scene.documents.storages[storage]
+    where = place_of(entry, node)
+    system = SYSTEM_USED_BYTES if entry["type"] == "dir" else 0
+    return system + sum(
+        volume.size_bytes
+        for volume in scene.documents.volumes.values()
+        if volume.storage == storage and volume.node == where
+    )
+
+
+def path_of(entry: Entry, volume: Volume) -> str:
+    """The file or device of a volume."""
+    match entry["type"]:
+        case "rbd":
+            return f"rbd:{entry.get('pool', 'rbd')}/{volume.name}"
+        case "lvm" | "lvmthin":
+            return f"/dev/{entry['vgname']}/{volume.name}"
+        case "zfspool":
+            return f"/dev/zvol/{entry['pool']}/{volume.name}"
+        case _:
+            return f"{entry.get('path', f'/mnt/pve/{volume.storage}')}/images/{volume.name}"
+
+
+def free_name(documents: Documents, storage: str, entry: Entry, vmid: int, format_name: str) -> str:
+    """The next name for a guest's disk on a storage."""
+    taken = {
+        int(match[1])
+        for volume in documents.volumes.values()
+        if volume.storage == storage
+        and (match := re.search(rf"vm-{vmid}-disk-(\d+)(?:\.|$)", volume.name))
+    }
+    number = next(n for n in range(len(taken) + 1) if n not in taken)
+    return full_name(entry, vmid, f"vm-{vmid}-disk-{number}", format_name)
+
+
+def full_name(entry: Entry, vmid: int, base: str, format_name: str) -> str:
+    """A volume's name after the colon: storages of files have a folder for each guest."""
+    return f"{vmid}/{base}.{format_name}" if entry["type"] in FILE_TYPES else base
+
+
+def allocate(
+    scene: Environment,
+    storage: str,
+    vmid: int,
+    size_bytes: int,
+    format_name: str,
+    name: str = "",
+) -> Volume:
+    """Make a volume on a storage, as the scene's node sees it. Raises if the storage does not
+    serve.
+    """
+    entry = scene.documents.storages[storage]
+    if problem := scene.world.problem(storage, scene.node):
+        raise died(f"storage '{storage}' is not online: {problem}")
+    volume = Volume(
+        storage,
+        place_of(entry, scene.node),
+        name or free_name(scene.documents, storage, entry, vmid, format_name),
+        vmid,
+        size_bytes,
+        format_name,
+        scene.now_s,
+    )
+    scene.documents.volumes[volume.key] = volume
+    return volume
+
+
+def resize(documents: Documents, volume: Volume, size_bytes: int) -> None:
+    """Grow a volume."""
+    documents.volumes[volume.key] = replace(volume, size_bytes=size_bytes)
+
+
+def move_local(documents: Documents, vmid: int, source: str, target: str) -> list[str]:
+    """Take a guest's local volumes along to another node; their ids."""
+    moved = [v for v in documents.volumes.values() if v.vmid == vmid and v.node == source]
+    for volume in moved:
+        del documents.volumes[volume.key]
+        there = replace(volume, node=target)
+        documents.volumes[there.key] = there
+    return [volume.volid for volume in moved]
+
+
+_CONTENT = "node pve-node\nstorage pve-storage-id\n"
+_AUDIT = "/storage/{storage} Datastore.Audit|Datastore.AllocateSpace"
+
+
+def _storage(call: Call, name: str) -> Entry:
+    if (entry := call.documents.storages.get(name)) is None:
+        raise died(f"storage '{name}' does not exist")
+    nodes = items(str(entry.get("nodes") or ""))
+    if entry.get("disable") or (nodes and call.node not in nodes):
+        raise died(f"storage '{name}' is not available on node '{call.node}'")
+    return entry
+
+
+@routes.add(
+    "GET /nodes/{node}/storage/{storage}/content",
+    _AUDIT,
+    _CONTENT + "content? pve-storage-content\nvmid? integer:pve-vmid 100..999999999",
+)
+def content(call: Call) -> object:
+    """Volumes on a storage that the caller may see."""
+    name = call.text("storage")
+    place = place_of(_storage(call, name), call.node)
+    return [
+        _row(volume)
+        for volume in call.documents.volumes.values()
+        if (volume.storage, volume.node) == (name, place)
+        and call.text("vmid", str(volume.vmid)) == str(volume.vmid)
+        and call.text("content", volume.content) == volume.content
+        and (
+            call.may(f"/storage/{name}", "Datastore.Allocate", "Datastore.Audit")
+            or call.may(f"/vms/{volume.vmid}", "VM.Audit")
+        )
+    ]
+
+
+def _row(volume: Volume) -> dict[str, object]:
+    return {
+        "volid": volume.volid,
+        "content": volume.content,
+        "format": volume.format,
+        "size": volume.size_bytes,
+        "used": volume.size_bytes,
+        "vmid": volume.vmid,
+        "ctime": volume.ctime_s,
+        "parent": None,
+    }
+
+
+@routes.add(
+    "POST /nodes/{node}/storage/{storage}/content",
+    "/storage/{storage} Datastore.AllocateSpace",
+    _CONTENT
+    + r"""
+    vmid      integer:pve-vmid 100..999999999
+    filename  string
+    size      /\d+[MG]?/
+    format?   enum(raw,qcow2,subvol,vmdk) requires=size
+    """,
+)
+def create_volume(call: Call) -> object:
+    """Allocate a volume under a given name."""
+    storage, vmid, filename = call.text("storage"), call.number("vmid"), call.text("filename")
+    entry = _storage(call, storage)
+    format_name, name = call.text("format", "raw"), filename
+    if entry["type"] in FILE_TYPES:
+        if (match := re.fullmatch(r".+\.(raw|qcow2|vmdk|subvol)", filename)) is None:
+            raise died(f"unable to parse volume filename '{filename}'")
+        format_name, name = match[1], f"{vmid}/{filename}"
+    if find(call.documents, call.node, f"{storage}:{name}") is not None:
+        there = path_of(
+            entry, call.documents.volumes[place_of(entry, call.node), f"{storage}:{name}"]
+        )
+        raise died(f"disk image '{there}' already exists")
+    text = call.text("size")
+    size_bytes = parse_size(text) * (1 if text[-1] in "MG" else 1024)
+    return allocate(call, storage, vmid, size_bytes, format_name, name).volid
+
+
+_VOLUME = _CONTENT.replace("storage ", "storage? ") + "volume string\n"
+
+
+def _volid(call: Call) -> str:
+    """The volume in the path: with or without its storage."""
+    text = call.text("volume")
+    return text if ":" in text else f"{call.text('storage')}:{text}"
+
+
+def _need(call: Call, volid: str, privilege: str) -> None:
+    volume = find(call.documents, call.node, volid)
+    if not call.may(
+        f"/storage/{storage_of(volid)}", "Datastore.Allocate", "Datastore.AllocateSpace"
+    ) and (volume is None or not call.may(f"/vms/{volume.vmid}", privilege)):
+        raise denied()
+
+
+@routes.add("GET /nodes/{node}/storage/{storage}/content/{volume*}", takes=_VOLUME)
+def volume(call: Call) -> object:
+    """One volume."""
+    volid = _volid(call)
+    entry = _storage(call, storage_of(volid))
+    _need(call, volid, "VM.Audit")
+    if (found := find(call.documents, call.node, volid)) is None:
+        raise died(f"volume_size_info on '{volid}' failed - no format")
+    size = found.size_bytes
+    return {"path": path_of(entry, found), "format": found.format, "size": size, "used": size}
+
+
+@routes.add(
+    "PUT /nodes/{node}/storage/{storage}/content/{volume*}",
+    takes=_VOLUME + "notes? string\nprotected? boolean",
+)
+def update_volume(call: Call) -> object:
+    """Only backups have notes and protection, and the twin keeps no backup files."""
+    _need(call, _volid(call), "VM.Backup")
+    raise died(f"only backups can {'have notes' if call.has('notes') else 'be protected'}")
+
+
+@routes.add(
+    "DELETE /nodes/{node}/storage/{storage}/content/{volume*}",
+    takes=_VOLUME + "delay? integer 1..30",
+)
+def delete_volume(call: Call) -> object:
+    """Free a volume: a task."""
+    volid = _volid(call)
+    _storage(call, storage_of(volid))
+    _need(call, volid, "VM.Config.Disk")
+    owner = re.search(r"vm-(\d+)-|^\d+/|:(\d+)/", volid)
+    found = find(call.documents, call.node, volid)
+    vmid = str(found.vmid) if found else next(filter(None, owner.groups()), "") if owner else ""
+    if (match := re.match(r"[^:]+:(\d+)/", volid)) is not None:
+        vmid = match[1]
+    return start_task(call, "imgdel", f"{vmid}@{storage_of(volid)}", {"volid": volid})
+
+
+def _finish_delete(worker: Worker) -> None:
+    volid = worker.text("volid")
+    found = find(worker.documents, worker.node, volid)
+    if found is None:
+        entry = worker.documents.storages[storage_of(volid)]
+        name = volid.partition(":")[2]
+        missing = Volume(storage_of(volid), "", name, 0, 0, "raw", 0)
+        worker.say(f"disk image '{path_of(entry, missing)}' does not exist")
+    else:
+        del worker.documents.volumes[found.key]
+    worker.say(f"Removed volume '{volid}'")
+
+
+FINISH["imgdel"] = _finish_delete
+
+
+def need_images(storage: str, entry: Entry) -> None:
+    """Raise unless a storage may hold disks of virtual machines."""
+    if "images" not in items(str(entry["content"])):
+        raise bad_parameters(storage=f"storage '{storage}' does not support vm images")
+
+
+def not_found(volid: str) -> ApiError:
+    """A volume that should be there."""
+    return died(f"volume '{volid}' does not exist")

@@ -1,0 +1,75 @@
+"""What works on with less in reserve: bonds, paths, copies, votes, disks.
+
+Asked by `simulator/simulate.py` at every instant of a run; what was so before the run began is
+left out there. Leaves out what has no reserve by design (a single port), and boxes that do not run
+at all: that is no loss of reserve but the fault itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulator.facts import Facts
+from simulator.storage import osd_works, path_works
+
+
+def reduced(facts: Facts) -> dict[str, str]:
+    """What runs on reduced redundancy, with how much is left, by vertex name: `bond pve1/bond1`."""
+    found = [*_bonds(facts), *_paths(facts), *_pools(facts), *_votes(facts), *_raids(facts)]
+    return dict(found)
+
+
+def _bonds(facts: Facts) -> Iterator[tuple[str, str]]:
+    for uplink in facts.model.wiring.uplinks.values():
+        if uplink.bond is None or not facts.works(uplink.device):
+            continue
+        alive = sum(not leg.mask & facts.broken.dead for leg in uplink.legs)
+        if alive < len(uplink.legs):
+            yield f"bond {uplink.name}", f"{alive} of {len(uplink.legs)} legs"
+
+
+def _paths(facts: Facts) -> Iterator[tuple[str, str]]:
+    """iSCSI paths of each node to each array, of those that its clusters' LUNs use."""
+    for (cluster, _), lun in facts.model.luns.items():
+        for node in facts.model.nodes[cluster]:
+            if node not in lun.initiators or not facts.host_on(node):
+                continue
+            alive = sum(path_works(facts, node, lun.nas, portal) for portal in lun.portals)
+            if alive < len(lun.portals):
+                yield f"multipath {node}/{lun.nas}", f"{alive} of {len(lun.portals)} paths"
+
+
+def _pools(facts: Facts) -> Iterator[tuple[str, str]]:
+    for name, ceph in facts.model.lab.ceph.items():
+        dead = [osd for osd in ceph.osds if not osd_works(facts, name, osd)]
+        if dead:
+            osds = ", ".join(f"osd.{osd}" for osd in dead)
+            for pool in ceph.pools:
+                yield f"pool {name}/{pool}", f"degraded: copies on {osds} are missing"
+
+
+def _votes(facts: Facts) -> Iterator[tuple[str, str]]:
+    """A cluster that would lose quorum with the next node."""
+    for cluster, nodes in facts.model.nodes.items():
+        needed = len(nodes) // 2 + 1
+        if len(facts.quorate(cluster)) == needed < len(nodes):
+            yield f"cluster {cluster}", f"{needed} of {len(nodes)} votes, quorum needs {needed}"
+
+
+def _raids(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Volumes of servers and arrays that serve with a disk missing."""
+    lab = facts.model.lab
+    volumes = {
+        **{
+            (host, name): raid.disks
+            for host in lab.hosts
+            for name, raid in lab.hosts[host].raids.items()
+        },
+        **{(nas, name): pool.disks for nas in lab.nas for name, pool in lab.nas[nas].pools.items()},
+    }
+    for (host, name), disks in volumes.items():
+        if len(disks) < 2 or not facts.host_on(host):
+            continue
+        dead = [disk for disk in disks if not facts.works(f"disk {host}/{disk}")]
+        if dead and len(dead) < len(disks):
+            yield f"raid {host}/{name}", f"{', '.join(dead)} of {len(disks)} disks missing"

@@ -1,0 +1,322 @@
+"""A simulated lab on loopback: every node's API at an address of its own, over HTTPS.
+
+The only place of the simulator with sockets and the wall clock: simulated time is wall time times
+`speed`, and one event loop in one thread drives both the twin and the servers. A node that is off
+refuses connections; one that hangs or can't be reached accepts them and keeps silent, which to a
+client is a timeout. A Unix socket takes faults (`ask`), so that another process can break the lab
+meanwhile. Leaves out: the time that requests take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import logging
+import secrets
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from lab.faults import parse_faults
+from simulator.authority import Authority
+from simulator.faults import restore
+from simulator.pve.api import PveApi
+from simulator.pve.install import installed
+from simulator.pve.tickets import TICKET_LIFETIME_S
+from simulator.pve.wire import ApiError, Request, decode
+from simulator.twin import Twin
+
+BASE = "/api2/json"
+TICK_S = 0.05  # how often simulated time is brought up to the wall clock
+ADMINISTRATOR = "root@pam!vlab"
+BODY_LIMIT_BYTES = 512 * 1024  # pve-http-server
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to get in. Told on purpose: it opens nothing but a simulation on this machine."""
+
+    user: str
+    password: str
+    token: str  # user@realm!name
+    secret: str
+
+
+def address_of(cluster_number: int, node_number: int) -> str:
+    """A loopback address for a node: 127.0.11.1 for the first node of the first cluster."""
+    return f"127.0.{10 + cluster_number}.{node_number}"
+
+
+class NodeServer:
+    """One node's HTTPS server. `port` 0 takes a free one, and keeps it."""
+
+    def __init__(self, lab: ServedLab, node: str, api: PveApi, address: str, port: int) -> None:
+        self.lab = lab
+        self.node = node
+        self.api = api
+        self.address = address
+        self.port = port
+        self._site: web.SockSite | None = None
+
+    async def open(self, context: ssl.SSLContext) -> None:
+        """Prepare, and listen unless the node is off."""
+        self._context = context
+        app = web.Application(client_max_size=BODY_LIMIT_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        self._bind().close()
+        await self.follow()
+
+    def _bind(self) -> socket.socket:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((self.address, self.port))
+        self.port = bound.getsockname()[1]
+        return bound
+
+    async def follow(self) -> None:
+        """Listen or not, as the node is."""
+        listening = self.api.reachable(self.lab.twin, self.node) != "refused"
+        if listening and self._site is None:
+            self._site = web.SockSite(self._runner, self._bind(), ssl_context=self._context)
+            await self._site.start()
+        elif not listening and self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    async def close(self) -> None:
+        """Stop for good, and let go of clients that stay connected."""
+        server = self._runner.server
+        for connection in list(server.connections if server else ()):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.lab.advance()
+        while (state := self.api.reachable(self.lab.twin, self.node)) == "timeout":
+            await asyncio.sleep(TICK_S)
+        if state == "refused" and request.transport is not None:
+            request.transport.abort()
+        path = request.rel_url.raw_path
+        if not path.startswith(BASE):
+            return web.Response(status=404, reason="no such file")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            query, kind = request.rel_url.raw_query_string, headers.get("content-type", "")
+            params = decode(query, kind, await request.read())
+            asked = Request(self.node, request.method, path.removeprefix(BASE), params, headers)
+            response = self.api.handle(self.lab.twin, asked)
+        except ApiError as error:
+            response = error.response
+        return web.Response(
+            status=response.status,
+            reason=response.reason,
+            body=response.body,
+            headers=response.headers,
+        )
+
+
+class ServedLab:
+    """A twin behind HTTPS servers. `folder` gets the CA file and the control socket."""
+
+    def __init__(self, twin: Twin, folder: Path, speed: float, password: str) -> None:
+        self.twin = twin
+        self.ca_file = folder / "ca.pem"
+        self.control = folder / "control.sock"
+        self.login = Login("root@pam", password, ADMINISTRATOR, secrets.token_urlsafe(24))
+        self.servers: list[NodeServer] = []
+        self._folder = folder
+        self._speed = speed
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="served lab", daemon=True)
+        self._ready = threading.Event()
+        self._failure: OSError | None = None
+
+    @classmethod
+    def start(
+        cls, twin: Twin, folder: Path, *, speed: float = 1.0, port: int = 8006, password: str = ""
+    ) -> Self:
+        """Serve `twin`, at free ports if `port` is 0; returns when every server is up.
+
+        Clusters without a device get one that was just installed. Raises OSError if an address is
+        taken.
+        """
+        lab = cls(twin, folder, speed, password or secrets.token_urlsafe(12))
+        lab._install(port)
+        lab._thread.start()
+        lab._ready.wait()
+        if lab._failure is not None:
+            raise lab._failure
+        return lab
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Node -> `127.0.11.1:8006`."""
+        return {server.node: f"{server.address}:{server.port}" for server in self.servers}
+
+    def advance(self) -> None:
+        """Let simulated time come up to the wall clock. Only in the loop's thread."""
+        passed_s = time.monotonic() - self._wall_s
+        self.twin.run_until(self._begin_s + passed_s * self._speed)
+
+    def fail(self, fault: str) -> None:
+        """Let something fail, in the one grammar: `fail-node pve2`. Raises ValueError."""
+        self._call(lambda: self._fail(fault))
+
+    def restore(self, subject: str) -> None:
+        """Make something whole: `node pve2`."""
+        self._call(lambda: restore(self.twin, subject))
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _install(self, port: int) -> None:
+        for number, cluster in enumerate(sorted(self.twin.model.nodes), 1):
+            name = f"pve/{cluster}"
+            if name not in self.twin.devices:
+                made = PveApi(cluster, installed(self.twin, cluster))
+                self.twin.attach(made)
+                made.sync(self.twin)
+            api = self.twin.devices[name]
+            assert isinstance(api, PveApi)
+            api.epoch_s = time.time() - self.twin.now_s
+            api.ticket_lifetime_s = TICKET_LIFETIME_S * max(1.0, self._speed)
+            api.set_password(self.login.user, self.login.password)
+            api.add_token(self.login.token, self.login.secret)
+            for place, node in enumerate(self.twin.model.nodes[cluster], 1):
+                self.servers.append(NodeServer(self, node, api, address_of(number, place), port))
+        self.twin.settle()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        authority = Authority(self._folder, datetime.now(UTC))
+        self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
+        control = await self._open_control()
+        opened: list[NodeServer] = []
+        try:
+            for server in self.servers:
+                await server.open(authority.server_context(server.node, server.address))
+                opened.append(server)
+            log.info("served lab is up: nodes=%d speed=%g", len(opened), self._speed)
+            self._ready.set()
+            while not self._stop.is_set():
+                self.advance()
+                for server in opened:
+                    await server.follow()
+                await asyncio.wait({self._stopped}, timeout=TICK_S)
+        finally:
+            for server in opened:
+                await server.close()
+            await control.cleanup()
+            await asyncio.sleep(
+                0
+            )  # aborted transports close their sockets in the loop's next round
+
+    @property
+    def _stopped(self) -> asyncio.Task[Any]:
+        """Done when serving shall end."""
+        if not hasattr(self, "_waiter"):
+            self._waiter = asyncio.ensure_future(self._stop.wait())
+        return self._waiter
+
+    def _call(self, act: Callable[[], None]) -> None:
+        """Do something in the loop's thread, at the present instant."""
+
+        async def now() -> None:
+            self.advance()
+            act()
+            self.twin.settle()
+
+        asyncio.run_coroutine_threadsafe(now(), self._loop).result()
+
+    def _fail(self, fault: str) -> None:
+        self.twin.inject(parse_faults([fault]))
+
+    async def _open_control(self) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/{verb}", self._controlled)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        self.control.unlink(missing_ok=True)
+        await web.UnixSite(runner, str(self.control)).start()
+        self.control.chmod(0o600)
+        return runner
+
+    async def _controlled(self, request: web.Request) -> web.Response:
+        """`fail` or `restore`; the answer has the trace so far, or what is wrong."""
+        text = await request.text()
+        acts = {"fail": self._fail, "restore": lambda subject: restore(self.twin, subject)}
+        if (act := acts.get(request.match_info["verb"])) is None:
+            return web.json_response({"error": "only fail and restore"}, status=404)
+        self.advance()
+        try:
+            act(text)
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        self.advance()
+        trace = [f"{event.at_s:.1f} {event.subject} {event.text}" for event in self.twin.trace]
+        return web.json_response({"now_s": self.twin.now_s, "trace": trace})
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+def ask(control: Path, verb: str, text: str) -> dict[str, object]:
+    """Tell a lab that is served elsewhere to `fail` or `restore` something.
+
+    Raises ValueError with what is wrong, and OSError if no lab is served there.
+    """
+    connection = _UnixConnection(control)
+    try:
+        connection.request("POST", f"/{verb}", body=text.encode())
+        answer: dict[str, object] = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    if "error" in answer:
+        raise ValueError(str(answer["error"]))
+    return answer

@@ -1,0 +1,153 @@
+"""The whole state of a twin, as plain data: dictionaries of frozen values.
+
+Nothing that matters lives anywhere else, so copying the dictionaries copies the world. A timer is a
+deadline kept here; whoever sets it is told when it is due, in the original and in every copy alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from lab.faults import Fault
+from simulator.workload import Workload
+
+Timer = tuple[str, ...]
+"""Owner first: ("corosync", "a", "pve2")."""
+
+
+class Due(NamedTuple):
+    """When a timer rings, and its rank among those that ring at one instant."""
+
+    at_s: float
+    rank: int
+
+
+class HostPower(StrEnum):
+    """A server without power, on its way up, or running its operating system."""
+
+    OFF = "off"
+    BOOTING = "booting"
+    ON = "on"
+
+
+class GuestPower(StrEnum):
+    """A guest that is off, between power on and serving, or serving as far as it is concerned."""
+
+    STOPPED = "stopped"
+    BOOTING = "booting"
+    RUNNING = "running"
+
+
+GuestKey = tuple[str, int]
+"""Cluster and vmid."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestState:
+    """Where a guest is and whether it runs. `stalled`: its I/O waits, for this reason.
+
+    `boot_left_s`: what is left of a boot that stands still; None: it has not been interrupted.
+    """
+
+    node: str
+    power: GuestPower = GuestPower.STOPPED
+    stalled: str = ""
+    lock: str = ""  # migrate, backup, ...
+    boot_left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Cluster membership as one node sees it. Source: votequorum(5)."""
+
+    members: frozenset[str]
+    quorate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OsdState:
+    """As `ceph osd dump` says: up or down, in or out. `died`: its daemon has to start again.
+
+    Deadlines in seconds, None if none runs: when its peers will have reported it dead, when it will
+    have started, when it goes out.
+    """
+
+    up: bool = True
+    inside: bool = True
+    died: bool = False
+    reported_s: float | None = None
+    started_s: float | None = None
+    out_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HaService:
+    """The HA manager's record of one resource, in its own words (started, fence, recovery, ...).
+
+    `result` is what the node's LRM made of this state: ok, failed, or "" so far. `failed_nodes`
+    could not start it; `retries` counts the attempts on the present one.
+    """
+
+    state: str
+    node: str
+    target: str = ""
+    result: str = ""
+    failed_nodes: tuple[str, ...] = ()
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HaState:
+    """What the HA stack of one cluster knows.
+
+    `locks`: name -> (holder, last renewal in seconds; infinite while the holder renews it in
+    every round). `taken`: name -> when it was taken, if not from the start. `requests`: moves
+    that were asked for, (migrate or relocate, sid, node). `seen`: what the master looked at in
+    its last round, members and workload; it has nothing to do while that stays.
+    """
+
+    master: str = ""
+    nodes: tuple[tuple[str, str], ...] = ()  # node -> online, unknown, fence, maintenance
+    services: tuple[tuple[str, HaService], ...] = ()
+    locks: tuple[tuple[str, tuple[str, float]], ...] = ()
+    taken: tuple[tuple[str, float], ...] = ()
+    offline_since: tuple[tuple[str, float], ...] = ()
+    requests: tuple[tuple[str, str, str], ...] = ()
+    seen: tuple[frozenset[str], Workload] | None = None
+
+
+@dataclass
+class State:
+    """The world at `now_s` seconds. Every dictionary holds only immutable values."""
+
+    now_s: float = 0.0
+    rank: int = 0
+    seed: int = 0
+    timers: dict[Timer, Due] = field(default_factory=dict)
+    pending: dict[str, Fault] = field(default_factory=dict)  # not over, absolute times, by text
+    faults: dict[str, Fault] = field(default_factory=dict)  # those in force, by subject
+    hosts: dict[str, HostPower] = field(default_factory=dict)
+    boxes: dict[str, HostPower] = field(default_factory=dict)  # "switch sw1", "router r1"
+    unnoticed: dict[str, float] = field(default_factory=dict)  # "port pve1/eno1" -> dead since
+    left: dict[str, float] = field(default_factory=dict)  # bond members not in use -> since
+    views: dict[str, View] = field(default_factory=dict)  # node -> membership it sees
+    mons: dict[str, frozenset[str]] = field(default_factory=dict)  # ceph -> monitors in quorum
+    osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
+    pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
+    paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use
+    onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
+    workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
+    guests: dict[GuestKey, GuestState] = field(default_factory=dict)
+    ha: dict[str, HaState] = field(default_factory=dict)
+    down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since
+    outages: dict[str, float] = field(default_factory=dict)  # closed outages, summed seconds
+
+    def copy(self) -> State:
+        """A world of its own."""
+        copy = replace(self)
+        for known in fields(self):
+            if isinstance(value := getattr(self, known.name), dict):
+                setattr(copy, known.name, value.copy())
+        return copy

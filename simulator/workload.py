@@ -1,0 +1,73 @@
+"""What a cluster holds and runs, as the physics needs it: guests with their size, storages, HA.
+
+Plain frozen values. Two producers: the desired state (`simulator/declared.py`) and the documents of
+a served Proxmox VE API (`simulator/pve/`). Leaves out all that has no weight: people, comments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSpec:
+    """A guest as a load. `nets` are (bridge, 802.1Q id, 0 for untagged); `storages` are names."""
+
+    vmid: int
+    name: str
+    cores: int
+    memory_bytes: int
+    storages: frozenset[str] = frozenset()
+    nets: tuple[tuple[str, int], ...] = ()
+    onboot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSpec:
+    """A storage definition by what backs it.
+
+    `backing` by type: rbd the pool; lvm the volume group; nfs the server's address; dir nothing.
+    `export`: the path on an NFS server.
+    """
+
+    name: str
+    type: str
+    backing: str = ""
+    nodes: frozenset[str] | None = None  # None: every node
+    enabled: bool = True
+    export: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HaResource:
+    """A guest under HA. `state`: started, stopped, disabled or ignored."""
+
+    sid: str  # vm:101
+    state: str = "started"
+    max_restart: int = 1
+    max_relocate: int = 1
+    failback: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HaRuleSpec:
+    """`type` node-affinity (`nodes` by priority, `strict`) or resource-affinity (`positive`)."""
+
+    name: str
+    type: str
+    sids: tuple[str, ...]
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    strict: bool = False
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """All of one cluster."""
+
+    guests: Mapping[int, GuestSpec] = field(default_factory=dict)
+    storages: Mapping[str, StorageSpec] = field(default_factory=dict)
+    ha: Mapping[str, HaResource] = field(default_factory=dict)
+    rules: tuple[HaRuleSpec, ...] = ()
+    shutdown_policy: str = "conditional"
