@@ -1,1 +1,1 @@
-"""What vlab costs in time and memory, measured."""
+"""What vlab costs in time and memory, measured: `python -m benchmarks`."""

@@ -18,6 +18,8 @@ from lab.lab import WORDS, title
 from lab.names import nearest
 from lab.shape import model_at, tags
 
+SHOWN = 60  # characters of a value that a message repeats
+
 _MAP = ("{at} is {said}, not a map of keys", "write {key}: {{key: value, ...}}")
 _LIST = ("{at} is {said}, not a list", "write {key}: [{said}]")
 _NUMBER = ("{at} is {said}, not a whole number", "write digits only")
@@ -112,7 +114,8 @@ def _shown(value: Any) -> str:
         case list():
             return "a list"
         case _:
-            return str(value) or "empty"
+            text = str(value)
+            return f"{text[:SHOWN]}..." if len(text) > SHOWN else text or "empty"
 
 
 def _keys(word: str, path: Path, data: Any) -> list[str]:

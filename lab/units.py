@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from math import inf, isinf
+from reprlib import repr as shortened
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
 
@@ -37,7 +38,7 @@ def parse(text: object, units: Mapping[str, float], what: str) -> float:
     value = float(match[1]) * units[match[2]] if match and match[2] in units else inf
     if isinf(value):
         known = ", ".join(units)
-        raise ValueError(f"{text!r} is not a {what}; write a number with one of {known}")
+        raise ValueError(f"{shortened(text)} is not a {what}; write a number with one of {known}")
     return value
 
 
@@ -59,7 +60,7 @@ def parse_duration(text: object) -> float:
 def parse_version(text: str) -> str:
     """A version of numbers and dots, such as `9.2`."""
     if not re.fullmatch(r"\d+(\.\d+)*", text):
-        raise ValueError(f"{text!r} is not a version; write numbers and dots, such as 9.2")
+        raise ValueError(f"{shortened(text)} is not a version; write numbers and dots, such as 9.2")
     return text
 
 
@@ -68,7 +69,7 @@ def parse_flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     if value not in ("true", "True", "TRUE", "false", "False", "FALSE"):
-        raise ValueError(f"{value!r} is neither true nor false; write one of the two")
+        raise ValueError(f"{shortened(value)} is neither true nor false; write one of the two")
     return value.lower() == "true"
 
 
@@ -115,4 +116,7 @@ Version = Annotated[
     AfterValidator(parse_version),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)*$"}),
 ]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Mtu = Annotated[int, Field(ge=576, le=65535)]  # RFC 791: what every host takes; an IPv4 packet
 Flag = Annotated[bool, BeforeValidator(parse_flag)]

@@ -1,7 +1,4 @@
-"""A twin from a lab.
-
-The physics in its steady state and, unless asked otherwise, the declared load on it.
-"""
+"""A twin from a lab: the physics in its steady state and, unless asked otherwise, its load."""
 
 from __future__ import annotations
 

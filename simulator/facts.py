@@ -6,9 +6,8 @@ for each such state of the world. Reasons are in an operator's words; the empty 
 nothing is wrong.
 
 Leaves out: when something will change (that is in the parts), and the load: a bond, disk or CPU
-that is merely slow serves. A bond with a silently dead member that is still in use passes, and
-`disturbance` says that the flows on that member are lost; which flows those are is not followed,
-neither for guests nor for corosync.
+that is merely slow serves. A guest behind a bond with a silently dead member that is still in use
+serves, although some of its clients do not get through; `disturbance` says so.
 """
 
 from __future__ import annotations
@@ -46,10 +45,7 @@ class Facts:
         return self.reach.broken
 
     def works(self, vertex: str) -> bool:
-        """Whether a box or part (by its vertex) does its work.
-
-        Has power, is not broken and does not hang.
-        """
+        """Whether a box or part (by its vertex) has power, is not broken and does not hang."""
         return not self.model.bits[vertex] & self.broken.dead
 
     def host_on(self, host: str) -> bool:
@@ -69,10 +65,7 @@ class Facts:
         return self.reach.talks(vertex[host], vertex[other], vlan)
 
     def in_core(self, host: str, vlan: str) -> bool:
-        """Whether a server's leg in a VLAN reaches its main segment.
-
-        The router's, else the largest.
-        """
+        """Whether a server reaches the main segment of a VLAN: the router's, else the largest."""
         return self.reach.core(vlan) in self.reach.segments(self.model.vertex[host], vlan)
 
     def api_reachable(self, node: str) -> bool:
@@ -109,10 +102,7 @@ class Facts:
         return next(self._cut_nets(self.spec(key), guest.node, vlan), "")
 
     def service_problem(self, name: str) -> str:
-        """Why a service is not up.
-
-        `any` needs one of its guests to serve on its VLAN, `all` every one.
-        """
+        """Why a service is not up: `any` needs one of its guests to serve, `all` every one."""
         service = self.model.lab.services[name]
         problems = {guest: self._declared_problem(guest, service.vlan) for guest in service.any}
         if problems and all(problems.values()):
@@ -123,10 +113,7 @@ class Facts:
         return ""
 
     def disturbance(self, key: GuestKey) -> str:
-        """Why part of a guest's traffic is lost although it serves.
-
-        A dead bond member not noticed yet.
-        """
+        """Why part of a guest's traffic is lost although it serves: a dead leg not noticed yet."""
         node = self.state.guests[key].node
         for port in self.state.unnoticed:
             if not port.startswith(f"port {node}/"):
@@ -160,10 +147,7 @@ class Facts:
         return next(self._cut_nets(spec, node, None), "")
 
     def memory_free_bytes(self, node: str) -> int:
-        """Memory for guests minus what its running and booting guests have.
-
-        Negative if overcommitted.
-        """
+        """Memory for guests minus what those that are on have; negative if overcommitted."""
         state = self.state
         asked = sum(
             self.spec(key).memory_bytes

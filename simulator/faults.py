@@ -1,6 +1,4 @@
-"""Faults come into force and end.
-
-The part that turns scheduled `Fault` values into what is broken now.
+"""Faults over time: the part that turns scheduled `Fault` values into what is broken now.
 
 `Twin.inject` schedules; here `state.faults` is kept equal to the scheduled ones whose time it is,
 by subject. If two overlap on one subject the hard one counts, and the thing is whole when both

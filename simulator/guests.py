@@ -209,4 +209,6 @@ def _boot_timer(key: GuestKey) -> Timer:
 
 
 def _in_ha(facts: Facts, key: GuestKey) -> bool:
-    return f"vm:{key[1]}" in facts.workload(key[0]).ha
+    """Whether HA starts and stops a guest; it does not touch what it is to ignore."""
+    resource = facts.workload(key[0]).ha.get(f"vm:{key[1]}")
+    return resource is not None and resource.state != "ignored"

@@ -18,6 +18,9 @@ from requests.adapters import BaseAdapter
 from requests.exceptions import ConnectionError as Refused
 from requests.exceptions import ConnectTimeout
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPSConnectionPool
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from simulator.pve.api import PveApi
 from simulator.pve.wire import ApiError, Request, Response, decode
@@ -41,12 +44,12 @@ class TwinAdapter(BaseAdapter):
         node = self.hosts.get(host) or self.hosts.get(url.netloc) or host
         declared = self.twin.model.lab.nodes.get(node)
         if declared is None:
-            raise Refused(f"there is no node {node}", request=request)
+            raise _refused(request, f"there is no node {node}")
         api = self.twin.devices[f"pve/{declared.cluster}"]
         assert isinstance(api, PveApi)
         match api.reachable(self.twin, node):
             case "refused":
-                raise Refused(f"{node} refuses connections", request=request)
+                raise _refused(request, f"{node} refuses connections")
             case "timeout":
                 raise ConnectTimeout(f"{node} does not answer", request=request)
             case _:
@@ -54,6 +57,14 @@ class TwinAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _refused(request: PreparedRequest, why: str) -> Refused:
+    """As requests says it of a connection that was never made."""
+    url = urlsplit(str(request.url))
+    pool = HTTPSConnectionPool(str(url.hostname), url.port)
+    reason = NewConnectionError(HTTPSConnection(str(url.hostname), url.port), why)
+    return Refused(MaxRetryError(pool, url.path, reason), request=request)
 
 
 def answer(api: PveApi, twin: Twin, node: str, request: PreparedRequest) -> Response:

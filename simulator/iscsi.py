@@ -1,6 +1,4 @@
-"""iSCSI paths over time.
-
-A dead path is used until the initiator has failed it, a healed one returns late.
+"""iSCSI paths over time: a dead one is used until it is failed, a healed one returns late.
 
 The initiator sees only silence: a NOP-out after some idle time, its timeout, then recovery before
 I/O goes to another path. A lost carrier is no faster. Meanwhile all I/O that round robin sends

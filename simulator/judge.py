@@ -108,6 +108,7 @@ def _memory_finding(lab: Lab, fault: str, overcommit: Overcommit) -> Finding:
         lab.place(*path),
         node=overcommit.node,
         missing_bytes=overcommit.missing_bytes,
+        guests=overcommit.guests,
     )
 
 

@@ -129,10 +129,7 @@ class Model:
         return None if name is None else self.lab.guests[name]
 
     def broken(self, state: State) -> Broken:
-        """What does not work in `state`.
-
-        Faults in force, and boxes that are off or still starting.
-        """
+        """What does not work in `state`: faults in force, boxes that are off or still starting."""
         hard = silent = 0
         for subject, fault in state.faults.items():
             if fault.silent:

@@ -11,10 +11,15 @@ Without LACP on the switch a Linux bond keeps one member, an Open vSwitch bond n
 backup: the first usable member in the order written. A port that the switch holds in a LAG and
 whose host speaks no LACP carries nothing.
 
-Leaves out: spanning tree (redundant links between switches just work, at once) and the hash that
-says which member carries which flow (a bond with one member alive passes). If an MLAG pair loses
-its peer link both switches go on: who has a leg in each is reached by all, the others only by
-those on the same switch.
+A silently dead member that is still used loses the flows that are hashed onto it. Between two hosts
+there is one flow in each VLAN, and each end of a bond chooses its member on its own, so it is lost
+if either chose the dead one. Which they choose is a hash of the hosts' names, standing for the
+addresses that are not all declared. A bond as such (a guest's way out, many flows) passes.
+
+Leaves out: spanning tree (redundant links between switches just work, at once), several flows
+between two hosts with fates of their own, the flows of a member whose carrier is gone (lost for
+0.1 s at most). If an MLAG pair loses its peer link both switches go on: who has a leg in each is
+reached by all, the others only by those on the same switch.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar, cast
+from zlib import crc32
 
 from lab.kinds.host import BondMode, Driver
 from simulator.wiring import Leg, Uplink, Wiring
@@ -75,16 +81,16 @@ class Reach:
         return self._of(vlan).get(uplink, NOWHERE)
 
     def talks(self, one: str, other: str, vlan: str) -> bool:
-        """Whether two boxes reach each other."""
+        """Whether two boxes reach each other, with the members that the flow between them is on."""
         if one == other:
             return not self.broken.dead & self.wiring.bits[one]
-        return not self.segments(one, vlan).isdisjoint(self.segments(other, vlan))
+        if not self.broken.silent:
+            return not self.segments(one, vlan).isdisjoint(self.segments(other, vlan))
+        here = self._flow_segments(one, other, vlan)
+        return not here.isdisjoint(self._flow_segments(other, one, vlan))
 
     def core(self, vlan: str) -> str:
-        """The main segment.
-
-        The one with a router's leg, else with most legs; "" if there is none.
-        """
+        """The main segment: a router's, else the one with most legs; "" if there is none."""
         if vlan not in self._core:
             legs = self._of(vlan)
             routed = {
@@ -120,6 +126,26 @@ class Reach:
             found = tuple(leg for leg in self.used(uplink) if not leg.mask & dead)
             self._passing[uplink.name] = found
         return found
+
+    def _flow_segments(self, one: str, other: str, vlan: str) -> frozenset[str]:
+        """The segments that the flow between two boxes reaches from `one`."""
+        here = self._of(vlan)
+        uplinks = self.wiring.by_device.get(one, ())
+        return NOWHERE.union(
+            *(
+                here.get(uplink.name, NOWHERE)
+                for uplink in uplinks
+                if not self._loses(uplink, f"{one} {other} {vlan}")
+            )
+        )
+
+    def _loses(self, uplink: Uplink, flow: str) -> bool:
+        """Whether a bond puts a flow on a silently dead member, there or back."""
+        legs = [leg for leg in self.used(uplink) if not leg.mask & self.broken.hard]
+        if len(legs) < 2:
+            return False
+        chosen = (legs[crc32(f"{flow} {way}".encode()) % len(legs)] for way in ("out", "in"))
+        return any(leg.mask & self.broken.silent for leg in chosen)
 
     def _of(self, vlan: str) -> Mapping[str, frozenset[str]]:
         if vlan not in self._segments:

@@ -85,6 +85,7 @@ class Finding:
     ongoing: bool = False
     node: str = ""
     missing_bytes: int = 0
+    guests: tuple[str, ...] = ()  # on the node without memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ from lab.faults import parse_faults
 from simulator.authority import Authority
 from simulator.faults import restore
 from simulator.pve.api import PveApi
+from simulator.pve.declared import declared
 from simulator.pve.install import installed
 from simulator.pve.tickets import TICKET_LIFETIME_S
 from simulator.pve.wire import ApiError, Request, decode
@@ -82,7 +84,11 @@ class NodeServer:
     def _bind(self) -> socket.socket:
         bound = socket.socket()
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((self.address, self.port))
+        try:
+            bound.bind((self.address, self.port))
+        except OSError:
+            bound.close()
+            raise
         self.port = bound.getsockname()[1]
         return bound
 
@@ -152,7 +158,8 @@ class ServedLab:
     ) -> Self:
         """Serve `twin`, at free ports if `port` is 0; returns when every server is up.
 
-        Clusters without a device get one that was just installed. Raises OSError if an address is
+        A cluster without a device gets one: with its declared load if the twin has it, else as just
+        installed. Raises OSError if an address is
         taken.
         """
         lab = cls(twin, folder, speed, password or secrets.token_urlsafe(12))
@@ -178,8 +185,8 @@ class ServedLab:
         self._call(lambda: self._fail(fault))
 
     def restore(self, subject: str) -> None:
-        """Make something whole: `node pve2`."""
-        self._call(lambda: restore(self.twin, subject))
+        """Make something whole: `node pve2`. Raises ValueError."""
+        self._call(lambda: self._restore(subject))
 
     def close(self) -> None:
         """Stop serving."""
@@ -201,7 +208,9 @@ class ServedLab:
         for number, cluster in enumerate(sorted(self.twin.model.nodes), 1):
             name = f"pve/{cluster}"
             if name not in self.twin.devices:
-                made = PveApi(cluster, installed(self.twin, cluster))
+                loaded = cluster in self.twin.state.workloads
+                documents = (declared if loaded else installed)(self.twin, cluster)
+                made = PveApi(cluster, documents)
                 self.twin.attach(made)
                 made.sync(self.twin)
             api = self.twin.devices[name]
@@ -231,29 +240,22 @@ class ServedLab:
         opened: list[NodeServer] = []
         try:
             for server in self.servers:
-                await server.open(authority.server_context(server.node, server.address))
                 opened.append(server)
+                await server.open(authority.server_context(server.node, server.address))
             log.info("served lab is up: nodes=%d speed=%g", len(opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():
                 self.advance()
                 for server in opened:
                     await server.follow()
-                await asyncio.wait({self._stopped}, timeout=TICK_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), TICK_S)
         finally:
             for server in opened:
                 await server.close()
             await control.cleanup()
-            await asyncio.sleep(
-                0
-            )  # aborted transports close their sockets in the loop's next round
-
-    @property
-    def _stopped(self) -> asyncio.Task[Any]:
-        """Done when serving shall end."""
-        if not hasattr(self, "_waiter"):
-            self._waiter = asyncio.ensure_future(self._stop.wait())
-        return self._waiter
+            self.control.unlink(missing_ok=True)
+            await asyncio.sleep(0)  # in the next round the aborted transports close their sockets
 
     def _call(self, act: Callable[[], None]) -> None:
         """Do something in the loop's thread, at the present instant."""
@@ -268,6 +270,11 @@ class ServedLab:
     def _fail(self, fault: str) -> None:
         self.twin.inject(parse_faults([fault]))
 
+    def _restore(self, subject: str) -> None:
+        if subject not in self.twin.model.bits:
+            raise ValueError(f"there is no {subject}; write what failed: node pve2")
+        restore(self.twin, subject)
+
     async def _open_control(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_post("/{verb}", self._controlled)
@@ -281,7 +288,7 @@ class ServedLab:
     async def _controlled(self, request: web.Request) -> web.Response:
         """`fail` or `restore`; the answer has the trace so far, or what is wrong."""
         text = await request.text()
-        acts = {"fail": self._fail, "restore": lambda subject: restore(self.twin, subject)}
+        acts: dict[str, Callable[[str], None]] = {"fail": self._fail, "restore": self._restore}
         if (act := acts.get(request.match_info["verb"])) is None:
             return web.json_response({"error": "only fail and restore"}, status=404)
         self.advance()

@@ -1,6 +1,4 @@
-"""What holds in the end for a set of faults.
-
-The state that the timed engine comes to, without time.
+"""What holds in the end for a set of faults: where the timed engine comes to, without time.
 
 Each rule is the part's own (`memberships`, `osd_works`, `notices_silence` ...), only applied at
 once; so it can start a twin, and judge whether a timed run ended where it should.

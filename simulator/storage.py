@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 
 class Trouble(NamedTuple):
-    """Why something does not serve.
-
-    `passes`: it goes on by itself once what is dead has been noticed.
-    """
+    """Why something does not serve. `passes`: it ends by itself once a death has been noticed."""
 
     text: str
     passes: bool = False
@@ -76,7 +73,7 @@ def pool_trouble(facts: Facts, name: str, pool: str) -> Trouble:
         return Trouble(text, passes=heals and _copies(facts, name, pool, able) >= needed)
     if waiting := [osd for osd in osds if osd in up - working]:
         names = ", ".join(f"osd.{osd}" for osd in waiting)
-        return Trouble(f"pool {pool} waits for {names}, dead and not marked down yet", heals)
+        return Trouble(f"pool {pool} waits for {names}: no answer, not marked down yet", heals)
     if ("ceph", "peering", name) in facts.state.timers:
         return Trouble(f"pool {pool} is peering", passes=True)
     return FINE
@@ -195,7 +192,7 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if not used:
         return Trouble(f"{lun.name}: {node} has lost every path", passes=bool(alive))
     if dead := used - alive:
-        text = f"{lun.name} waits for path {', '.join(sorted(dead))}, dead and not failed yet"
+        text = f"{lun.name} waits for path {', '.join(sorted(dead))}: no answer, not failed yet"
         return Trouble(text, passes=bool(alive))
     return FINE
 

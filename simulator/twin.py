@@ -126,10 +126,7 @@ class Twin:
         return timer in self.state.timers
 
     def between(self, low: float, high: float, *words: str) -> float:
-        """A number that chance picks for these words at this instant.
-
-        The seed decides, always alike.
-        """
+        """A number that chance picks for these words at this instant, by the seed: always alike."""
         words = (str(self.state.seed), repr(self.now_s), *words)
         return Random(" ".join(words)).uniform(low, high)
 

@@ -1,6 +1,4 @@
-"""The cables of a lab compiled into integers.
-
-Which wires there are, and what each needs to be alive.
+"""The cables of a lab compiled into integers: which there are, and what each needs to be alive.
 
 `wired` reads the topology once. Every vertex has a bit; a wire works while none of its bits is
 broken (`reach`). Rules: IEEE 802.1Q, a hop passes a VLAN if both ends carry it, both tagged or
@@ -27,10 +25,7 @@ from lab.kinds.switch import Port, Switch
 
 @dataclass(frozen=True, slots=True)
 class Vlans:
-    """802.1Q as one end of a hop does it.
-
-    VLANs it carries tagged, and the ones it carries untagged.
-    """
+    """802.1Q as one end of a hop does it: which VLANs it carries tagged, and which untagged."""
 
     tagged: frozenset[str]
     untagged: frozenset[str]

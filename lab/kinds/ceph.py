@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from lab.item import Flaw, Item, Owned
 from lab.names import ClusterName, NodeName, VlanName
-from lab.units import Duration, Size
+from lab.units import Count, Duration, Size
 
 
 class Domain(StrEnum):
@@ -30,9 +30,9 @@ class Osd(Item):
 class CephPool(Item):
     """A replicated pool. I/O to a placement group needs `min_size` live copies."""
 
-    size: int = 3
+    size: Count = 3
     min_size: int | None = None
-    pgs: int = 128
+    pgs: Count = 128
     domain: Domain = Domain.HOST
 
     @property

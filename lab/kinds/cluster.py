@@ -13,7 +13,7 @@ from pydantic import Field
 
 from lab.item import Flaw, Item, Owned
 from lab.names import VlanName
-from lab.units import Duration, Flag, Size, Version
+from lab.units import Count, Duration, Flag, Natural, Size, Version
 
 MAX_LINKS = 8  # corosync.conf(5), interface: linknumber 0 to 7
 
@@ -24,8 +24,8 @@ class Corosync(Item):
     """
 
     links: tuple[VlanName, ...]
-    token_ms: int = 3000
-    token_coefficient_ms: int = 650
+    token_ms: Count = 3000
+    token_coefficient_ms: Natural = 650
     two_node: Flag = False
 
     def flaws(self) -> Iterator[Flaw]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from lab.item import Flaw, Item, Owned
 from lab.names import ClusterName, NodeName, PoolName, StorageName, VlanName
-from lab.units import Duration, Flag, Size
+from lab.units import Count, Duration, Flag, Natural, Size
 
 
 class Power(StrEnum):
@@ -43,8 +43,8 @@ class Net(Item):
 class Ha(Item):
     """The guest is under HA: restarts on its node, then relocations, before it counts as failed."""
 
-    restart: int = 1
-    relocate: int = 1
+    restart: Natural = 1
+    relocate: Natural = 1
 
 
 class Placement(Item):
@@ -67,8 +67,8 @@ class Guest(Owned):
     description: str | None = None
     state: Power = Power.STARTED
     os: str | None = None
-    cores: Annotated[int, Field(ge=1)] = 1
-    sockets: Annotated[int, Field(ge=1)] = 1
+    cores: Count = 1
+    sockets: Count = 1
     cpu: str | None = None
     memory: Size = 512 * 2**20
     disks: dict[str, GuestDisk] = Field(default_factory=dict)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lab.item import Flaw, Item
 from lab.names import FeedName, VlanName, nearest
-from lab.units import Duration, Rate, Size
+from lab.units import Count, Duration, Mtu, Natural, Rate, Size
 
 
 class Nic(Item):
@@ -23,7 +23,7 @@ class Nic(Item):
     speed: Rate = 10**9
     access: VlanName | None = None
     vlans: tuple[VlanName, ...] = ()
-    mtu: int = 1500
+    mtu: Mtu = 1500
 
 
 class Card(Item):
@@ -61,8 +61,8 @@ class Bond(Item):
     rate: LacpRate = LacpRate.SLOW
     driver: Driver = Driver.LINUX
     vlans: tuple[VlanName, ...] = ()
-    mtu: int = 1500
-    miimon_ms: int = 100
+    mtu: Mtu = 1500
+    miimon_ms: Natural = 100
 
 
 class Bridge(Item):
@@ -126,7 +126,7 @@ class Host(Item):
     """A server. `addresses` maps a VLAN to this host's own address in it."""
 
     feeds: tuple[FeedName, ...]
-    cores: int = 16
+    cores: Count = 16
     memory: Size = 16 * 2**30
     cards: dict[str, Card] = Field(default_factory=dict)
     nics: dict[str, Nic]

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from lab.item import Flaw, Item, Owned
 from lab.names import BackupServerName, CephName, ClusterName, NasName, NodeName
-from lab.units import Flag
+from lab.units import Flag, Natural
 
 
 class Content(StrEnum):
@@ -25,15 +25,16 @@ class Content(StrEnum):
     VZTMPL = "vztmpl"
     BACKUP = "backup"
     SNIPPETS = "snippets"
+    IMPORT = "import"
 
 
 class Keep(Item):
     """How many backups are kept per guest."""
 
-    last: int | None = None
-    daily: int | None = None
-    weekly: int | None = None
-    monthly: int | None = None
+    last: Natural | None = None
+    daily: Natural | None = None
+    weekly: Natural | None = None
+    monthly: Natural | None = None
     all: Flag | None = None
 
 

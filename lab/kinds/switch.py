@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.item import Flaw, Item
 from lab.names import FeedName, SwitchName, VlanName
-from lab.units import Rate
+from lab.units import Mtu, Rate
 
 
 class Port(Item):
@@ -21,7 +21,7 @@ class Port(Item):
     native: VlanName | None = None
     lag: str | None = None
     speed: Rate = 10**9
-    mtu: int = 1500
+    mtu: Mtu = 1500
 
     def flaws(self) -> Iterator[Flaw]:
         if self.access is not None and (self.vlans or self.native is not None):

@@ -40,9 +40,9 @@ from simulator.pve import (
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
 from simulator.pve.guest_update import apply_pending
-from simulator.pve.load import Specs, workload
+from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
-from simulator.pve.resources import GuestRows
+from simulator.pve.resources import settled_row
 from simulator.pve.routes import Route, Tree
 from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
 from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
@@ -66,8 +66,9 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, guest_config, guest_create, guest_migrate, guest_power, guest_update, ha,
-                ha_rules, network, nodes, pools, realms, resources, rights, storage, tasks, tickets, volumes,
+                access, backup, cluster, guest_config, guest_create, guest_migrate, guest_power,
+                guest_update, ha, ha_rules, network, nodes, pools, realms, resources, rights,
+                storage, tasks, tickets, volumes,
             )
         ]
     )  # fmt: skip
@@ -98,8 +99,8 @@ class PveApi:
         self.guest_since_s: dict[int, float] = {}
         self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
         self.down: set[str] = set()
-        self.specs = Specs()
-        self.guest_rows = GuestRows()
+        self.loads = Loads()
+        self.guest_rows = Remembered(settled_row)
         self._seen: dict[int, GuestState] = {}
 
     def fork(self) -> PveApi:
@@ -113,6 +114,7 @@ class PveApi:
             ticket_lifetime_s=self.ticket_lifetime_s,
             version=self.version,
         )
+        copy.loads, copy.guest_rows = self.loads, self.guest_rows
         copy.guest_since_s = self.guest_since_s.copy()
         copy.node_since_s = self.node_since_s.copy()
         copy.down = self.down.copy()
@@ -128,8 +130,10 @@ class PveApi:
         self.documents.tokens[name] = {"privsep": int(privsep), "expire": 0, "secret": secret}
 
     def sync(self, twin: Twin) -> None:
-        """Tell the physics what the documents hold now."""
-        guests.set_workload(twin, self.cluster, workload(self.documents, self.specs))
+        """Tell the physics what the documents hold now, if it is something else than before."""
+        now = workload(self.documents, self.loads)
+        if now != twin.state.workloads.get(self.cluster):
+            guests.set_workload(twin, self.cluster, now)
 
     def uptime_s(self, twin: Twin, node: str) -> int:
         """How long a node has been up."""
@@ -185,6 +189,8 @@ class PveApi:
         """A task of ours has come to its end."""
         task = self.documents.tasks[timer[2]]
         tasks.finish(tasks.Worker(self, twin, task.node, task.user, task=task))
+        if task.type.startswith("qm") and task.id.isdigit():
+            self._follow_guest(twin, int(task.id))
 
     def settle(self, twin: Twin) -> bool:
         """Follow the physics: nodes and guests that came or went, tasks that lost their node."""
@@ -193,13 +199,14 @@ class PveApi:
         now = {vmid: guest for (owner, vmid), guest in state.items() if owner == self.cluster}
         if now == self._seen:
             return False
+        moved = [vmid for vmid, guest in now.items() if guest is not self._seen.get(vmid)]
         changed = False
-        for vmid, guest in now.items():
-            if guest is not self._seen.get(vmid):
-                changed |= self._follow_guest(twin, vmid, self._seen.get(vmid), guest)
+        for vmid in moved:
+            self._tell(twin, vmid, self._seen.get(vmid), now[vmid])
+            changed |= self._follow_guest(twin, vmid)
         for vmid in self._seen.keys() - now.keys():
             self.guest_since_s.pop(vmid, None)
-        self._seen = now
+            del self._seen[vmid]
         return changed
 
     def _follow_nodes(self, twin: Twin) -> None:
@@ -226,9 +233,13 @@ class PveApi:
         if files is not None and files.staged is not None:
             self.documents.nodes[node] = replace(files, network=files.staged, staged=None)
 
-    def _follow_guest(
-        self, twin: Twin, vmid: int, before: GuestState | None, now: GuestState
-    ) -> bool:
+    def _follow_guest(self, twin: Twin, vmid: int) -> bool:
+        """Take note of where a guest is and whether it runs; True if its configuration changed."""
+        now = twin.state.guests.get((self.cluster, vmid))
+        if now is None:
+            return False
+        before = self._seen.get(vmid)
+        self._seen[vmid] = now
         if now.power is GuestPower.STOPPED:
             self.guest_since_s.pop(vmid, None)
         else:
@@ -236,19 +247,39 @@ class PveApi:
         guest = self.documents.guests.get(vmid)
         if guest is None:
             return False
-        if (
-            before is not None
-            and before.node != now.node
-            and guest.current.get("lock") in BROKEN_LOCKS
-        ):
+        recovered = before is not None and before.node != now.node
+        if recovered and guest.current.get("lock") in BROKEN_LOCKS:
             unlocked = {key: value for key, value in guest.current.items() if key != "lock"}
             guest = self.documents.guests[vmid] = replace(guest, current=unlocked)
-        if now.power is GuestPower.STOPPED and (guest.pending or guest.removals):
-            scene = Environment(self, twin, now.node, "root@pam")
+        went_off = before is not None and before.power is not now.power is GuestPower.STOPPED
+        if not went_off or not (guest.pending or guest.removals):
+            return False
+        scene = Environment(self, twin, now.node, "root@pam")
+        try:
             apply_pending(scene, vmid, [])
-            self.sync(twin)
-            return True
-        return False
+        except ApiError as error:
+            scene.log(error.spoken.strip(), pri=3)
+        self.sync(twin)
+        return True
+
+    def _tell(self, twin: Twin, vmid: int, before: GuestState | None, now: GuestState) -> None:
+        """Keep a task for what nobody asked of this API: acts of HA, guests that start at boot."""
+        if before is None or vmid not in self.documents.guests:
+            return
+        was_on = before.power is not GuestPower.STOPPED
+        is_on = now.power is not GuestPower.STOPPED
+        if before.node != now.node and twin.facts.host_on(before.node):
+            self._tell_task(twin, "qmigrate", vmid, before.node)
+        if is_on and not was_on:
+            self._tell_task(twin, "qmstart", vmid, now.node)
+        if was_on and not is_on and twin.facts.host_on(before.node):
+            self._tell_task(twin, "qmshutdown", vmid, before.node)
+
+    def _tell_task(self, twin: Twin, type_name: str, vmid: int, node: str) -> None:
+        scene = Environment(self, twin, node, "root@pam")
+        upid = tasks.start_task(scene, type_name, str(vmid))
+        twin.cancel((self.name, "task", upid))
+        tasks.end_task(scene, self.documents.tasks[upid], "OK", ("TASK OK",))
 
 
 def _merged(params: Mapping[str, Given], in_path: Mapping[str, str]) -> Mapping[str, Given]:
@@ -264,7 +295,7 @@ def _merged(params: Mapping[str, Given], in_path: Mapping[str, str]) -> Mapping[
 
 
 def _authorize(call: Call, route: Route) -> None:
-    """Raise unless the route may be taken. Parameters are not checked yet, but may name the object."""
+    """Raise unless the route may be taken. Parameters are unchecked, but may name the object."""
     call.values = {
         key: value for key, value in call.given.items() if isinstance(value, str | int | float)
     }
@@ -294,5 +325,6 @@ def _proxy(call: Call, route: Route, in_path: Mapping[str, str]) -> None:
         tail = f"failed to get address info for: {node}: Name or service not known"
         raise died(f"hostname lookup '{node}' failed - {tail}")
     if not call.world.reaches(call.node, node):
-        raise ApiError(595, "No route to host", body=False)
+        hangs = call.twin.state.hosts[node] is HostPower.ON and not call.world.on(node)
+        raise ApiError(595, "Connection timed out" if hangs else "No route to host", body=False)
     call.node = node

@@ -59,6 +59,15 @@ class Environment:
         """What the user may."""
         return Permissions(self.documents, self.user)
 
+    @cached_property
+    def stored_bytes(self) -> Mapping[tuple[str, str], int]:
+        """Sizes of volumes, summed by storage and place, when first asked."""
+        sums: dict[tuple[str, str], int] = {}
+        for volume in self.documents.volumes.values():
+            place = (volume.storage, volume.node)
+            sums[place] = sums.get(place, 0) + volume.size_bytes
+        return sums
+
     def log(self, text: str, pri: int = 6) -> None:
         """Add a line to the cluster log."""
         number = self.documents.next_serial()

@@ -112,7 +112,8 @@ def _formatting(path: str, volume: Volume) -> str:
     if volume.format == "qcow2":
         return (
             f"Formatting '{path}', fmt=qcow2 cluster_size=65536 extended_l2=off "
-            f"preallocation=metadata compression_type=zlib size={volume.size_bytes} lazy_refcounts=off refcount_bits=16"
+            f"preallocation=metadata compression_type=zlib size={volume.size_bytes} "
+            "lazy_refcounts=off refcount_bits=16"
         )
     return f"Formatting '{path}', fmt={volume.format} size={volume.size_bytes} preallocation=off"
 

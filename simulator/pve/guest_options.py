@@ -359,8 +359,9 @@ _GROUPS: dict[str, str] = {
     "VM.Config.Memory": "allow-ksm balloon hugepages keephugepages memory shares",
     "VM.Config.HWType": """acpi arch audio0 bios hotplug ivshmem kvm machine rng0 scsihw smbios1
         spice_enhancements tablet vga vmgenid watchdog amd-sev intel-tdx""",
-    "VM.Config.Options": """agent autostart boot bootdisk ciupgrade description freeze hookscript keyboard
-        localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags
+    "VM.Config.Options": """agent autostart boot bootdisk ciupgrade description freeze hookscript
+        keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot
+        startdate startup tags
         tdf template vmstatestorage""",
     "VM.Config.Cloudinit": "cicustom cipassword citype ciuser nameserver searchdomain sshkeys",
     "root": "args lock",

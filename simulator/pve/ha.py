@@ -287,9 +287,8 @@ def _service_row(
             return None
         text = f"{sid} ({service.node}, deleting)"
         row: dict[str, object] = {"id": f"service:{sid}", "type": "service", "sid": sid}
-        return {
-            **row, "node": service.node, "state": "deleting", "crm_state": service.state, "status": text
-        }  # fmt: skip
+        row |= {"node": service.node, "state": "deleting", "crm_state": service.state}
+        return {**row, "status": text}
     requested = str(entry.get("state") or "started").replace("enabled", "started")
     guest = call.world.guest(int(sid.partition(":")[2]))
     node = service.node if service else guest.node if guest else ""

@@ -77,14 +77,14 @@ def wired_network(world: World, node: str) -> dict[str, Entry]:
 def from_answers(answers: Answers) -> Documents:
     """Documents that would give these answers. What was not asked is empty."""
     documents = Documents()
-    by_path = {key.partition("?")[0]: data for key, data in answers.items()}
+    by_path = _by_path(answers)
     _users(documents, by_path)
     for name, row in _named(by_path.get("/access/domains"), "realm"):
         documents.domains[name] = row
     for name, row in _named(by_path.get("/storage"), "storage"):
         documents.storages[name] = _without(row, "digest")
     _pools(documents, answers)
-    _guests(documents, answers)
+    _guests(documents, by_path)
     for name, row in _named(by_path.get("/cluster/ha/resources"), "sid"):
         documents.ha_resources[name] = _without(row, "digest")
     for name, row in _named(by_path.get("/cluster/ha/rules"), "rule"):
@@ -93,9 +93,21 @@ def from_answers(answers: Answers) -> Documents:
         kept = {key: _text(value) if key in JOB_OBJECTS else value for key, value in row.items()}
         documents.jobs[name] = _without(kept, "type", "next-run")
     _options(documents, by_path.get("/cluster/options"))
-    _nodes(documents, answers)
-    _volumes(documents, answers)
+    _nodes(documents, by_path)
+    _volumes(documents, by_path)
     return documents
+
+
+def _by_path(answers: Answers) -> dict[str, object]:
+    """Answers by path alone; rows of lists that were asked in parts are put together."""
+    found: dict[str, object] = {}
+    for key, data in answers.items():
+        path, known = key.partition("?")[0], found.get(key.partition("?")[0])
+        if isinstance(known, list) and isinstance(data, list):
+            found[path] = [*known, *(row for row in data if row not in known)]
+        else:
+            found[path] = data
+    return found
 
 
 def _rows(data: object) -> Iterator[dict[str, Any]]:
@@ -173,10 +185,21 @@ def _guests(documents: Documents, answers: Answers) -> None:
         elif what == "pending":
             documents.guests[vmid] = _from_pending(parts[2], list(_rows(data)))
     for row in _rows(answers.get("/cluster/resources")):
-        if row.get("type") in ("qemu", "lxc") and (pool := row.get("pool")):
+        if row.get("type") not in ("qemu", "lxc"):
+            continue
+        documents.guests.setdefault(int(row["vmid"]), _from_row(row))
+        if pool := row.get("pool"):
             entry = documents.pools.get(pool, {})
             vms = dict.fromkeys([*items(str(entry.get("vms") or "")), str(row["vmid"])])
             documents.pools[pool] = {**entry, "vms": ",".join(vms)}
+
+
+def _from_row(row: Mapping[str, Any]) -> GuestConfig:
+    """A guest whose configuration was not asked: as large as the list of resources says."""
+    config: dict[str, Value] = {"name": row.get("name"), "cores": int(row.get("maxcpu") or 1)}
+    if size := int(row.get("maxmem") or 0):
+        config["memory"] = str(size // 2**20)
+    return GuestConfig(str(row["type"]), _without(config))
 
 
 def _from_pending(kind: str, rows: list[dict[str, Any]]) -> GuestConfig:

@@ -8,13 +8,18 @@ of its configuration. Leaves out all that has no weight: people, jobs, comments.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 from simulator.pve import propertystring
 from simulator.pve.documents import Documents, Entry, GuestConfig
-from simulator.pve.formats import items
+from simulator.pve.propertystring import items
 from simulator.workload import GuestSpec, HaResource, HaRuleSpec, StorageSpec, Workload
+
+Name = TypeVar("Name")
+Source = TypeVar("Source")
+Result = TypeVar("Result")
 
 _VOLUME_OPTION = re.compile(r"(ide|scsi|virtio|sata|efidisk|tpmstate|mp)\d+|rootfs")
 _NET_OPTION = re.compile(r"net\d+")
@@ -59,22 +64,24 @@ def nets(config: Entry) -> Iterator[tuple[str, int]]:
                 yield values["bridge"], int(values.get("tag", 0))
 
 
-class Specs:
-    """Guests as loads, remembered for as long as their configuration stays the same object."""
+class Remembered(Generic[Name, Source, Result]):
+    """What a function makes of documents, kept for as long as each stays the same object."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[GuestConfig, GuestSpec]] = {}
+    def __init__(self, make: Callable[[Name, Source], Result]) -> None:
+        self._make = make
+        self._known: dict[Name, tuple[Source, Result]] = {}
 
-    def spec(self, vmid: int, guest: GuestConfig) -> GuestSpec:
-        """A guest as a load."""
-        known = self._known.get(vmid)
-        if known is None or known[0] is not guest:
-            known = self._known[vmid] = (guest, guest_spec(vmid, guest.current))
+    def of(self, name: Name, source: Source) -> Result:
+        """The function's value."""
+        known = self._known.get(name)
+        if known is None or known[0] is not source:
+            known = self._known[name] = (source, self._make(name, source))
         return known[1]
 
 
-def guest_spec(vmid: int, config: Entry) -> GuestSpec:
+def guest_spec(vmid: int, guest: GuestConfig) -> GuestSpec:
     """A guest as a load, from what it runs with."""
+    config = guest.current
     return GuestSpec(
         vmid=vmid,
         name=str(config.get("name") or config.get("hostname") or f"VM {vmid}"),
@@ -86,13 +93,22 @@ def guest_spec(vmid: int, config: Entry) -> GuestSpec:
     )
 
 
-def workload(documents: Documents, specs: Specs | None = None) -> Workload:
+class Loads:
+    """Parts of a workload, remembered from one version of the documents to the next."""
+
+    def __init__(self) -> None:
+        self.guests = Remembered(guest_spec)
+        self.resources = Remembered(_resource)
+
+
+def workload(documents: Documents, loads: Loads | None = None) -> Workload:
     """All of a cluster as a load."""
-    specs = specs or Specs()
+    loads = loads or Loads()
+    resources = documents.ha_resources
     return Workload(
-        guests={vmid: specs.spec(vmid, guest) for vmid, guest in documents.guests.items()},
+        guests={vmid: loads.guests.of(vmid, guest) for vmid, guest in documents.guests.items()},
         storages={name: _storage(name, entry) for name, entry in documents.storages.items()},
-        ha={sid: _resource(sid, entry) for sid, entry in documents.ha_resources.items()},
+        ha={sid: loads.resources.of(sid, entry) for sid, entry in resources.items()},
         rules=tuple(
             _rule(name, entry)
             for name, entry in documents.ha_rules.items()

@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Literal
 
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry
-from simulator.pve.formats import items
+from simulator.pve.documents import Entry, NodeFiles
 from simulator.pve.nodes import NODE, files, keep
 from simulator.pve.parameters import Value
+from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import bad_parameters, died
@@ -148,8 +148,8 @@ def _fits(wanted: str, kind: str) -> bool:
 @routes.add(
     "GET /nodes/{node}/network",
     takes=NODE
-    + "type? enum(bridge,bond,eth,alias,vlan,fabric,OVSBridge,OVSBond,OVSPort,OVSIntPort,vnet,any_bridge,"
-    "any_local_bridge,include_sdn)",
+    + "type? enum(bridge,bond,eth,alias,vlan,fabric,OVSBridge,OVSBond,OVSPort,OVSIntPort,vnet,"
+    "any_bridge,any_local_bridge,include_sdn)",
 )
 def interfaces(call: Call) -> object:
     """The staged interfaces, or the active ones where nothing is staged; `changes` is the
@@ -182,7 +182,7 @@ def interface(call: Call) -> object:
 
 
 def _sent(call: Call) -> dict[str, Value]:
-    """The settings as the file keeps them: addresses in both notations, lists separated by spaces."""
+    """The settings as the file keeps them: addresses in both notations, lists with spaces."""
     skipped = ("node", "iface", "delete")
     sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
     for key in ("bridge_ports", "slaves", "ovs_ports", "ovs_bonds", "bridge_vids"):
@@ -335,7 +335,7 @@ def reload(call: Call) -> object:
 
 
 def _finish_reload(worker: Worker) -> None:
-    kept = worker.documents.nodes[worker.node]
+    kept = worker.documents.nodes.get(worker.node, NodeFiles())
     if kept.staged is not None:
         worker.documents.nodes[worker.node] = replace(
             kept, network=activated(kept.staged), staged=None

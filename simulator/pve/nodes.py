@@ -105,7 +105,7 @@ _NAMES = (
 
 def files(call: Call) -> NodeFiles:
     """The files of the node that answers."""
-    return call.documents.nodes[call.node]
+    return call.documents.nodes.get(call.node, NodeFiles())
 
 
 def keep(call: Call, changed: NodeFiles) -> None:

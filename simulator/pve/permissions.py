@@ -80,17 +80,21 @@ class Permissions:
         self.documents = documents
         self.user = user
         self._cache: dict[str, Mapping[str, int]] = {}
+        self._below: dict[str, Mapping[str, int]] = {}
 
     def on(self, path: str) -> Mapping[str, int]:
         """Privilege -> whether it holds below `path` too."""
         if (known := self._cache.get(path)) is None:
-            plain = path not in self._acl and path not in self._pool_roles and path.count("/") > 1
-            if plain and (self._owner is None or self._owner._plain(path)):
-                parent = self.on(path.rpartition("/")[0])
-                known = {name: 1 for name, propagate in parent.items() if propagate}
-            else:
-                known = self._privileges(path)
+            known = self._inherited(path) if self._plain(path) else self._privileges(path)
             self._cache[path] = known
+        return known
+
+    def _inherited(self, path: str) -> Mapping[str, int]:
+        """What the path above hands down; one answer for all that lies directly below it."""
+        parent = path.rpartition("/")[0]
+        if (known := self._below.get(parent)) is None:
+            known = {name: 1 for name, propagate in self.on(parent).items() if propagate}
+            self._below[parent] = known
         return known
 
     def any(self, path: str, privileges: Iterable[str]) -> bool:
@@ -110,7 +114,10 @@ class Permissions:
         return Permissions(self.documents, owner) if is_token else None
 
     def _plain(self, path: str) -> bool:
-        return path not in self._acl and path not in self._pool_roles
+        """Whether nothing was said about the path itself; always false for the topmost ones."""
+        if path in self._acl or path in self._pool_roles or path.count("/") < 2:
+            return False
+        return self._owner is None or self._owner._plain(path)
 
     @cached_property
     def _acl(self) -> Mapping[str, list[tuple[str, str, str, int]]]:

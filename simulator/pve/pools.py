@@ -8,8 +8,8 @@ from __future__ import annotations
 from simulator.pve import resources
 from simulator.pve.call import Call
 from simulator.pve.documents import Documents, Entry
-from simulator.pve.formats import items
 from simulator.pve.parameters import Value
+from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.wire import ApiError, died
 
@@ -86,7 +86,7 @@ def pool(call: Call) -> object:
     members: list[dict[str, object]] = []
     kind = call.text("type")
     for vmid in map(int, _list(entry, "vms")):
-        if vmid in call.documents.guests:
+        if vmid in call.documents.guests and call.world.guest(vmid) is not None:
             row = resources.guest_row(call, vmid)
             members += [row] if kind in ("", row["type"]) else []
     if kind in ("", "storage"):

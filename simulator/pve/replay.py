@@ -179,8 +179,9 @@ def base() -> tuple[Twin, PveApi]:
     for number, node in enumerate(NODES, 11):
         address = f"10.10.10.{number}"
         bridge: Entry = {
-            "type": "bridge", "bridge_ports": "eno1", "method": "static", "autostart": 1, "active": 1,
-            "cidr": f"{address}/24", "address": address, "netmask": "24", "gateway": "10.10.10.1",
+            "type": "bridge", "bridge_ports": "eno1", "method": "static", "autostart": 1,
+            "active": 1, "cidr": f"{address}/24", "address": address, "netmask": "24",
+            "gateway": "10.10.10.1",
         }  # fmt: skip
         documents.nodes[node] = NodeFiles(
             dns={"search": "lab.example", "dns1": "10.10.10.1"},

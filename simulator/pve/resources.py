@@ -34,36 +34,22 @@ def boot_disk_bytes(guest: GuestConfig) -> int:
     return parse_size(values["size"]) if "size" in values else 0
 
 
-class GuestRows:
-    """The part of each guest's row that its configuration decides, kept as long as that is the
-    same.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[GuestConfig, dict[str, object]]] = {}
-
-    def row(self, vmid: int, guest: GuestConfig) -> dict[str, object]:
-        """Not to be changed."""
-        known = self._known.get(vmid)
-        if known is None or known[0] is not guest:
-            known = self._known[vmid] = (guest, self._made(vmid, guest))
-        return known[1]
-
-    def _made(self, vmid: int, guest: GuestConfig) -> dict[str, object]:
-        config = guest.current
-        row: dict[str, object] = {
-            "id": f"{guest.kind}/{vmid}",
-            "type": guest.kind,
-            "vmid": vmid,
-            "name": str(config.get("name") or config.get("hostname") or f"VM {vmid}"),
-            "template": int(bool(config.get("template"))),
-            "maxcpu": load.cpus(config),
-            "maxmem": load.memory_mib(config) * 2**20,
-            "maxdisk": boot_disk_bytes(guest),
-        }
-        row |= {key: 0 for key in UNMEASURED}
-        row |= {key: config[key] for key in ("tags", "lock") if str(config.get(key, "")).strip()}
-        return row
+def settled_row(vmid: int, guest: GuestConfig) -> dict[str, object]:
+    """The part of a guest's row that its configuration decides. Shared: not to be changed."""
+    config = guest.current
+    row: dict[str, object] = {
+        "id": f"{guest.kind}/{vmid}",
+        "type": guest.kind,
+        "vmid": vmid,
+        "name": str(config.get("name") or config.get("hostname") or f"VM {vmid}"),
+        "template": int(bool(config.get("template"))),
+        "maxcpu": load.cpus(config),
+        "maxmem": load.memory_mib(config) * 2**20,
+        "maxdisk": boot_disk_bytes(guest),
+    }
+    row |= dict.fromkeys(UNMEASURED, 0)
+    row |= {key: config[key] for key in ("tags", "lock") if str(config.get(key, "")).strip()}
+    return row
 
 
 def guest_row(scene: Environment, vmid: int) -> dict[str, object]:
@@ -71,24 +57,25 @@ def guest_row(scene: Environment, vmid: int) -> dict[str, object]:
     state = scene.world.guest(vmid)
     assert state is not None, f"guest {vmid} is nowhere"
     online = scene.world.online(state.node, scene.node)
-    return _guest_row(scene, vmid, scene.documents.guests[vmid], state, online)
+    return _row(scene, vmid, state, online, scene.twin.now_s)
 
 
-def _guest_row(
-    scene: Environment, vmid: int, guest: GuestConfig, state: GuestState, online: bool
+def _row(
+    scene: Environment, vmid: int, state: GuestState, online: bool, now_s: float
 ) -> dict[str, object]:
-    known = scene.api.guest_rows.row(vmid, guest)
+    known = scene.api.guest_rows.of(vmid, scene.documents.guests[vmid])
     if not online:
-        kept = {key: known[key] for key in ("id", "type", "vmid", "tags", "lock") if key in known}
-        row = {**kept, "node": state.node, "status": "unknown"}
+        names = ("id", "type", "vmid", "tags", "lock")
+        row: dict[str, object] = {name: known[name] for name in names if name in known}
+        row |= {"node": state.node, "status": "unknown"}
+    elif (since_s := scene.api.guest_since_s.get(vmid)) is None:
+        stopped = {"status": "stopped", "mem": 0, "memhost": 0, "uptime": 0}
+        row = {**known, "node": state.node, **stopped}
     else:
-        since_s = scene.api.guest_since_s.get(vmid)
-        running = since_s is not None
-        row = {**known, "node": state.node, "status": "running" if running else "stopped"}
-        memory = known["maxmem"] if running else 0
-        row["mem"] = row["memhost"] = memory
-        row["uptime"] = int(scene.twin.now_s - since_s) if since_s is not None else 0
-    sid = f"{'vm' if guest.kind == 'qemu' else 'ct'}:{vmid}"
+        memory, uptime_s = known["maxmem"], int(now_s - since_s)
+        running = {"status": "running", "mem": memory, "memhost": memory, "uptime": uptime_s}
+        row = {**known, "node": state.node, **running}
+    sid = f"vm:{vmid}" if known["type"] == "qemu" else f"ct:{vmid}"
     if sid in scene.documents.ha_resources and (ha_state := scene.world.ha_state(sid)):
         row["hastate"] = ha_state
     return row
@@ -97,7 +84,7 @@ def _guest_row(
 def guest_status(scene: Environment, vmid: int) -> dict[str, object]:
     """A guest in `GET /nodes/{node}/qemu` and status/current."""
     guest = scene.documents.guests[vmid]
-    known = scene.api.guest_rows.row(vmid, guest)
+    known = scene.api.guest_rows.of(vmid, guest)
     since_s = scene.api.guest_since_s.get(vmid)
     running = since_s is not None
     row: dict[str, object] = {
@@ -196,15 +183,18 @@ def _guests(call: Call) -> list[dict[str, object]]:
         for vmid in items(str(entry.get("vms") or ""))
     }
     online = {node for node in call.world.nodes if call.world.online(node, call.node)}
+    may_see = call.permissions.on
     everything = call.permissions.everything
+    states, cluster, now_s = call.twin.state.guests, call.api.cluster, call.twin.now_s
     rows = []
-    for vmid, guest in call.documents.guests.items():
-        if not everything and "VM.Audit" not in call.permissions.on(f"/vms/{vmid}"):
+    for vmid in call.documents.guests:
+        if not everything and "VM.Audit" not in may_see(f"/vms/{vmid}"):
             continue
-        if (state := call.world.guest(vmid)) is None:
+        if (state := states.get((cluster, vmid))) is None:
             continue
-        row = _guest_row(call, vmid, guest, state, state.node in online)
-        if (pool := pool_by_vmid.get(vmid)) is not None and call.may(f"/pool/{pool}", "Pool.Audit"):
+        row = _row(call, vmid, state, state.node in online, now_s)
+        pool = pool_by_vmid.get(vmid)
+        if pool is not None and call.may(f"/pool/{pool}", "Pool.Audit"):
             row["pool"] = pool
         rows.append(row)
     return rows

@@ -60,7 +60,7 @@ def ticket_user(api: PveApi, ticket: str, now_s: int) -> str | None:
     plain, _, signature = ticket.partition("::")
     kind, _, rest = plain.partition(":")
     user, _, stamp = rest.rpartition(":")
-    if kind != "PVE" or not hmac.compare_digest(signature, _sign(api, plain)):
+    if kind != "PVE" or not hmac.compare_digest(signature.encode(), _sign(api, plain).encode()):
         return None
     age_s = now_s - int(stamp, 16)
     return user if -300 < age_s < api.ticket_lifetime_s else None
@@ -78,11 +78,12 @@ def _usable(documents: Documents, user: str, now_s: int) -> bool:
 def _token_user(api: PveApi, text: str, now_s: int) -> str:
     name, _, secret = text.partition("=")
     token = api.documents.tokens.get(name)
-    known = token is not None and hmac.compare_digest(str(token.get("secret")), secret)
-    if not known or token is None or not _usable(api.documents, name.partition("!")[0], now_s):
+    if token is None or not token.get("secret"):
         raise unauthorized("Authentication failed!")
+    known = hmac.compare_digest(str(token["secret"]).encode(), secret.encode())
     expire = int(str(token.get("expire") or 0))
-    if expire and expire <= now_s:
+    expired = expire != 0 and expire <= now_s
+    if not known or expired or not _usable(api.documents, name.partition("!")[0], now_s):
         raise unauthorized("Authentication failed!")
     return name
 
@@ -117,7 +118,9 @@ def authenticate(api: PveApi, request: Request, route: Route | None, now_s: int)
 def _check_csrf(api: PveApi, token: str, user: str) -> None:
     stamp = token.partition(":")[0]
     known = len(stamp) == 8 and all(digit in "0123456789ABCDEF" for digit in stamp)
-    if not known or not hmac.compare_digest(token, csrf_token(api, user, int(stamp, 16))):
+    if not known or not hmac.compare_digest(
+        token.encode(), csrf_token(api, user, int(stamp, 16)).encode()
+    ):
         raise unauthorized("Permission denied - invalid csrf token")
 
 

@@ -61,13 +61,8 @@ def find(documents: Documents, node: str, volid: str) -> Volume | None:
 def used_bytes(scene: Environment, storage: str, node: str) -> int:
     """What volumes take, and the system where the storage is on its disk."""
     entry = scene.documents.storages[storage]
-    where = place_of(entry, node)
     system = SYSTEM_USED_BYTES if entry["type"] == "dir" else 0
-    return system + sum(
-        volume.size_bytes
-        for volume in scene.documents.volumes.values()
-        if volume.storage == storage and volume.node == where
-    )
+    return system + scene.stored_bytes.get((storage, place_of(entry, node)), 0)
 
 
 def path_of(entry: Entry, volume: Volume) -> str:

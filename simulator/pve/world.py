@@ -6,12 +6,15 @@ node would measure (load, disk use) and the twin does not simulate is a constant
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from lab.kinds.host import RaidLevel
 from lab.kinds.node import Node
+from simulator.model import Volume
 from simulator.pve.documents import Entry
-from simulator.state import GuestPower, GuestState, HaState
+from simulator.state import GuestPower, GuestState, HaService, HaState
 from simulator.twin import Twin
 
 SYSTEM_DISK_BYTES = 32 * 2**30  # assumed where the lab declares no system disk
@@ -74,41 +77,43 @@ class World:
 
     def disk_bytes(self, node: str) -> int:
         """Size of the system disk."""
-        host = self.host(node)
-        raid = host.raids.get("os")
-        disk = host.disks.get(raid.disks[0]) if raid else None
-        return disk.size if disk else SYSTEM_DISK_BYTES
+        system = self.twin.model.systems.get(node)
+        return SYSTEM_DISK_BYTES if system is None else self._volume_bytes(node, system)
 
     def storage_bytes(self, entry: Entry, node: str) -> int:
-        """Usable size of a storage, by what backs it."""
-        model, lab = self.twin.model, self.twin.model.lab
-        match entry.get("type"):
-            case "rbd" | "cephfs":
-                pool = str(entry.get("pool", "rbd"))
-                name = model.pools.get((self.cluster, pool))
-                if name is not None:
-                    ceph = lab.ceph[name]
-                    raw = sum(
-                        disk.size
-                        for osd in ceph.osds.values()
-                        for raid in [lab.nodes[osd.node].raids.get(osd.disk)]
-                        for disk in [lab.nodes[osd.node].disks[raid.disks[0] if raid else osd.disk]]
-                    )
-                    return raw // ceph.pools[pool].size
-            case "nfs":
-                for export in model.exports.get(str(entry.get("server")), ()):
-                    if export.path == entry.get("export"):
-                        host = lab.hosts[export.host]
-                        disks = [host.disks[disk].size for disk in export.volume.raid.disks]
-                        return sum(disks) // (1 if len(disks) == 1 else 2)
-            case "lvm" | "lvmthin":
-                lun = model.luns.get((self.cluster, str(entry.get("vgname"))))
-                if lun is not None:
-                    host = lab.hosts[lun.nas]
-                    return sum(host.disks[disk].size for disk in lun.volume.raid.disks) // 2
-            case _:
-                pass
-        return self.disk_bytes(node)
+        """Usable size of a storage by what backs it; of the system disk where nothing else does."""
+        backed = {"rbd": self._pool_bytes, "nfs": self._export_bytes, "lvm": self._lun_bytes}
+        size = backed.get(str(entry.get("type")), lambda _: None)(entry)
+        return self.disk_bytes(node) if size is None else size
+
+    def _pool_bytes(self, entry: Entry) -> int | None:
+        """Raw space of the Ceph cluster divided by the copies."""
+        model, pool = self.twin.model, str(entry.get("pool", "rbd"))
+        if (name := model.pools.get((self.cluster, pool))) is None:
+            return None
+        ceph = model.lab.ceph[name]
+        sizes = (
+            self._volume_bytes(osd.node, model.volume(osd.node, osd.disk))
+            for osd in ceph.osds.values()
+        )
+        return sum(sizes) // ceph.pools[pool].size
+
+    def _export_bytes(self, entry: Entry) -> int | None:
+        for export in self.twin.model.exports.get(str(entry.get("server")), ()):
+            if export.path == entry.get("export"):
+                return self._volume_bytes(export.host, export.volume)
+        return None
+
+    def _lun_bytes(self, entry: Entry) -> int | None:
+        """The whole array behind a LUN: zvols are thin."""
+        lun = self.twin.model.luns.get((self.cluster, str(entry.get("vgname"))))
+        return None if lun is None else self._volume_bytes(lun.nas, lun.volume)
+
+    def _volume_bytes(self, host: str, volume: Volume) -> int:
+        """Disks of a volume; mirrored ones count once."""
+        disks = self.twin.model.hosts[host].disks
+        size = sum(disks[name].size for name in volume.raid.disks)
+        return size if volume.raid.level is RaidLevel.SINGLE else size // 2
 
     @property
     def ha(self) -> HaState:
@@ -117,7 +122,12 @@ class World:
 
     def ha_state(self, sid: str) -> str:
         """The manager's word for a resource; "" if it has none yet."""
-        return next((service.state for name, service in self.ha.services if name == sid), "")
+        service = self._services.get(sid)
+        return service.state if service else ""
+
+    @cached_property
+    def _services(self) -> Mapping[str, HaService]:
+        return dict(self.ha.services)
 
     def ha_node_state(self, node: str) -> str:
         """The manager's word for a node; "" if it has none yet."""

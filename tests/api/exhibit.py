@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -53,12 +54,10 @@ class Exhibit:
     def break_down(self, *faults: Fault) -> None:
         """Something is broken now."""
         assert self.now is not None
-        self.now = LabNow(self.now.lab, self.now.commit, self.now.places, faults)
+        self.now = replace(self.now, faults=faults)
 
     def passed(self, done: Pass) -> None:
         """Show what a pass came to."""
-        import json
-
         self.clock_s += 15
         board = Board(self.history)
         board.show_all(self.clock_s, lab_conditions(done), object_conditions(done))
@@ -66,33 +65,55 @@ class Exhibit:
         self.history.remember("looked", str(self.clock_s))
 
 
-def exhibit(folder: Path, clock: Callable[[], float] = lambda: START_S) -> Exhibit:
-    """The lab of `desired-state/`, applied in one run, in sync."""
+REVISION = Revision(
+    "4be1c2a9d07f" + "0" * 28, "Nami <nami@lab.invalid>", "Give zoro its second disk", START_S
+)
+
+
+def exhibit(folder: Path, now_s: float = START_S) -> Exhibit:
+    """The lab of `desired-state/`, in sync; a history that `fill` left in `folder` is taken."""
+    file = folder / "history.db"
+    if not file.exists():
+        fill(file, now_s)
+    made = _applied()
+    return Exhibit(open_history(f"sqlite:///{file}"), made.lab, made.now, clock_s=now_s + 15)
+
+
+def fill(file: Path, now_s: float) -> None:
+    """A history of one run that made everything, and of a pass that found nothing to do."""
+    made = _applied()
+    history = open_history(f"sqlite:///{file}")
+    history.see(replace(REVISION, at_s=now_s - 90), Judged.GOOD, "", now_s - 80)
+    run = history.begin_run(made.plan, {"start"}, now_s - 75)
+    for operation in made.plan.operations:
+        history.progress(run, Performed(operation, Fate.DONE), now_s - 60)
+    count = len(list(made.plan.operations))
+    history.end_run(run, Result.APPLIED, f"{count} done", now_s - 20)
+    Exhibit(history, made.lab, clock_s=now_s).passed(made.in_sync)
+    history.close()
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """What takes long to work out and is the same each time."""
+
+    lab: Lab
+    plan: Plan  # from nothing
+    in_sync: Pass  # the second one
+    now: LabNow  # guests are where the twin puts them
+
+
+@cache
+def _applied() -> _Applied:
     lab = load_tree(TREE)
-    history = open_history(f"sqlite:///{folder / 'history.db'}")
-    shown = Exhibit(history, lab, clock_s=clock())
-    revision = Revision("4be1c2a9d07f" + "0" * 28, "Nami <nami@mugiwara.local>", "Give zoro its second disk", clock() - 90)
-    history.see(revision, Judged.GOOD, "", clock() - 80)
     kinds = {f"pve/{cluster}": KINDS for cluster in lab.clusters}
-    plan = plan_changes(lab, Observed(kinds=kinds), {}, revision.commit)
-    run = history.begin_run(plan, {"start"}, clock() - 75)
-    for operation in plan.operations:
-        history.progress(run, Performed(operation, Fate.DONE), clock() - 60)
-    history.end_run(run, Result.APPLIED, f"{len(list(plan.operations))} done", clock() - 20)
-    shown.passed(in_sync(lab, revision))
-    shown.now = LabNow(lab, revision.commit, _places(lab))
-    return shown
-
-
-def in_sync(lab: Lab, revision: Revision) -> Pass:
-    """A pass that had nothing to do."""
-    kinds = {f"pve/{cluster}": KINDS for cluster in lab.clusters}
+    plan = plan_changes(lab, Observed(kinds=kinds), {}, REVISION.commit)
     judgement = Judgement((), Rehearsal(Verdict(), Verdict(), 0, 0))
-    desired = Desired(revision, lab, wanted_things(lab, kinds))
-    return Pass(desired, Ending.IN_SYNC, Plan(revision.commit, ()), judgement)
-
-
-def _places(lab: Lab) -> dict[tuple[str, int], GuestPlace]:
-    """Where the twin puts the guests."""
+    desired = Desired(REVISION, lab, wanted_things(lab, kinds))
+    nothing = Plan(REVISION.commit, ())
     guests = twin_of(lab).state.guests
-    return {key: GuestPlace(guest.node, guest.power != "stopped") for key, guest in guests.items()}
+    places = {
+        key: GuestPlace(guest.node, guest.power != "stopped") for key, guest in guests.items()
+    }
+    done = Pass(desired, Ending.IN_SYNC, nothing, judgement)
+    return _Applied(lab, plan, done, LabNow(lab, REVISION.commit, places))

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 
 from lab.lab import WORDS
 from lab.schema import DIALECT, schema
-
-jsonschema = pytest.importorskip("jsonschema", reason="the validator for draft-07 is not installed")
 
 HERE = Path(__file__).parent
 TREE = HERE.parents[1] / "desired-state"
 
 
 @cache
-def validator() -> Any:
-    return jsonschema.Draft7Validator(schema())
+def validator() -> Draft7Validator:
+    return Draft7Validator(schema())
 
 
 def problems(text: str) -> list[str]:
@@ -32,7 +31,7 @@ def problems(text: str) -> list[str]:
 
 def test_it_is_a_draft_07_schema_with_every_word() -> None:
     made = schema()
-    jsonschema.Draft7Validator.check_schema(made)
+    Draft7Validator.check_schema(made)
     assert made["$schema"] == DIALECT
     assert list(made["properties"]) == list(WORDS)
     assert "$ref" not in json.dumps(made)

@@ -27,7 +27,7 @@ def test_a_killed_osd_is_down_in_a_moment_and_out_after_the_interval(seed: int) 
 
     assert 1 <= when(world, "osd-down") <= 2
     assert 600 <= when(world, "osd-out") - when(world, "osd-down") <= 605
-    assert when(world, "pool-serves") <= 5  # noticed, then peering of 1-3 s
+    assert 1 <= when(world, "pool-serves") - when(world, "osd-down") <= 3  # peering
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -42,7 +42,7 @@ def test_a_silent_osd_is_down_only_after_the_grace(seed: int, fault: str) -> Non
 def test_client_io_waits_until_the_death_is_noticed_and_peered() -> None:
     world = after(twin(), "fail-node pve2", 10)
     assert world.facts.storage_problem("a", "vm", "pve1") == (
-        "pool vm waits for osd.2, osd.3, dead and not marked down yet"
+        "pool vm waits for osd.2, osd.3: no answer, not marked down yet"
     )
     assert world.state.guests[G1].stalled
     world.run_until(40)
@@ -85,7 +85,7 @@ def test_with_copies_back_the_pool_serves_after_start_and_peering() -> None:
     assert not serves(world)
     world.run_until(120)
     assert serves(world)
-    assert 104.8 <= when(world, "osd-up") <= 107
+    assert 103.5 <= when(world, "osd-up") <= 107
     assert world.state.osds["a/0"] == OsdState()
 
 
@@ -162,6 +162,12 @@ def test_reports_from_one_host_are_not_believed() -> None:
     assert len(downs(world)) == 2
 
 
+def test_below_the_least_share_of_living_osds_nothing_more_is_marked_down() -> None:
+    world = after(twin(), " ".join(f"fail-osd a/{number}" for number in range(6)), 60)
+
+    assert len(downs(world)) == 5
+
+
 def test_a_node_cut_off_from_the_ceph_network_loses_its_osds_and_its_guests_io() -> None:
     world = after(twin(), "fail-cable pve1-eno3 fail-cable pve1-eno4", 60)
 
@@ -177,4 +183,5 @@ def test_after_a_power_cut_of_the_whole_rack_the_pool_waits_for_daemons_and_moni
     assert not serves(world)  # nodes up at 240 s, daemons not
     world.run_until(260)
     assert serves(world)
+    assert when(world, "osd-up") >= when(world, "monitors-quorum")
     assert all(osd == OsdState() for osd in world.state.osds.values())

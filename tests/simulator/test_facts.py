@@ -72,6 +72,14 @@ def test_too_few_copies_are_a_reason_not_to_start_a_guest() -> None:
     assert facts.can_run(G1, "pve1") == "pool vm: 1 of 2 copies needed are alive"
 
 
+def test_a_lun_without_a_path_is_a_reason_and_one_whose_path_is_coming_back_is_none() -> None:
+    world = after(twin(), "fail-portal nas1/p1@0s..100s fail-portal nas1/p2", 60)
+    assert world.facts.can_run(B1, "pve1") == "nas1 LUN 0: pve1 has lost every path"
+    world.run_until(101)
+    assert world.facts.storage_problem("a", "lun", "pve1")
+    assert world.facts.can_run(B1, "pve1") == ""
+
+
 def test_a_storage_must_be_defined_enabled_and_for_the_node() -> None:
     world = twin()
     spec = world.facts.workload("a")

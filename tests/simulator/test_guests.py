@@ -8,7 +8,7 @@ from simulator import guests
 from simulator.declared import declared_workload
 from simulator.state import GuestPower, GuestState
 from simulator.workload import Workload
-from tests.simulator.rack import Tree, after, rack, twin, when
+from tests.simulator.rack import Tree, after, rack, runs, twin, when
 
 G1, G2, B1 = ("a", 101), ("a", 102), ("a", 201)
 
@@ -75,12 +75,13 @@ def test_guests_die_with_their_node_and_stay_where_they_were() -> None:
 def test_only_onboot_guests_that_ha_does_not_have_start_with_their_node() -> None:
     def change(tree: Tree) -> None:
         tree["guests"]["g1"]["onboot"] = False
-        tree["guests"]["b1"]["onboot"] = True
+        tree["guests"]["g2"] |= {"ha": {}, "state": "stopped", "placement": {"pin": ["pve1"]}}
 
     world = after(twin(change=change), "fail-node pve1@0s..10s", 900)
 
-    assert world.state.guests[G1].power is GuestPower.STOPPED
-    assert world.state.guests[B1].power is GuestPower.RUNNING
+    assert not runs(world, 101)
+    assert when(world, "starting", "g2") == float("inf")
+    assert runs(world, 201)
 
 
 def test_a_guest_stopped_by_hand_is_not_started_again_while_its_node_runs() -> None:

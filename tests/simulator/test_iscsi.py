@@ -21,7 +21,7 @@ def problem(world: Twin, node: str = "pve1") -> str:
 def test_a_dead_path_stalls_the_lun_until_it_is_failed(seed: int, fault: str) -> None:
     """Measured: 14.3 s with lost carrier, 15.2 s silent."""
     world = after(twin(seed=seed), fault, 5)
-    assert problem(world) == "nas1 LUN 0 waits for path p1, dead and not failed yet"
+    assert problem(world) == "nas1 LUN 0 waits for path p1: no answer, not failed yet"
     assert world.state.guests[B1].stalled
     world.run_until(30)
     assert problem(world) == ""

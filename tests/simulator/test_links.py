@@ -40,8 +40,30 @@ def test_until_silence_is_noticed_the_bond_passes_and_is_said_to_lose_flows() ->
     world = after(twin(), "silence-cable pve1-eno1", 1)
 
     assert PORT in world.state.unnoticed
-    assert world.facts.talks("pve1", "pve2", "mgmt")
-    assert "flows over it are lost" in world.trace[-1].text
+    assert world.facts.guest_problem(("a", 101)) == ""
+    assert world.facts.in_core("pve1", "mgmt")
+    assert when(world, "bond-disturbed", "pve1/bond0") == 0
+
+
+def test_flows_hashed_onto_a_silently_dead_member_are_lost_and_no_others() -> None:
+    world = after(twin(9, slow), "silence-cable pve1-eno1", 1)
+    others = [f"pve{number}" for number in range(2, 10)]
+
+    reached = [node for node in others if world.facts.talks("pve1", node, "mgmt")]
+    assert 0 < len(reached) < len(others)
+    assert all(world.facts.talks(node, "pve1", "mgmt") for node in reached)
+    assert all(world.facts.talks(a, b, "mgmt") for a in others for b in others)
+    assert all(world.facts.talks("pve1", node, "ceph") for node in others)
+    world.run_until(100)
+    assert all(world.facts.talks("pve1", node, "mgmt") for node in others)
+
+
+def test_slow_lacp_costs_a_node_its_membership_before_it_notices() -> None:
+    world = after(twin(change=slow), "silence-cable pve1-eno1", 100)
+
+    assert when(world, "quorum-lost") < when(world, "bond-degraded")
+    fast = after(twin(), "silence-cable pve1-eno1", 100)
+    assert when(fast, "membership") == float("inf")
 
 
 def test_without_lacp_silence_is_never_noticed_and_the_host_is_cut_off() -> None:
@@ -90,6 +112,13 @@ def test_a_host_without_its_other_leg_waits_for_the_healed_one_to_join() -> None
     assert not world.facts.talks("pve1", "pve2", "mgmt")
     world.run_until(14)
     assert world.facts.talks("pve1", "pve2", "mgmt")
+
+
+def test_a_member_that_dies_again_while_it_joins_stays_out() -> None:
+    world = after(twin(), "fail-cable pve1-eno1@0s..10s fail-cable pve1-eno1@11s", 60)
+
+    assert PORT in world.state.left
+    assert when(world, "bond-restored") == float("inf")
 
 
 def test_a_node_that_is_off_has_no_bonds_and_makes_them_anew() -> None:

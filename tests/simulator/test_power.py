@@ -105,6 +105,11 @@ def test_of_faults_that_overlap_the_last_one_to_end_counts(faults: str) -> None:
     assert power(world, "pve1") is HostPower.BOOTING
 
 
+def test_a_node_without_power_does_not_hang() -> None:
+    world = after(twin(), "fail-node pve1@0s..200s silence-node pve1@50s..150s", 60)
+    assert power(world, "pve1") is HostPower.OFF
+
+
 def test_a_fault_is_restored_by_hand_before_its_time() -> None:
     world = after(twin(), "fail-cable pve1-eno1@0s..500s", 10)
     restore(world, "cable pve1-eno1")

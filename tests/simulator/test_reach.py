@@ -69,6 +69,21 @@ def test_a_vlan_missing_at_one_end_of_the_trunk_cuts_it_there_and_no_other() -> 
     assert world.reach.uplink_segments("pve2/bond0", "prod")
 
 
+def test_a_vlan_missing_on_one_leg_is_carried_by_the_other_only() -> None:
+    def forget(tree: Tree) -> None:
+        tree["switches"]["sw1"]["ports"]["pve1-eno1"]["vlans"].remove("mgmt")
+
+    assert facts(change=forget).talks("pve1", "pve2", "mgmt")
+    assert not facts("fail-cable pve1-eno2", forget).talks("pve1", "pve2", "mgmt")
+
+
+def test_a_card_takes_all_of_its_ports_along() -> None:
+    world = facts("fail-card pve1/card1 fail-cable pve1-eno2")
+
+    assert not world.talks("pve1", "pve2", "mgmt")
+    assert world.talks("pve1", "pve2", "ceph")  # over eno4, on the other card
+
+
 def test_a_vlan_missing_between_the_switches_cuts_hosts_with_one_leg_only() -> None:
     def forget(tree: Tree) -> None:
         tree["switches"]["sw2"]["ports"]["peer"]["vlans"].remove("iscsi1")
@@ -185,9 +200,10 @@ def test_the_core_is_where_the_router_is_and_without_it_where_most_are() -> None
         tree["cables"]["pve3-eno2"]["ends"][1] = "sw1/x"
         tree["switches"]["sw1"]["ports"]["x"] = {"vlans": ["mgmt", "prod"], "lag": "pve3-0"}
         del tree["cables"]["pve1-eno1"], tree["cables"]["pve2-eno1"], tree["cables"]["peer"]
-        del tree["cables"]["nas1-eno3"]
+        tree["cables"]["nas1-eno3"]["ends"][1] = "sw2/x"
+        tree["switches"]["sw2"]["ports"]["x"] = {"vlans": ["mgmt"]}
 
-    alone = facts(change=part)  # pve3 and the router on sw1; pve1 and pve2 on sw2
+    alone = facts(change=part)  # pve3 and the router on sw1, all others on sw2
 
     assert [alone.in_core(node, "mgmt") for node in ("pve1", "pve3")] == [False, True]
     assert [alone.api_reachable(node) for node in ("pve1", "pve3")] == [False, True]

@@ -1,0 +1,66 @@
+"""The verbs that need nothing but the files: validate, fmt, schema."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from api.exits import Exit
+from api.output import result, result_json, say
+from lab.errors import LabInvalid, Problem
+from lab.load import load
+from lab.rules import problems as judge
+from lab.tree import ENDINGS, read_tree
+
+
+def validate(tree: Path, output: str) -> int:
+    """Every problem and warning of the tree."""
+    try:
+        lab = load(read_tree(tree))
+        found = tuple(problem for problem in judge(lab))
+    except LabInvalid as invalid:
+        found = invalid.problems
+    errors = sum(problem.severity == "error" for problem in found)
+    if output == "json":
+        result_json({"problems": [asdict(problem) for problem in found]})
+    elif output == "markdown":
+        result(
+            "\n".join(f"- `{problem.place}` {problem.what}" for problem in found) or "No problems."
+        )
+    else:
+        for problem in found:
+            result(_shown(problem, tree))
+        result(f"{tree}: {errors} errors, {len(found) - errors} warnings")
+    return Exit.FAILED if errors else Exit.FINE
+
+
+def _shown(problem: Problem, tree: Path) -> str:
+    return f"{tree}/{problem}" if problem.place else str(problem)
+
+
+def fmt(tree: Path, *, check: bool) -> int:
+    """Write each file in its usual form; with `check` only name those that differ."""
+    from lab.format import format_text
+
+    read_tree(tree)
+    changed = 0
+    for path in sorted(p for p in tree.rglob("*") if p.suffix in ENDINGS and p.is_file()):
+        old = path.read_text()
+        new = format_text(old)
+        if new != old:
+            changed += 1
+            result(str(path))
+            if not check:
+                path.write_text(new)
+    say(f"{changed} files {'would change' if check else 'changed'}")
+    return Exit.DIFFERENT if check and changed else Exit.FINE
+
+
+def schema() -> int:
+    """The JSON Schema, with the cost of changing each field joined in."""
+    from controller.pve import costs
+    from lab.schema import schema as schema_of
+
+    result(json.dumps(schema_of(costs()), indent=2))
+    return Exit.FINE

@@ -1,0 +1,26 @@
+"""Writing results to stdout and talk to stderr, the same way for every verb."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+
+FORMAT_VERSION = 1
+
+
+def say(text: str) -> None:
+    """Talk: progress and problems."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def result(text: str) -> None:
+    """The result."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.flush()
+
+
+def result_json(data: Mapping[str, object]) -> None:
+    """The result for machines; keys only ever get more within one format version."""
+    result(json.dumps({"format_version": FORMAT_VERSION, **data}, indent=2, ensure_ascii=False))

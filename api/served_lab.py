@@ -1,0 +1,103 @@
+"""`vlab lab up|fail|restore`: the simulated lab behind its own APIs, for any client.
+
+The folder of the newest lab that was started is remembered per user, so that `fail` and `restore`
+find its control socket from another terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from api.exits import Exit
+from api.output import result, say
+from controller.check import applied
+from controller.stage import empty_stage
+from lab.errors import VlabError
+from lab.faults import parse_faults
+from lab.load import load_tree
+from simulator.serve import ServedLab, ask
+
+
+def up(tree: Path, speed: float, *, empty: bool, port: int) -> int:
+    """Serve until a signal ends it; one JSON line on stdout says where and how to log in."""
+    lab = load_tree(tree)
+    twin = empty_stage(lab) if empty else applied(lab, str(tree))[0]
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with tempfile.TemporaryDirectory(prefix="vlab-") as folder:
+        try:
+            served = ServedLab.start(twin, Path(folder), speed=speed, port=port)
+        except OSError as error:
+            raise VlabError(
+                f"port {port}: {error.strerror}\n  fix: choose another: --port 0"
+            ) from error
+        with served:
+            result(json.dumps(told(served)))
+            _remember(served.control)
+            say("serving; Ctrl-C ends it")
+            ended.wait()
+    return Exit.FINE
+
+
+def told(served: ServedLab) -> Mapping[str, object]:
+    """Where a served lab is and how to log in."""
+    login = served.login
+    return {
+        "addresses": dict(served.addresses),
+        "ca": str(served.ca_file),
+        "user": login.user,
+        "password": login.password,
+        "token": login.token,
+        "secret": login.secret,
+        "control": str(served.control),
+    }
+
+
+def fail(words: Sequence[str]) -> int:
+    """Let things fail in the lab that is served."""
+    for fault in _usage(words):
+        _ask("fail", str(fault))
+    return Exit.FINE
+
+
+def restore(words: Sequence[str]) -> int:
+    """Make one thing whole in the lab that is served."""
+    _ask("restore", " ".join(words))
+    return Exit.FINE
+
+
+def _usage(words: Sequence[str]) -> Sequence[object]:
+    try:
+        return parse_faults(words)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _ask(verb: str, text: str) -> None:
+    try:
+        answer = ask(Path(_last().read_text().strip()), verb, text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    except OSError as error:
+        raise VlabError("no lab is served here\n  fix: start one: vlab lab up") from error
+    trace = answer["trace"]
+    result("\n".join(trace[-10:]) if isinstance(trace, list) else "")
+
+
+def _remember(control: Path) -> None:
+    _last().parent.mkdir(parents=True, exist_ok=True)
+    _last().write_text(str(control))
+
+
+def _last() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "vlab" / "control"

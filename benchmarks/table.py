@@ -1,0 +1,48 @@
+"""All benchmarks, in the order of the table. What each needs is imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from importlib import import_module
+
+from benchmarks.bench import Bar, Bench, Run
+
+SIZES = (10, 100, 1000)
+
+
+def _in(module: str, name: str) -> Callable[[int, ExitStack], Run]:
+    """What prepares a benchmark; no process pays for another one's imports."""
+
+    def prepare(size: int, opened: ExitStack) -> Run:
+        found: Callable[[int, ExitStack], Run] = getattr(
+            import_module(f"benchmarks.{module}"), name
+        )
+        return found(size, opened)
+
+    return prepare
+
+
+_ROWS = (
+    Bench("imports", _in("shell", "importing"), repeats=5, shell=True),
+    Bench("help", _in("shell", "helping"), repeats=5, shell=True, bars={0: Bar(seconds=0.2)}),
+    Bench(
+        "simulate-command",
+        _in("shell", "simulating"),
+        shell=True,
+        bars={0: Bar(seconds=1.5, imports=4)},
+    ),
+    Bench("load", _in("offline", "loading"), "guests", SIZES, 5, bars={1000: Bar(seconds=0.5)}),
+    Bench("validate", _in("offline", "validating"), "guests", SIZES),
+    Bench("twin", _in("simulating", "building"), "guests", SIZES),
+    Bench("fail-node", _in("simulating", "failing"), "guests", SIZES),
+    Bench("plan-new", _in("offline", "planning_new"), "objects", SIZES, bars={1000: Bar(1.0)}),
+    Bench(
+        "plan-drift", _in("offline", "planning_drifted"), "objects", SIZES, bars={1000: Bar(1.0)}
+    ),
+    Bench("plan-none", _in("offline", "planning_nothing"), "objects", SIZES, bars={1000: Bar(1.0)}),
+    Bench("pass", _in("passing", "passing"), "guests", SIZES, bars={1000: Bar(10.0, mib=250)}),
+    Bench("sweep", _in("simulating", "sweeping"), repeats=1),
+    Bench("rehearsal", _in("simulating", "rehearsing"), repeats=1),
+)
+BENCHES: Mapping[str, Bench] = {bench.name: bench for bench in _ROWS}

@@ -1,0 +1,1 @@
+"""git -> plan -> gate -> execute -> record; a folder per kind of real device."""

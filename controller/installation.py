@@ -1,0 +1,118 @@
+"""One installation of the controller: everything made from its settings, and let go again.
+
+The faces (command line, HTTP) get what they need from here and make nothing themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from controller.attribution import Trail
+from controller.clock import Clock, SystemClock
+from controller.desired import Commits
+from controller.devices import Device
+from controller.gate import TwinGate
+from controller.history import History, open_history
+from controller.keeping import open_journal
+from controller.lease import only_process
+from controller.loop import Controller, Pace
+from controller.planning import wanted_things
+from controller.pve import KINDS, PvePort, connect, context
+from controller.pve.trail import PveTrail
+from controller.reconcile import Gate
+from controller.secrets import resolve
+from controller.settings import Apply, PveSettings, Settings
+from controller.source import Source
+from controller.triggers import Triggers
+from controller.world import World
+
+PARALLEL = 2  # clusters at work at a time
+
+
+@dataclass(frozen=True)
+class Installation:
+    """All parts of one controller."""
+
+    settings: Settings
+    history: History
+    source: Source
+    commits: Commits
+    world: World
+    gate: Gate
+    triggers: Triggers
+    controller: Controller
+
+
+@contextmanager
+def install(
+    settings: Settings,
+    *,
+    apply: Apply | None = None,
+    clock: Clock | None = None,
+    gate: Gate | None = None,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> Iterator[Installation]:
+    """The controller of `settings`, alone in its state folder while the context lasts.
+
+    `apply` and `gate` override the usual ones; `progress` hears of the rehearsal. Raises Refused if
+    another process works there, SecretMissing, HistoryAway.
+    """
+    with ExitStack() as opened:
+        holder = opened.enter_context(only_process(settings.state_folder))
+        history = open_history(settings.history_url)
+        opened.callback(history.close)
+        journal = open_journal(settings.state_folder / "journal", history)
+        opened.callback(journal.close)
+        now = clock or SystemClock()
+        devices = devices_of(settings, now)
+        kinds = {device.name: device.kinds for device in devices}
+        written = settings.source
+        mirror = settings.state_folder / "mirror"
+        source = Source(settings.remote, written.branch, written.path, mirror)
+        commits = Commits(source, history, lambda lab: wanted_things(lab, kinds))
+        world = World(devices, journal, now, trails(settings), parallel=PARALLEL)
+        judge = gate or TwinGate(settings.rehearse, progress)
+        triggers = Triggers()
+        controller = Controller(
+            commits,
+            world,
+            history,
+            judge,
+            triggers,
+            holder=holder,
+            apply=apply or settings.apply,
+            pace=Pace(written.poll_s, settings.drift_s),
+        )
+        opened.callback(controller.let_go)
+        yield Installation(settings, history, source, commits, world, judge, triggers, controller)
+
+
+def devices_of(settings: Settings, clock: Clock) -> Sequence[Device]:
+    """The ways to all devices of the settings. Raises SecretMissing."""
+    return [
+        Device(f"pve/{cluster}", _port(settings, cluster, login, clock), KINDS, context)
+        for cluster, login in settings.pve.items()
+    ]
+
+
+def trails(settings: Settings) -> dict[str, Trail]:
+    """Where each device notes who did what."""
+    return {
+        f"pve/{cluster}": PveTrail(f"{login.user}!{login.token_name}")
+        for cluster, login in settings.pve.items()
+    }
+
+
+def _port(settings: Settings, cluster: str, login: PveSettings, clock: Clock) -> PvePort:
+    return connect(
+        f"pve/{cluster}",
+        login.addresses,
+        user=login.user,
+        token_name=login.token_name,
+        token=resolve(login.token, settings.folder).get_secret_value(),
+        clock=clock,
+        ca=settings.path(login.ca) if login.ca is not None else None,
+        timeout_s=login.timeout_s,
+    )

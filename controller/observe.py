@@ -1,0 +1,180 @@
+"""Look at devices: ask what each kind asks until nothing new comes, then let each kind read.
+
+First half of every pass, and the proof after each operation (`look`). A question is asked once,
+however many kinds ask it. What does not answer becomes Unanswered, and what needed it unknown:
+nothing else does. Pauses between attempts are the passed-in clock's, and never inside a thread.
+Leaves out: who changed what (history), what follows from it (planning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from controller.clock import Clock
+from controller.devices import Device
+from controller.managed import Key, Managed
+from controller.observed import Observed
+from controller.step import Query, Unanswered
+from lab.errors import DeviceError
+
+PAUSES_S = (1.0, 2.0)  # between attempts at questions that may be answered later
+POLLS_S = (0.5, 1.0, 2.0)  # between looks at what settles later; the last one repeats
+LOOK_S = 120.0  # a look that takes longer leaves the rest unanswered
+ROUNDS = 16  # of questions that follow from answers; kinds need three
+
+
+def observe(devices: Sequence[Device], clock: Clock, *, parallel: int = 1) -> Observed:
+    """Everything of our kinds on all devices.
+
+    `parallel` questions at a time; more than 1 only for ports that may be used from threads.
+    """
+    looks = [_Look(device, device.kinds) for device in devices]
+    _ask_all(looks, clock, parallel)
+    seen = {look.name: look.read() for look in looks}
+    return Observed(
+        kinds={look.name: look.kinds for look in looks},
+        things={key: thing for each in seen.values() for key, thing in each.things.items()},
+        contexts={look.name: look.device.context(look.name, look.answers) for look in looks},
+        unknown={(name, kind): why for name in seen for kind, why in seen[name].unknown.items()},
+        doubtful={key: why for each in seen.values() for key, why in each.doubtful.items()},
+        documents={look.name: {**look.answers, **look.failed} for look in looks},
+    )
+
+
+def look_at(device: Device, key: Key, clock: Clock) -> Managed | Unanswered | None:
+    """One thing as it is now, asking no more than its kind needs for it; None: it is not there."""
+    kind = next((kind for kind in device.kinds if kind.kind == key.kind), None)
+    if kind is None:
+        return Unanswered(f"{device.name} has no kind {key.kind} in this version")
+    look = _Look(device, (kind,), only=key.id)
+    _ask_all([look], clock, parallel=1)
+    seen = look.read()
+    why = seen.unknown.get(key.kind) or seen.doubtful.get(key)
+    return Unanswered(why) if why else seen.things.get(key)
+
+
+def look_until(
+    device: Device,
+    key: Key,
+    clock: Clock,
+    settled: Callable[[Managed | None], bool],
+    deadline_s: float,
+) -> Managed | Unanswered | None:
+    """One thing once it has settled, or as it is when the time is up; always looked at once."""
+    polls_s = iter(POLLS_S)
+    while True:
+        seen = look_at(device, key, clock)
+        if not isinstance(seen, Unanswered) and settled(seen):
+            return seen
+        if clock.now() >= deadline_s:
+            return seen
+        clock.sleep(next(polls_s, POLLS_S[-1]))
+
+
+@dataclass
+class _Seen:
+    """What the answers of one device come to."""
+
+    things: dict[Key, Managed] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
+    doubtful: dict[Key, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Look:
+    """What has been asked of one device so far. `only`: the id of the one thing looked for."""
+
+    device: Device
+    kinds: tuple[type[Managed], ...]
+    only: str = ""
+    answers: dict[str, object] = field(default_factory=dict)
+    failed: dict[str, Unanswered] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.device.name
+
+    def queries(self, kind: type[Managed]) -> Iterator[Query]:
+        """What a kind asks, as far as the answers go."""
+        for query in kind.fetch(self.name, self.answers):
+            if not (self.only and query.about) or query.about == self.only:
+                yield query
+
+    def open(self) -> list[Query]:
+        """Questions that were neither answered nor given up, each once."""
+        asked = {query.text: query for kind in self.kinds for query in self.queries(kind)}
+        known = self.answers.keys() | self.failed.keys()
+        return [query for text, query in asked.items() if text not in known]
+
+    def read(self) -> _Seen:
+        """Things, kinds of which nothing is known, and single things that did not answer."""
+        seen = _Seen()
+        for kind in self.kinds:
+            failed = [query for query in self.queries(kind) if query.text in self.failed]
+            for query in failed:
+                why = self.failed[query.text].why
+                if query.about:
+                    seen.doubtful[Key(self.name, kind.kind, query.about)] = why
+                else:
+                    seen.unknown.setdefault(kind.kind, why)
+            if kind.kind not in seen.unknown:
+                self._read(kind, seen)
+        return seen
+
+    def _read(self, kind: type[Managed], seen: _Seen) -> None:
+        try:
+            found = {thing.key: thing for thing in kind.read(self.name, self.answers)}
+        except DeviceError as error:
+            seen.unknown[kind.kind] = str(error)
+            return
+        seen.things |= {key: thing for key, thing in found.items() if key not in seen.doubtful}
+
+
+_Asked = tuple[_Look, Query]
+
+
+def _ask_all(looks: Sequence[_Look], clock: Clock, parallel: int) -> None:
+    """Ask until no answer leads to another question."""
+    deadline_s = clock.now() + LOOK_S
+
+    def ask(asked: _Asked) -> object:
+        look, query = asked
+        if clock.now() > deadline_s:
+            return DeviceError(look.name, f"not asked: the look took longer than {LOOK_S:.0f} s")
+        try:
+            return look.device.port.ask(query)
+        except DeviceError as error:
+            return error
+
+    with ThreadPoolExecutor(parallel) as pool:
+
+        def ask_each(asked: list[_Asked]) -> list[object]:
+            return list(pool.map(ask, asked) if parallel > 1 else map(ask, asked))
+
+        for _ in range(ROUNDS):
+            asked = [(look, query) for look in looks for query in look.open()]
+            if not asked:
+                return
+            _ask_round(asked, ask_each, clock)
+    raise AssertionError(f"still asking after {ROUNDS} rounds: {asked[0][1].text}")
+
+
+def _ask_round(
+    asked: list[_Asked], ask: Callable[[list[_Asked]], list[object]], clock: Clock
+) -> None:
+    """Put these questions; those that may be answered later are put again, a few times."""
+    for pause_s in (*PAUSES_S, None):
+        again: list[_Asked] = []
+        for (look, query), answer in zip(asked, ask(asked), strict=True):
+            if not isinstance(answer, DeviceError):
+                look.answers[query.text] = answer
+                look.failed.pop(query.text, None)
+                continue
+            look.failed[query.text] = Unanswered(str(answer))
+            again += [(look, query)] if answer.retryable else []
+        if not again or pause_s is None:
+            return
+        clock.sleep(pause_s)
+        asked = again

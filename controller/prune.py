@@ -1,0 +1,114 @@
+"""What applied commits declared and this one does not: what of it may go, and what keeps the rest.
+
+A thing is deleted only if it is ours, `delete` was allowed when it was applied last, everything
+that could need it answered, and nothing that is there or declared needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from controller.diff import Verdict
+from controller.managed import Cost, Key, Managed
+from controller.observed import Observed
+from controller.owned import OwnedRecord, Ownership
+from controller.plan import Action, Note, NoteKind, Operation
+from lab.item import Act
+
+
+def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -> Iterator[Verdict]:
+    """Verdicts on everything that is ours and not declared any more."""
+    undeclared = {key: owned[key] for key in sorted(owned.keys() - wanted.keys())}
+    going: dict[Key, OwnedRecord] = {}
+    for key, record in undeclared.items():
+        if why := _stays(key, record, observed):
+            yield _kept(key, why)
+        elif observed.why_unknown(key):
+            yield Verdict(notes=(_note(NoteKind.UNKNOWN, key, observed.why_unknown(key)),))
+        elif key not in observed.things or observed.things[key].inherent:
+            yield Verdict(_forget(key, record))
+        else:
+            going[key] = record
+    for key, why in _needed(going, wanted, observed).items():
+        del going[key]
+        yield _kept(key, why)
+    for key, record in going.items():
+        yield Verdict(_delete(observed.things[key], record, observed))
+
+
+def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
+    """Why one thing is not deleted, whatever the others say; empty if it may be."""
+    if key.kind not in (kind.kind for kind in observed.kinds.get(key.device, ())):
+        return f"{key.device} is not in the settings, or has no {key.kind} in this version"
+    there = observed.known(key) and key in observed.things and not observed.things[key].inherent
+    if there and Act.DELETE not in record.policy.manage:
+        last = f"{'/'.join(record.path)} was declared last in {record.commit[:12]}, without delete"
+        return f"{last} in `manage`: declare it with delete and apply that, or remove it by hand"
+    return ""
+
+
+def _needed(
+    going: Mapping[Key, OwnedRecord], wanted: Mapping[Key, Managed], observed: Observed
+) -> dict[Key, str]:
+    """Those of `going` that must stay after all, and why: until nothing new stays."""
+    users: dict[Key, list[tuple[Key, str]]] = {}
+    for thing in observed.things.values():
+        for need in thing.needs:
+            users.setdefault(need, []).append((thing.key, "there"))
+    for thing in wanted.values():
+        for need in thing.needs:
+            users.setdefault(need, []).append((thing.key, "declared"))
+    silent = _silent(wanted, observed)
+    staying = {key: silent[key.device] for key in going if key.device in silent}
+    while True:
+        new = {
+            key: f"{user} is {how} and needs it"
+            for key in going
+            if key not in staying
+            for user, how in users.get(key, ())
+            if how == "declared" or user not in going or user in staying
+        }
+        if not new:
+            return staying
+        staying |= new
+
+
+def _silent(wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]:
+    """Devices on which things may be needed by something that did not answer, and what that is."""
+    unknown = {Key(device, kind, ""): why for (device, kind), why in observed.unknown.items()}
+    unknown |= dict(observed.doubtful)
+    clients: dict[str, set[str]] = {}  # device -> devices with things that need something of it
+    for thing in (*wanted.values(), *observed.things.values()):
+        for need in thing.needs:
+            clients.setdefault(need.device, set()).add(thing.key.device)
+    return {
+        device: f"{str(key).rstrip()} may need it, and did not answer: {why}"
+        for device in observed.kinds
+        for key, why in unknown.items()
+        if key.device == device or key.device in clients.get(device, ())
+    }
+
+
+def _delete(thing: Managed, record: OwnedRecord, observed: Observed) -> Operation:
+    old = replace(thing, policy=record.policy, path=record.path)
+    steps = tuple(old.remove(observed.context(old.key.device)))
+    reason = f"not declared any more, last in {record.commit[:12]}"
+    return Operation(
+        Action.DELETE, old.key, record.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
+    )
+
+
+def _forget(key: Key, record: OwnedRecord) -> Operation:
+    reason = f"neither declared nor deleted by us, last in {record.commit[:12]}"
+    return Operation(
+        Action.FORGET, key, record.path, (), (), Cost.NONE, None, None, None, reason=reason
+    )
+
+
+def _kept(key: Key, why: str) -> Verdict:
+    return Verdict(notes=(_note(NoteKind.KEPT, key, why),))
+
+
+def _note(kind: NoteKind, key: Key, text: str) -> Note:
+    return Note(kind, str(key), text, None, key)

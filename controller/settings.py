@@ -1,0 +1,136 @@
+"""The controller's own settings, from `vlab.toml`: where git and the devices are and how to log in.
+
+None of this is desired state: it differs per installation, and it names secrets.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from controller.secrets import HOW, REFERENCE
+from lab.errors import VlabError
+from lab.faults import FaultKind
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class SettingsInvalid(VlabError):
+    """The settings file can't be used; says every reason."""
+
+
+def _reference(text: str) -> str:
+    if not re.match(REFERENCE, text):
+        raise ValueError(HOW)
+    return text
+
+
+def _no_password(url: str) -> str:
+    if "@" in url and urlsplit(url).password is not None:
+        raise ValueError(
+            "a password does not belong here; leave it to git's credential helper,"
+            " ~/.netrc or ~/.pgpass"
+        )
+    return url
+
+
+Secret = Annotated[str, AfterValidator(_reference)]
+Url = Annotated[str, AfterValidator(_no_password)]
+Branch = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+/-]*$")]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Apply(StrEnum):
+    """`report`: only say what would be done. `auto`: do what the gate lets through."""
+
+    REPORT = "report"
+    AUTO = "auto"
+
+
+class SourceSettings(Table):
+    """The git remote (file, http, https or ssh), the branch, and the tree's folder in it."""
+
+    remote: Url = Field(min_length=1)
+    branch: Branch = "main"
+    path: str = "desired-state"
+    poll_s: Seconds = 30.0
+    watch: Path | None = None  # a local work tree whose changes say "look now"
+
+
+class PveSettings(Table):
+    """One Proxmox VE cluster: `token` refers to the secret of the API token `user!token_name`."""
+
+    addresses: Annotated[tuple[str, ...], Field(min_length=1)]
+    user: str
+    token_name: str
+    token: Secret
+    ca: Path | None = None
+    timeout_s: Seconds = 30.0
+
+
+class ApiSettings(Table):
+    """Our own HTTP service; `token` refers to the secret that changes of state need."""
+
+    listen: str = "127.0.0.1:8420"
+    token: Secret | None = None
+
+
+class Settings(Table):
+    """All of the file. Paths are relative to its folder: see `path`."""
+
+    source: SourceSettings
+    pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
+    apply: Apply = Apply.REPORT
+    state: Path = Path(".vlab")
+    history: Url = ""  # an SQLAlchemy URL; SQLite in `state` if empty
+    drift_s: Seconds = 15.0
+    rehearse: tuple[FaultKind, ...] = (FaultKind.NODE,)
+    api: ApiSettings = ApiSettings()
+    folder: Path = Field(default=Path(), exclude=True)
+
+    def path(self, written: Path | str) -> Path:
+        """A path of the file, from wherever the controller was started."""
+        return self.folder / written
+
+    @property
+    def remote(self) -> str:
+        """The git remote; a path without a scheme is relative to the file too."""
+        written = self.source.remote
+        host = "://" in written or re.match(r"[^/]+:", written)  # git's own rule: user@host:path
+        return written if host else str(self.path(written))
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journal, lease, history and the mirror of the remote are kept."""
+        return self.path(self.state)
+
+    @property
+    def history_url(self) -> str:
+        """The database of the history."""
+        return self.history or f"sqlite:///{self.state_folder / 'history.db'}"
+
+
+def read_settings(path: Path) -> Settings:
+    """Settings from a TOML file. Raises SettingsInvalid with every problem."""
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: {error.strerror}; `vlab demo` shows one") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"{path}: not TOML: {error}") from error
+    try:
+        return Settings.model_validate({**data, "folder": path.resolve().parent})
+    except ValidationError as error:
+        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise SettingsInvalid("\n".join(lines)) from error

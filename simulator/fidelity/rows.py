@@ -1,0 +1,122 @@
+"""The rows of fidelity: each a real implementation, its recorded truth, and how it is compared.
+
+    folder of recordings -> cases -> score
+
+The recordings are data of others and no part of this project; whoever has them names their folder.
+A row without its recordings is neither equal nor different: it has no score.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import VlabError
+from simulator.fidelity import bonds, ceph, corosync, multipath
+from simulator.fidelity.case import SEEDS, Case, Verdict
+from simulator.pve.replay import replay
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `readers`: names of files (patterns) -> what makes cases of such a file."""
+
+    name: str
+    truth: str  # whose behaviour was recorded
+    folder: str  # below that of all recordings
+    compared: str
+    readers: Mapping[str, Callable[[Path], Iterable[Case]]]
+    by_part: bool = False  # cases are named part/...
+
+    def files(self, folder: Path) -> list[Path]:
+        """The recordings that are there."""
+        return sorted(file for pattern in self.readers for file in folder.glob(pattern))
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a row came to."""
+
+    row: Row
+    cases: tuple[Case, ...]
+
+    def count(self, verdict: Verdict) -> int:
+        """How many cases were judged so."""
+        return sum(case.verdict is verdict for case in self.cases)
+
+    def reasons(self, verdict: Verdict) -> Counter[str]:
+        """Why cases were judged so, with how many."""
+        return Counter(case.why for case in self.cases if case.verdict is verdict)
+
+
+def measure(row: Row, folder: Path) -> Score | None:
+    """Play all recordings of a folder; None if there are none of this row.
+
+    Raises VlabError for a file that is no recording.
+    """
+    files = row.files(folder)
+    return Score(row, tuple(case for file in files for case in _read(row, file))) if files else None
+
+
+def _read(row: Row, file: Path) -> Iterator[Case]:
+    reader = next(reader for name, reader in row.readers.items() if file.match(name))
+    try:
+        yield from reader(file)
+    except json.JSONDecodeError as error:
+        raise VlabError(f"{file}: is no recording of {row.name}: {error}") from error
+
+
+def _exchanges(file: Path) -> Iterator[Case]:
+    """Exchanges with the Proxmox VE API, each a case."""
+    for outcome in replay(file):
+        name = f"{outcome.area}/{outcome.seq}/{outcome.n} {outcome.call}"
+        yield Case(name, Verdict(outcome.verdict), outcome.why)
+
+
+_SPREAD = f"A time must lie within those of the twin under {len(SEEDS)} seeds, give or take"
+
+ROWS: Mapping[str, Row] = {
+    row.name: row
+    for row in (
+        Row(
+            "pve-api",
+            "the API code of Proxmox VE 9.2, three nodes",
+            "pve-recordings",
+            "Status, reason phrase and every member of each answer, as maps and sets; values that"
+            " differ from run to run (load, times, ids) in kind.",
+            {"*.jsonl": _exchanges},
+            by_part=True,
+        ),
+        Row(
+            "ceph-timelines",
+            "a Ceph 16.2 cluster of three hosts with two OSDs each, under faults",
+            "ceph-timelines",
+            "For every act (kill, freeze, start): when the OSDs are down or up, when the monitors"
+            " have a quorum, whether client I/O goes on; for every timeline: when OSDs go out, how"
+            f" many, the longest stall of a write. {_SPREAD} {ceph.TOLERANCE_S:g} s.",
+            {"*.jsonl": ceph.cases},
+        ),
+        Row(
+            "corosync",
+            "corosync 3.1.7 with votequorum, two to five nodes",
+            "network-data",
+            "Whether each node is quorate and among how many; token and consensus timeouts, equal;"
+            " when the token is lost and when the last membership forms."
+            f" {_SPREAD} {corosync.TOLERANCE_S:g} s.",
+            {"corosync*.json": corosync.cases},
+        ),
+        Row(
+            "network",
+            "the bonding driver of Linux 6.1, open-iscsi with multipathd 0.9.4",
+            "network-data",
+            "When a bond drops a member and uses it again; how long a write waits for a path and"
+            f" when a healed path is used again. {_SPREAD} {bonds.TOLERANCE_S:g} s (bonds;"
+            f" {bonds.COMMAND_S:g} s more until a member is dropped where the fault was made by a"
+            f" command) or {multipath.TOLERANCE_S:g} s (paths).",
+            {"bond-lacp*.json": bonds.cases, "multipath*.json": multipath.cases},
+        ),
+    )
+}

@@ -1,0 +1,392 @@
+"""`vlab fidelity`, on small recordings of our own in each row's format, and on the real ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from api import truth
+from api.exits import Exit
+from lab.errors import VlabError
+from simulator.fidelity import bonds, ceph, corosync, multipath
+from simulator.fidelity.case import Case, Known, Verdict
+from simulator.fidelity.rows import ROWS, measure
+from simulator.pve import replay
+from tests.reference import ROOT, reference
+
+Data = dict[str, Any]
+
+
+def asked(
+    row: str | None, folder: Path | None, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, Data]:
+    """Exit code and answer of the command."""
+    code = truth.fidelity(row, folder, "json")
+    answer: Data = json.loads(capsys.readouterr().out)
+    return code, answer
+
+
+def verdicts(row: str, folder: Path) -> dict[str, Verdict]:
+    """What was thought of each case."""
+    score = measure(ROWS[row], folder)
+    assert score is not None
+    return {case.name: case.verdict for case in score.cases}
+
+
+def lines(file: Path, *rows: Data) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+# pve-api
+
+
+def exchange(n: int, method: str, path: str, data: object = None, **more: object) -> Data:
+    head = {"seq": "one", "n": n, "method": method, "path": path}
+    return {**head, "status": 200, "reason": "OK", "data": data, **more}
+
+
+def api_recording(folder: Path, *exchanges: Data, area: str = "pools") -> None:
+    head = {"seq": "one", "n": 0, "area": area, "initial": "base"}
+    lines(folder / f"{area}.jsonl", head, *exchanges)
+
+
+def test_exchanges_that_come_out_alike_are_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api_recording(
+        tmp_path,
+        exchange(1, "POST", "/pools", params={"poolid": "web", "comment": "shops"}),
+        exchange(2, "GET", "/pools", [{"poolid": "web", "comment": "shops"}]),
+    )
+    code, answer = asked("pve-api", tmp_path, capsys)
+
+    assert code == Exit.FINE
+    assert (answer["row"], answer["cases"], answer["equal"]) == ("pve-api", 2, 2)
+
+
+def test_an_exchange_that_differs_is_named_and_the_command_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api_recording(tmp_path, exchange(1, "GET", "/pools", [{"poolid": "web"}]))
+    code, answer = asked("pve-api", tmp_path, capsys)
+
+    assert code == Exit.DIFFERENT
+    assert (answer["equal"], answer["different"]) == (0, 1)
+    assert answer["differences"][0]["case"] == "pools/one/1 GET /pools"
+
+
+def test_what_the_twin_does_not_have_is_neither_equal_nor_different(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api_recording(tmp_path, exchange(1, "GET", "/cluster/sdn", []), area="sdn")
+    code, answer = asked("pve-api", tmp_path, capsys)
+
+    assert code == Exit.FINE
+    assert (answer["equal"], answer["different"], answer["not_built"]) == (0, 0, 1)
+
+
+# ceph-timelines
+
+
+def timeline(folder: Path, acts: list[Data], *, down_s: float, stall_s: float) -> None:
+    """Three hosts with an OSD each; osd.0 dies at 5 s, and is seen so `down_s` later."""
+    tree = [{"id": -2 - n, "name": f"h{n}", "type": "host", "children": [n]} for n in range(3)]
+    pools = [{"pool_name": name, "size": 3, "min_size": 2} for name in ("rep", "ec")]
+    conf = {"mons": 3, "fast": True, "down_out": 20}
+    begin = {"t": 0.0, "event": "begin", "conf": conf, "pools": pools, "tree": tree}
+    samples = [_sample(second, 5 + down_s, stall_s) for second in range(1, 16)]
+    done = sorted([*acts, *samples], key=lambda line: float(line["t"]))
+    lines(folder / "own.jsonl", begin, *done, {"t": 16.0, "event": "end"})
+
+
+def _sample(second: int, down_at_s: float, stall_s: float) -> Data:
+    waits = 5 < second <= 5 + stall_s
+    probe = {"done": 0 if waits else 20, "stuck": int(waits), "oldest_s": stall_s if waits else 0}
+    up = 2 if second >= down_at_s else 3
+    io = {"rep": probe, "ec": probe}
+    return {"t": float(second), "io": io, "osds": [3, up, 3], "quorum": ["h0", "h1", "h2"]}
+
+
+KILL: Data = {"t": 5.0, "event": "kill", "daemons": ["osd.0"]}
+
+
+def test_a_timeline_is_compared_act_by_act(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timeline(tmp_path, [KILL], down_s=1.5, stall_s=3)
+
+    assert verdicts("ceph-timelines", tmp_path) == {
+        "own 1 down": Verdict.EQUAL,
+        "own 1 rep I/O": Verdict.EQUAL,
+        "own out": Verdict.EQUAL,
+        "own number out": Verdict.EQUAL,
+        "own ec": Verdict.NOT_BUILT,
+        "own rep stall": Verdict.EQUAL,
+    }
+    assert asked("ceph-timelines", tmp_path, capsys)[0] == Exit.FINE
+
+
+def test_a_timeline_that_goes_otherwise_differs_where_it_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timeline(tmp_path, [KILL], down_s=6, stall_s=9)
+    found = verdicts("ceph-timelines", tmp_path)
+
+    different = {name for name, verdict in found.items() if verdict is Verdict.DIFFERENT}
+    assert different == {"own 1 down", "own rep stall"}
+    assert asked("ceph-timelines", tmp_path, capsys)[0] == Exit.DIFFERENT
+
+
+def test_daemons_that_the_twin_does_not_have_are_not_built(tmp_path: Path) -> None:
+    timeline(tmp_path, [{**KILL, "daemons": ["mgr.h0"]}], down_s=99, stall_s=0)
+
+    assert verdicts("ceph-timelines", tmp_path) == {"own": Verdict.NOT_BUILT}
+
+
+# corosync
+
+
+def membership(folder: Path, name: str, lost_s: float, formed_s: float, **more: object) -> None:
+    """Three nodes, of which the third goes."""
+    seen = {"quorate": "Yes", "nodes": "2", "flags": "Quorate"}
+    log = [
+        [lost_s, "TOTEM", "A processor failed, forming new configuration"],
+        [formed_s, "QUORUM", "Sync members[2]: 1 2"],
+        [formed_s, "QUORUM", "Sync left[1]: 3"],
+    ]
+    case = {
+        "case": name,
+        "n": 3,
+        "after": {"n1": seen, "n2": seen},
+        "log": {"n1": log, "n2": log},
+        "token_lost_s": lost_s,
+        **more,
+    }
+    config = {"case": "config", "n": 3, "runtime": {"token": 3650, "consensus": 4380}}
+    (folder / "corosync.json").write_text(json.dumps({"cases": [config, case]}))
+
+
+def test_membership_is_compared_by_verdict_and_time(tmp_path: Path) -> None:
+    membership(tmp_path, "kill", 3.3, 7.7)
+
+    assert verdicts("corosync", tmp_path) == dict.fromkeys(
+        ["config token", "config consensus", "kill n1", "kill n2", "kill token lost",
+         "kill membership"], Verdict.EQUAL
+    )  # fmt: skip
+
+
+def test_a_membership_that_forms_at_another_time_differs(tmp_path: Path) -> None:
+    membership(tmp_path, "kill", 3.3, 12.0)
+
+    assert verdicts("corosync", tmp_path)["kill membership"] is Verdict.DIFFERENT
+
+
+def test_a_verdict_on_quorum_differs_whatever_the_times(tmp_path: Path) -> None:
+    blocked = {"quorate": "No", "nodes": "2", "flags": "x"}
+    membership(tmp_path, "kill", 3.3, 7.7, after={"n1": blocked, "n2": blocked})
+
+    assert verdicts("corosync", tmp_path)["kill n1"] is Verdict.DIFFERENT
+
+
+def test_a_known_difference_is_told_apart_and_keeps_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    membership(tmp_path, "own-stop-graceful", 3.3, 0.3, what="SIGTERM to node 3")
+    code, answer = asked("corosync", tmp_path, capsys)
+
+    assert code == Exit.FINE
+    assert (answer["known"], answer["different"]) == (1, 0)
+    assert "leaving in order" in answer["known_differences"][0]["why"]
+
+
+def test_what_cannot_be_declared_is_not_built(tmp_path: Path) -> None:
+    seen = {"quorate": "Yes", "nodes": "2", "flags": "Quorate Qdevice"}
+    membership(tmp_path, "kill", 3.3, 7.7, after={"n1": seen, "n2": seen})
+
+    assert verdicts("corosync", tmp_path)["kill"] is Verdict.NOT_BUILT
+
+
+# network
+
+
+def bond(folder: Path, failure: str, dropped_s: float, rejoined_s: float, **more: object) -> None:
+    """A member that fails at 0 s and is whole at 10 s, its carrier seen 0.1 s later."""
+    data = {
+        "case": "own", "lacp_rate": "fast", "miimon_ms": 100, "updelay_ms": 0, "downdelay_ms": 0,
+        "failure": failure, "restored_at": 10.0, "how": "injected by one system call at t=0",
+        "events": [
+            {"t": -0.3, "mii": "up", "actor_state": 63},
+            {"t": dropped_s, "mii": "down" if failure == "carrier" else "up", "actor_state": 15},
+            {"t": 10.1, "mii": "up", "actor_state": 7},
+            {"t": 10.1 + rejoined_s, "mii": "up", "actor_state": 63},
+        ],
+        **more,
+    }  # fmt: skip
+    (folder / "bond-lacp.json").write_text(json.dumps({"cases": [data]}))
+
+
+@pytest.mark.parametrize(
+    ("failure", "dropped_s", "rejoined_s", "expected"),
+    [
+        ("carrier", 0.1, 2.8, (Verdict.EQUAL, Verdict.EQUAL)),
+        ("silent", 2.6, 2.8, (Verdict.EQUAL, Verdict.EQUAL)),
+        ("silent", 0.1, 2.8, (Verdict.DIFFERENT, Verdict.EQUAL)),
+        ("carrier", 0.1, 9.0, (Verdict.EQUAL, Verdict.DIFFERENT)),
+    ],
+)
+def test_bonds_are_compared_by_when_a_member_is_used(
+    tmp_path: Path,
+    failure: str,
+    dropped_s: float,
+    rejoined_s: float,
+    expected: tuple[Verdict, Verdict],
+) -> None:
+    bond(tmp_path, failure, dropped_s, rejoined_s)
+    found = verdicts("network", tmp_path)
+
+    assert (found["own dropped"], found["own rejoined"]) == expected
+
+
+def test_a_bond_that_cannot_be_declared_is_not_built(tmp_path: Path) -> None:
+    bond(tmp_path, "carrier", 0.1, 2.8, updelay_ms=1000)
+
+    assert verdicts("network", tmp_path) == {"own": Verdict.NOT_BUILT}
+
+
+def paths(folder: Path, stalls: list[object], still_hung_s: float | None, *names: str) -> None:
+    """Portals that are silent from 1 s to 31 s."""
+    marks = [[at_s, ";".join(f"tc dev {name} root" for name in names)] for at_s in (1.0, 31.0)]
+    data = {
+        "case": "own",
+        "multipath": {"no_path_retry": "queue"},
+        "marks": marks,
+        "stalls": stalls,
+        "still_hung_s": still_hung_s,
+        "events": [[45.0, [["LOGGED_IN", "LOGGED_IN"], [["A", "0"], ["A", "1"]]]]],
+    }
+    (folder / "multipath.json").write_text(json.dumps({"cases": [data]}))
+
+
+def test_a_lost_path_is_compared_by_how_long_a_write_waits(tmp_path: Path) -> None:
+    paths(tmp_path, [[1.0, 14.0, None]], None, "n0")
+    assert set(verdicts("network", tmp_path).values()) == {Verdict.EQUAL}
+
+    paths(tmp_path, [[1.0, 4.0, None]], None, "n0")
+    assert verdicts("network", tmp_path)["own stall"] is Verdict.DIFFERENT
+
+
+def test_a_write_that_still_waits_at_the_end_has_waited_at_least_that_long(tmp_path: Path) -> None:
+    paths(tmp_path, [], 40.0, "n0", "n1")
+    assert verdicts("network", tmp_path)["own stall"] is Verdict.EQUAL
+
+    paths(tmp_path, [], 90.0, "n0", "n1")
+    assert verdicts("network", tmp_path)["own stall"] is Verdict.DIFFERENT
+
+
+# the command
+
+
+def test_rows_without_cases_say_so_and_are_no_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, answer = asked(None, tmp_path, capsys)
+
+    assert code == Exit.FINE
+    assert [row["row"] for row in answer["rows"]] == list(ROWS)
+    assert not any(row["present"] or row["equal"] for row in answer["rows"])
+    assert all("VLAB_REFERENCE" in row["how"] for row in answer["rows"])
+
+    assert truth.fidelity(None, tmp_path, "text") == Exit.FINE
+    assert capsys.readouterr().out.count("cases not present; set VLAB_REFERENCE") == len(ROWS)
+
+
+def test_one_row_without_cases_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLAB_REFERENCE", str(tmp_path))
+    assert truth.fidelity("corosync", None, "text") == Exit.FAILED
+    assert "cases not present" in capsys.readouterr().out
+
+    with pytest.raises(VlabError, match=r"has no cases of corosync: corosync\*.json"):
+        truth.fidelity("corosync", tmp_path, "text")
+
+
+def test_all_rows_are_found_below_one_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "network-data").mkdir()
+    membership(tmp_path / "network-data", "kill", 3.3, 12.0)
+
+    assert truth.fidelity(None, tmp_path, "text") == Exit.DIFFERENT
+    out = capsys.readouterr().out
+    assert re.search(r"^corosync +6 +5 +0 +1 +0 +0$", out, re.MULTILINE)
+    assert "`vlab fidelity corosync` says where" in out
+
+
+def test_a_file_that_is_no_recording_is_named(tmp_path: Path) -> None:
+    (tmp_path / "corosync.json").write_text("nonsense")
+    with pytest.raises(VlabError, match=r"corosync\.json: is no recording"):
+        truth.fidelity("corosync", tmp_path, "text")
+
+
+def test_a_row_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="rows are pve-api, ceph-timelines"):
+        truth.fidelity("pve", tmp_path, "text")
+
+
+# the recordings themselves
+
+KNOWN: dict[str, Known] = {
+    "ceph-timelines": ceph.KNOWN,
+    "corosync": corosync.KNOWN,
+    "network": {**bonds.KNOWN, **multipath.KNOWN},
+}
+
+
+@pytest.fixture(scope="module")
+def scores() -> truth.Scores:
+    """Every row on the recordings, measured once."""
+    return truth.measured(reference("pve-recordings").parent)
+
+
+def cases_of(row: str, scores: truth.Scores) -> tuple[Case, ...]:
+    if (score := scores[row]) is None:
+        pytest.skip(f"no reference data for {row}")
+    return score.cases
+
+
+@pytest.mark.parametrize("row", KNOWN)
+def test_nothing_differs_but_what_is_listed_and_all_of_that_does(
+    row: str, scores: truth.Scores
+) -> None:
+    cases = cases_of(row, scores)
+
+    assert [case for case in cases if case.verdict is Verdict.DIFFERENT] == []
+    known = [case.name for case in cases if case.verdict is Verdict.KNOWN]
+    gone = [name for name in KNOWN[row] if not any(re.fullmatch(name, case) for case in known)]
+    assert gone == []
+
+
+def test_no_exchange_differs_but_what_is_listed_and_all_of_that_does(scores: truth.Scores) -> None:
+    cases = cases_of("pve-api", scores)
+
+    assert [case for case in cases if case.verdict is Verdict.DIFFERENT] == []
+    known = [case.name.partition(" ") for case in cases if case.verdict is Verdict.KNOWN]
+    exchanges = [(*name.split("/"), call) for name, _, call in known]
+    gone = [
+        listed
+        for listed in replay.KNOWN
+        if not any(listed.fits(area, seq, int(n), call) for area, seq, n, call in exchanges)
+    ]
+    assert gone == []
+
+
+def test_the_page_has_the_figures_as_they_are_measured(scores: truth.Scores) -> None:
+    written = (ROOT / "docs" / "reference" / "fidelity.md").read_text()
+
+    assert written == f"{truth.page(scores)}\n", "run `make docs`"

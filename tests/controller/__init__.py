@@ -1,0 +1,1 @@
+"""Tests of the controller against the twin's served devices."""

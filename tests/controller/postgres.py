@@ -1,0 +1,77 @@
+"""A private PostgreSQL on loopback for tests, where the distribution's server is installed.
+
+PostgreSQL does not run as root; then it runs as `nobody`, in a folder that is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def programs() -> Path:
+    """The newest server's folder of programs; skips the test where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("no PostgreSQL server here (apt-get install postgresql)")
+    if os.getuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("PostgreSQL does not run as root, and setpriv is not here")
+    return found[-1].parent
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of an empty database."""
+    folder = Path(tempfile.mkdtemp(prefix="vlab-postgres-"))
+    as_whom: list[str] = []
+    if os.getuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        groups = f"--regid={nobody.pw_gid}"
+        as_whom = ["setpriv", f"--reuid={nobody.pw_uid}", groups, "--clear-groups"]
+    try:
+        yield from _serve(programs(), folder, as_whom)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _serve(bin_: Path, folder: Path, as_whom: list[str]) -> Iterator[str]:
+    data = folder / "data"
+    subprocess.run(
+        [*as_whom, bin_ / "initdb", "-D", data, "-U", "vlab", "-A", "trust", "--no-sync"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},  # so its encoding is the odd SQL_ASCII
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder)]
+    with subprocess.Popen(
+        [*as_whom, bin_ / "postgres", "-D", data, "-p", str(port), *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={"LC_ALL": "C"},
+    ) as server:
+        assert server.stderr is not None
+        try:
+            for line in server.stderr:
+                if "ready to accept connections" in line:
+                    break
+            else:
+                pytest.fail("PostgreSQL did not start")
+            yield f"postgresql://vlab@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.stderr.read()

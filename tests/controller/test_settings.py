@@ -1,0 +1,138 @@
+"""The settings file: what it may say, and that no secret gets in or out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.secrets import SecretMissing, resolve
+from controller.settings import Apply, Settings, SettingsInvalid, read_settings
+
+SMALL = """
+[source]
+remote = "https://git.lab.example/lab.git"
+
+[pve.a]
+addresses = ["192.168.99.11", "192.168.99.12"]
+user = "vlab@pve"
+token_name = "controller"
+token = "secret://file/token"
+"""
+
+
+def settings_of(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "vlab.toml"
+    file.write_text(text)
+    return read_settings(file)
+
+
+def test_a_new_installation_only_reports(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, SMALL)
+    assert settings.apply is Apply.REPORT
+    assert (settings.drift_s, settings.source.branch) == (15.0, "main")
+    assert settings.history_url == f"sqlite:///{tmp_path}/.vlab/history.db"
+    assert settings.remote == "https://git.lab.example/lab.git"
+
+
+@pytest.mark.parametrize(
+    ("written", "remote"),
+    [
+        ("../lab.git", "{folder}/../lab.git"),
+        ("/srv/lab.git", "/srv/lab.git"),
+        ("git@lab.example:lab.git", "git@lab.example:lab.git"),
+        ("file:///srv/lab.git", "file:///srv/lab.git"),
+    ],
+)
+def test_a_remote_that_is_a_path_is_relative_to_the_settings(
+    written: str, remote: str, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, f'[source]\nremote = "{written}"\n')
+    assert settings.remote == remote.format(folder=tmp_path)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    text = """
+    aply = "auto"
+    drift_s = inf
+    apply = "sometimes"
+    [source]
+    branch = "--upload-pack=x"
+    poll_s = 0
+    [pve.a]
+    addresses = []
+    user = "vlab@pve"
+    token_name = "controller"
+    token = "hunter2"
+    """
+    with pytest.raises(SettingsInvalid) as refused:
+        settings_of(tmp_path, text)
+    said = str(refused.value).splitlines()
+    wrong = {line.split(": ")[1] for line in said}
+    assert wrong == {
+        *("aply", "drift_s", "apply", "source.remote", "source.branch", "source.poll_s"),
+        *("pve.a.addresses", "pve.a.token"),
+    }
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[source]\nremote = "https://luffy:meat@git.lab.example/lab.git"\n',
+     'history = "postgresql://luffy:meat@db/vlab"\n[source]\nremote = "/srv/lab.git"\n'],
+)  # fmt: skip
+def test_a_password_in_an_address_is_refused_and_not_repeated(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"does not belong here.*\.pgpass") as refused:
+        settings_of(tmp_path, text)
+    assert "meat" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"[source", b"\xff\xfe"])
+def test_a_file_that_is_not_toml_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "vlab.toml").write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=r"vlab\.toml: not TOML"):
+        read_settings(tmp_path / "vlab.toml")
+
+
+def test_a_missing_file_says_where_to_find_an_example(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"No such file.*vlab demo"):
+        read_settings(tmp_path / "vlab.toml")
+
+
+def test_secrets_come_from_the_environment_or_a_file_and_do_not_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("one piece\n")
+    monkeypatch.setenv("TOKEN", "one piece")
+    for reference in (
+        "secret://file/token",
+        "secret://env/TOKEN",
+        f"secret://file/{tmp_path}/token",
+    ):
+        secret = resolve(reference, tmp_path)
+        assert secret.get_secret_value() == "one piece"
+        assert "one piece" not in f"{secret!r} {secret}"
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("hunter2", "a secret is written"),
+        ("secret://vault/x", "a secret is written"),
+        ("secret://env/", "a secret is written"),
+        ("secret://env/NO_SUCH_THING", "the environment has no NO_SUCH_THING"),
+        ("secret://file/none", "No such file"),
+        ("secret://file/empty", "is not one line of text"),
+        ("secret://file/two-lines", "is not one line of text"),
+        ("secret://file/binary", "is not one line of text"),
+    ],
+)
+def test_a_secret_that_is_not_there_is_named_by_its_reference(
+    reference: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "two-lines").write_text("a token\nX-Header: evil\n")
+    (tmp_path / "binary").write_bytes(b"\xff\x00")
+    with pytest.raises(SecretMissing, match=said) as missing:
+        resolve(reference, tmp_path)
+    assert "hunter2" not in str(missing.value)

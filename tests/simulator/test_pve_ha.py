@@ -1,0 +1,174 @@
+"""HA through the API: what is wanted goes in, what the manager does comes out."""
+
+from __future__ import annotations
+
+from tests.simulator.pve_cluster import Cluster, cluster
+
+
+def _managed(*vmids: int, **options: str) -> Cluster:
+    here = cluster()
+    for vmid in vmids:
+        here.guest(vmid)
+        here.ok("POST /cluster/ha/resources", sid=f"vm:{vmid}", **options)
+    return here
+
+
+def _services(here: Cluster, node: str = "pve1") -> dict[str, tuple[str, str]]:
+    rows = here.ok("GET /cluster/ha/status/current", node=node)
+    return {row["sid"]: (row["node"], row["state"]) for row in rows if row["type"] == "service"}
+
+
+def test_a_resource_is_queued_until_the_manager_has_seen_it() -> None:
+    here = _managed(100)
+    assert _services(here) == {"vm:100": ("pve1", "queued")}
+    rows = {row["id"]: row for row in here.ok("GET /cluster/ha/status/current")}
+    assert rows["quorum"]["status"] == "OK"
+    assert rows["fencing"]["armed-state"] == "standby"
+    here.wait(120)
+    assert _services(here) == {"vm:100": ("pve1", "started")}
+    rows = {row["id"]: row for row in here.ok("GET /cluster/ha/status/current")}
+    assert rows["fencing"]["armed-state"] == "armed"
+    assert rows["master"]["node"] in ("pve1", "pve2", "pve3")
+
+
+def test_a_guest_under_ha_is_started_and_stopped_by_its_wanted_state() -> None:
+    here = _managed(100, state="stopped")
+    here.wait(60)
+    task = here.done("POST /nodes/pve1/qemu/100/status/start")
+    assert (task.type, task.status) == ("hastart", "OK")
+    assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "started"
+    here.wait(60)
+    assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "running"
+    here.done("POST /nodes/pve1/qemu/100/status/shutdown")
+    here.wait(120)
+    assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "stopped"
+    assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "stopped"
+
+
+def test_the_real_tasks_of_ha_appear_under_root() -> None:
+    here = _managed(100)
+    here.wait(60)
+    rows = here.ok("GET /cluster/tasks")
+    assert [(row["type"], row["user"]) for row in rows][:1] == [("qmstart", "root@pam")]
+
+
+def test_ha_moves_a_guest_when_asked() -> None:
+    here = _managed(100)
+    here.wait(120)
+    answer = here.ok("POST /cluster/ha/resources/vm:100/migrate", _node="pve2")
+    assert answer == {"sid": "vm:100", "requested-node": "pve2"}
+    here.wait(120)
+    assert _services(here)["vm:100"] == ("pve2", "started")
+    here.done("POST /nodes/pve2/qemu/100/migrate", target="pve3", online="1")
+    here.wait(120)
+    assert _services(here)["vm:100"] == ("pve3", "started")
+    assert "qmigrate" in [row["type"] for row in here.ok("GET /nodes/pve2/tasks", vmid=100)]
+
+
+def test_a_dead_nodes_guest_is_fenced_and_comes_back_elsewhere() -> None:
+    here = _managed(100)
+    here.wait(120)
+    here.fail("fail-node pve1", wait_s=20)
+    assert _services(here, node="pve2")["vm:100"][0] == "pve1"
+    here.wait(300)
+    node, state = _services(here, node="pve2")["vm:100"]
+    assert state == "started"
+    assert node in ("pve2", "pve3")
+    rows = {row["vmid"]: row for row in here.ok("GET /cluster/resources", node="pve2", type="vm")}
+    assert (rows[100]["status"], rows[100]["hastate"]) == ("running", "started")
+
+
+def test_a_migration_lock_does_not_survive_recovery() -> None:
+    here = _managed(100)
+    here.wait(120)
+    config = here.file(100)
+    here.api.documents.guests[100] = type(config)("qemu", {**config.current, "lock": "migrate"})
+    here.fail("fail-node pve1", wait_s=320)
+    assert "lock" not in here.file(100).current
+
+
+def test_what_is_no_guest_can_not_be_managed() -> None:
+    here = cluster()
+    post = "POST /cluster/ha/resources"
+    assert here.refusal(post, sid="vm:999")[1] == "resource 'vm:999' does not exist in cluster"
+    assert here.refusal(post, sid="vm:abc")[1] == "invalid VMID"
+    assert here.refusal(post, sid="xx:100")[1] == "unknown section type 'xx'"
+    assert here.refusal("GET /cluster/ha/groups")[1] == (
+        "cannot index groups: ha groups have been migrated to rules"
+    )
+
+
+def test_settings_of_a_resource_are_changed_deleted_and_guarded() -> None:
+    here = _managed(100, max_restart="3")
+    url = "PUT /cluster/ha/resources/vm:100"
+    digest = here.ok("GET /cluster/ha/resources/vm:100")["digest"]
+    here.ok(url, comment="x", max_relocate="2", digest=digest)
+    assert "detected modified configuration" in here.refusal(url, comment="y", digest=digest)[1]
+    here.ok(url, delete="max_restart")
+    assert here.twin.facts.workload("a").ha["vm:100"].max_restart == 1
+    assert here.twin.facts.workload("a").ha["vm:100"].max_relocate == 2
+    assert here.refusal(url, delete="bogus")[1] == (
+        "update resources config failed: no such option 'bogus'"
+    )
+
+
+def _rule(here: Cluster, name: str, type_: str, **params: str) -> None:
+    here.ok("POST /cluster/ha/rules", rule=name, type=type_, **params)
+
+
+def test_a_rule_binds_what_is_managed_to_nodes_that_exist() -> None:
+    here = _managed(100)
+    _rule(here, "near", "node-affinity", resources="vm:100", nodes="pve2,pve1:2", strict="1")
+    shown = here.ok("GET /cluster/ha/rules/near")
+    assert (shown["nodes"], shown["strict"], shown["order"]) == ("pve1:2,pve2", 1, 1)
+    (rule,) = here.twin.facts.workload("a").rules
+    assert (rule.nodes, rule.strict) == ({"pve1": 2, "pve2": 0}, True)
+    post = {"rule": "r2", "type": "node-affinity"}
+    assert (
+        "unmanaged"
+        in here.refusal("POST /cluster/ha/rules", **post, resources="vm:999", nodes="pve1")[1]
+    )
+    assert (
+        "non-existent"
+        in here.refusal("POST /cluster/ha/rules", **post, resources="vm:100", nodes="pve9")[1]
+    )
+
+
+def test_rules_that_can_not_be_kept_together_are_refused() -> None:
+    here = _managed(100, 101)
+    here.wait(60)
+    _rule(here, "near", "node-affinity", resources="vm:100", nodes="pve1:2,pve2")
+    response = here.send(
+        "POST /cluster/ha/rules",
+        rule="apart",
+        type="resource-affinity",
+        resources="vm:100,vm:101",
+        affinity="negative",
+    )
+    assert response.reason == "create ha rule failed: 400 Rule 'apart' is invalid."
+    assert (response.members or {})["message"] == (
+        "create ha rule failed: 400 Rule 'apart' is invalid.\n"
+        "resources: resources are in node affinity rules with multiple priorities\n"
+    )
+    here.ok("PUT /cluster/ha/rules/near", type="node-affinity", nodes="pve1")
+    _rule(here, "apart", "resource-affinity", resources="vm:100,vm:101", affinity="negative")
+    assert not here.twin.facts.workload("a").rules[1].positive
+
+
+def test_a_rule_is_checked_by_the_schema_of_its_type() -> None:
+    here = _managed(100)
+    errors = here.errors(
+        "POST /cluster/ha/rules", rule="r1", type="node-affinity", resources="vm:100"
+    )
+    assert errors == {"oneOf[node-affinity].nodes": "property is missing and it is not optional"}
+    errors = here.errors("PUT /cluster/ha/rules/r1", comment="x")
+    assert errors["type"] == "property is missing and it is not optional"
+
+
+def test_a_rule_goes_with_its_last_resource() -> None:
+    here = _managed(100, 101)
+    _rule(here, "near", "node-affinity", resources="vm:100", nodes="pve1")
+    _rule(here, "far", "node-affinity", resources="vm:101", nodes="pve3", disable="1")
+    assert [rule.name for rule in here.twin.facts.workload("a").rules] == ["near"]
+    here.ok("DELETE /cluster/ha/resources/vm:100")
+    assert [row["rule"] for row in here.ok("GET /cluster/ha/rules")] == ["far"]

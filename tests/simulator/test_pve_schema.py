@@ -1,0 +1,176 @@
+"""The tables of parameters: by themselves, and against the official schema where it is at hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+
+from simulator.pve.api import tree
+from simulator.pve.formats import check_format
+from simulator.pve.parameters import PROPERTY_STRINGS, Param, check, parse, property_problem, table
+from simulator.pve.routes import Route
+from tests.reference import reference
+
+NEWER = {
+    "PUT /cluster/options": {"location"},
+    "POST /nodes/{node}/qemu/{vmid}/status/start": set(),
+}
+"""What 9.2 has and the schema of 9.1 has not."""
+BY_TYPE = {"POST /cluster/ha/rules", "PUT /cluster/ha/rules/{rule}"}
+"""Calls whose parameters depend on one of them: checked in two steps here."""
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    with gzip.open(reference("pve-api-schema.json.gz")) as file:
+        versions: dict[str, Any] = json.load(file)["versions"]
+    found: dict[str, Any] = versions["9.1"]
+    return found
+
+
+def _official(route: Route) -> dict[str, Any]:
+    path = route.path.replace("*}", "}") if route.path != "/" else ""
+    entry = _schema().get(path) or _schema().get(path + "/") or {}
+    method = entry.get(route.method)
+    if method is None:
+        pytest.skip(f"the schema of 9.1 has no {route.method} {route.path}")
+    properties = method.get("parameters", {}).get("properties", {})
+    return dict(properties)
+
+
+ROUTES = [route for route in tree().routes if f"{route.method} {route.path}" not in BY_TYPE]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_call_takes_what_the_official_schema_says(route: Route) -> None:
+    official = _official(route)
+    call = f"{route.method} {route.path}"
+    ours = {re.sub(r"^([a-z]+)\d+$", r"\1[n]", name): name for name in route.table.params}
+    names = {_base(name, official) for name in route.table.params}
+    assert names - NEWER.get(call, set()) == set(official) - {"node"} | names & {"node"}
+    for name, known in official.items():
+        if (own := ours.get(name, name)) in route.table.params:
+            assert _like(route.table.params[own], known) == "", f"{call} {name}"
+
+
+def _base(name: str, official: dict[str, Any]) -> str:
+    numbered = re.sub(r"\d+$", "[n]", name)
+    return numbered if name not in official and numbered in official else name
+
+
+def _like(ours: Param, official: dict[str, Any]) -> str:
+    """Where a parameter differs from the schema's."""
+    kind = official.get("type", "string")
+    if ours.type != kind:
+        return f"type {ours.type}, not {kind}"
+    if ours.optional != bool(official.get("optional")):
+        return "optional"
+    if tuple(map(str, official.get("enum", ()))) != ours.enum and "enum" in official:
+        return f"enum {ours.enum}"
+    low, high = (
+        ("minimum", "maximum") if kind in ("integer", "number") else ("minLength", "maxLength")
+    )
+    bounds = tuple(None if official.get(key) is None else int(official[key]) for key in (low, high))
+    if bounds != (ours.low, ours.high) and ours.format != "pve-vmid":
+        return f"bounds {(ours.low, ours.high)}, not {bounds}"
+    if isinstance(official.get("format"), str) and ours.format not in ("", official["format"]):
+        return f"format {ours.format}"
+    if str(official.get("requires", "")) != ours.requires:
+        return f"requires {ours.requires}"
+    return ""
+
+
+def test_a_table_reads_types_bounds_marks_and_aliases() -> None:
+    known = table(
+        """
+        name*     string 2..5
+        net[2]?   {net}
+        size?     integer 0..  requires=name
+        mode?     enum(a,
+                       b)
+        shape?    /[a-z]+/
+        old -> name
+        """
+    )
+    assert set(known.params) == {"name", "net0", "net1", "size", "mode", "shape"}
+    assert (known.default_key, known.aliases) == ("name", {"old": "name"})
+    assert known.params["mode"].enum == ("a", "b")
+    assert (known.params["size"].low, known.params["size"].requires) == (0, "name")
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "problem"),
+    [
+        ("n integer 1..9", "0", "value must have a minimum value of 1"),
+        ("n integer 1..9", "10", "value must have a maximum value of 9"),
+        ("n integer", " 2", "type check ('integer') failed - got ' 2'"),
+        ("n number", "2.5", ""),
+        ("n boolean", "on", "type check ('boolean') failed - got 'on'"),
+        ("n string ..3", "four", "value may only be 3 characters long"),
+        ("n string 5..", "four", "value must be at least 5 characters long"),
+        ("n /[a-z]+/", "A", "value does not match the regex pattern"),
+        ("n enum(a,b)", "c", "value 'c' does not have a value in the enumeration 'a, b'"),
+        ("n pve-vmid-list", "100;99", "invalid format - value does not look like a valid VM ID\n"),
+        ("n email-opt", "", ""),
+    ],
+)
+def test_a_value_is_refused_in_proxmox_ves_words(line: str, value: str, problem: str) -> None:
+    _, errors = check(table(line), {"n": value})
+    assert errors.get("n", "") == problem
+
+
+def test_what_is_missing_or_needed_by_another_is_told() -> None:
+    known = table("a string\nb? string requires=c\nc? string")
+    _, errors = check(known, {"b": "x"})
+    assert errors == {
+        "a": "property is missing and it is not optional",
+        "c": "missing property required by 'b'",
+    }
+
+
+def test_property_strings_know_default_keys_aliases_and_key_aliases() -> None:
+    assert parse("net", "virtio,bridge=vmbr0,firewall=yes") == {
+        "model": "virtio",
+        "bridge": "vmbr0",
+        "firewall": 1,
+    }
+    assert parse("net", "e1000=BC:24:11:00:00:01") == {
+        "model": "e1000",
+        "macaddr": "BC:24:11:00:00:01",
+    }
+    assert parse("scsi", "volume=data:1") == {"file": "data:1"}
+    assert property_problem("net0", PROPERTY_STRINGS["net"], "bridge=vmbr0") == (
+        "format error\nnet0.model: property is missing and it is not optional\n"
+    )
+    assert "duplicate key" in property_problem("net0", PROPERTY_STRINGS["net"], "virtio,e1000")
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("pve-node", "pve1", "bad_node"),
+        ("pve-storage-id", "vm-ceph", "1bad"),
+        ("pve-userid", "ana@pve", "ana"),
+        ("mac-addr", "BC:24:11:00:00:01", "01:00:00:00:00:01"),
+        ("CIDRv4", "10.0.0.1/24", "10.0.0.1"),
+        ("ipv6", "fd00::1", "10.0.0.1"),
+        ("pve-poolid", "a/b/c", "a/b/c/d"),
+        ("pve-cpuset", "0,2-3", "x"),
+        ("dns-name", "web1.lab", "bad_name"),
+        ("pve-vm-cpu-conf", "host,flags=+aes", "bogus"),
+        ("urlencoded", "ssh-ed25519%20AAAA", "not a key"),
+        ("pve-volume-id-or-qm-path", "data:32", "garbage"),
+        ("prune-backups", "keep-last=3,keep-daily=7", "keep-all=1,keep-last=2"),
+        ("pve-startup-order", "order=1,up=10", "first"),
+        ("pve-hotplug-features", "network,disk", "bogus"),
+        ("disk-size", "32G", "lots"),
+    ],
+)
+def test_formats_take_what_fits_and_nothing_else(name: str, good: str, bad: str) -> None:
+    assert check_format(name, good) == ""
+    assert check_format(name, bad).endswith("\n")

@@ -1,0 +1,262 @@
+"""The served lab: unmodified clients over HTTPS and in process, while things break."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from proxmoxer import ProxmoxAPI
+from proxmoxer.core import ResourceException
+from requests.exceptions import ConnectionError as NotReached
+from requests.exceptions import ConnectTimeout, ReadTimeout, SSLError
+
+from simulator.build import twin_of
+from simulator.inprocess import TwinAdapter
+from simulator.serve import ServedLab, address_of, ask
+from tests.labs import lab_of
+from tests.simulator.pve_cluster import SECRET, Cluster, cluster
+from tests.simulator.three_nodes import guest, hardware, three_nodes
+
+SPEED = 120.0
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
+    twin = twin_of(lab_of(hardware(), rules=False), empty=True)
+    folder = tmp_path_factory.mktemp("lab")
+    with ServedLab.start(twin, folder, speed=SPEED, port=0) as served:
+        yield served
+
+
+def _by_token(lab: ServedLab, node: str, **options: Any) -> Any:
+    user, _, name = lab.login.token.partition("!")
+    return ProxmoxAPI(
+        lab.addresses[node],
+        user=user,
+        token_name=name,
+        token_value=lab.login.secret,
+        verify_ssl=str(lab.ca_file),
+        **options,
+    )
+
+
+def _until(true: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Ask again and again: the lab lives in another thread."""
+    end_s = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < end_s, "it did not come true in time"
+
+
+def _wait(client: Any, upid: str) -> str:
+    node = upid.split(":")[1]
+    task = client.nodes(node).tasks(upid).status
+    _until(lambda: task.get()["status"] == "stopped")
+    return str(task.get()["exitstatus"])
+
+
+def test_proxmoxer_logs_in_by_password_and_by_token(lab: ServedLab) -> None:
+    by_password = ProxmoxAPI(
+        lab.addresses["pve1"],
+        user=lab.login.user,
+        password=lab.login.password,
+        verify_ssl=str(lab.ca_file),
+    )
+    assert by_password.version.get() == _by_token(lab, "pve2").version.get()
+    by_password.pools.post(poolid="by-password")
+    assert {"poolid": "by-password"} in _by_token(lab, "pve3").pools.get()
+
+
+def test_a_guest_is_made_and_started_through_any_node(lab: ServedLab) -> None:
+    client = _by_token(lab, "pve2")
+    client.storage.post(storage="data", type="dir", path="/srv/data", content="images")
+    made = client.nodes("pve1").qemu.post(vmid=100, name="web", scsi0="data:8", memory=1024)
+    assert _wait(client, made) == "OK"
+    assert _wait(client, client.nodes("pve1").qemu(100).status.start.post()) == "OK"
+    (row,) = client.cluster.resources.get(type="vm")
+    assert (row["vmid"], row["node"], row["status"]) == (100, "pve1", "running")
+
+
+def test_the_reason_phrase_carries_the_message(lab: ServedLab) -> None:
+    with pytest.raises(ResourceException) as caught:
+        _by_token(lab, "pve1").storage("none").get()
+    assert (caught.value.status_code, caught.value.content) == (
+        500,
+        "storage 'none' does not exist",
+    )
+    with pytest.raises(ResourceException) as caught:
+        _by_token(lab, "pve1").pools.post(poolid="bad pool")
+    assert caught.value.errors == {
+        "poolid": "invalid format - pool name 'bad pool' contains invalid characters\n"
+    }
+
+
+def test_a_client_that_does_not_know_the_authority_turns_away(lab: ServedLab) -> None:
+    with pytest.raises(SSLError):
+        _by_token(lab, "pve1")._store["session"].get(
+            f"https://{lab.addresses['pve1']}/api2/json/version", verify=True
+        )
+
+
+def test_every_node_has_an_address_of_its_own(lab: ServedLab) -> None:
+    hosts = [address.partition(":")[0] for address in lab.addresses.values()]
+    assert (
+        hosts
+        == [address_of(1, number) for number in (1, 2, 3)]
+        == [
+            "127.0.11.1",
+            "127.0.11.2",
+            "127.0.11.3",
+        ]
+    )
+
+
+def test_wire_format_is_that_of_a_node(lab: ServedLab) -> None:
+    context = ssl.create_default_context(cafile=str(lab.ca_file))
+    host, _, port = lab.addresses["pve1"].partition(":")
+    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+    connection.request("GET", "/api2/json/version")
+    answer = connection.getresponse()
+    assert (answer.status, answer.reason, answer.read()) == (401, "No ticket", b"")
+    assert answer.headers["Server"] == "pve-api-daemon/3.0"
+    token = f"PVEAPIToken={lab.login.token}={lab.login.secret}"
+    body = json.dumps({"poolid": "by-json"})
+    headers = {"Authorization": token, "Content-Type": "application/json"}
+    connection.request("POST", "/api2/json/pools", body=body, headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())) == (200, {"data": None})
+    connection.request("GET", "/elsewhere", headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (404, b"")
+    connection.close()
+
+
+def test_a_dead_node_refuses_connections_and_comes_back(lab: ServedLab) -> None:
+    peer, dead = _by_token(lab, "pve1"), _by_token(lab, "pve3")
+    lab.fail("fail-node pve3")
+
+    def refused() -> bool:
+        try:
+            dead.version.get()
+        except NotReached:
+            return True
+        return False
+
+    _until(refused)
+    with pytest.raises(ResourceException) as caught:
+        peer.nodes("pve3").status.get()
+    assert caught.value.status_code == 595
+    _until(lambda: _online(peer) == {"pve1": 1, "pve2": 1, "pve3": 0})
+    lab.restore("node pve3")
+    _until(lambda: not refused())
+    _until(lambda: _online(peer)["pve3"] == 1)
+
+
+def _online(client: Any) -> dict[str, int]:
+    return {
+        row["name"]: row["online"] for row in client.cluster.status.get() if row["type"] == "node"
+    }
+
+
+def test_a_node_behind_a_dead_switch_times_out(lab: ServedLab) -> None:
+    assert ask(lab.control, "fail", "fail-switch sw1")["trace"]
+    with pytest.raises(ReadTimeout):
+        _by_token(lab, "pve1", timeout=0.5).version.get()
+    ask(lab.control, "restore", "switch sw1")
+    _until(lambda: _reached(lab))
+
+
+def _reached(lab: ServedLab) -> bool:
+    try:
+        return bool(_by_token(lab, "pve1", timeout=0.5).version.get())
+    except ReadTimeout:
+        return False
+
+
+def test_a_fault_that_makes_no_sense_is_told_back(lab: ServedLab) -> None:
+    with pytest.raises(ValueError, match="there is no node pve9"):
+        ask(lab.control, "fail", "fail-node pve9")
+    with pytest.raises(ValueError, match="is no fault"):
+        ask(lab.control, "fail", "explode-node pve1")
+    with pytest.raises(ValueError, match="there is no node pve9"):
+        ask(lab.control, "restore", "node pve9")
+    with pytest.raises(ValueError, match="only fail and restore"):
+        ask(lab.control, "paint", "node pve1")
+    with pytest.raises(ValueError, match="there is no node pve9"):
+        lab.fail("fail-node pve9")
+
+
+def test_simulated_time_runs_at_its_speed(lab: ServedLab) -> None:
+    before_s, wall_s = lab.twin.now_s, time.monotonic()
+    _until(lambda: lab.twin.now_s - before_s >= SPEED)
+    passed_s = time.monotonic() - wall_s
+    assert passed_s > 0.8
+
+
+def test_an_address_that_is_taken_is_an_error_and_closing_frees_it(tmp_path: Path) -> None:
+    def served(folder: str, port: int) -> ServedLab:
+        (tmp_path / folder).mkdir()
+        twin = twin_of(lab_of(hardware(), rules=False), empty=True)
+        return ServedLab.start(twin, tmp_path / folder, port=port)
+
+    with served("one", 0) as first:
+        port = first.servers[0].port
+        with pytest.raises(OSError, match="in use"):
+            served("two", port)
+    with served("three", port) as again:
+        assert again.servers[0].port == port
+    with pytest.raises(FileNotFoundError):
+        ask(tmp_path / "three" / "control.sock", "fail", "fail-node pve1")
+
+
+def test_a_loaded_lab_is_served_with_its_load(tmp_path: Path) -> None:
+    storages = "storages: {vm: {type: dir, path: /d, clusters: [a], content: [images]}}"
+    disk = "    disks: {scsi0: {storage: vm, size: 8GiB}}\n"
+    twin = twin_of(three_nodes(guest("luffy", 101, more=disk), more=storages, rules=False))
+    with ServedLab.start(twin, tmp_path, port=0) as served:
+        client = _by_token(served, "pve1")
+        (row,) = client.cluster.resources.get(type="vm")
+        assert (row["name"], row["status"], row["hastate"]) == ("luffy", "running", "started")
+        config = client.nodes(row["node"]).qemu(101).config.get()
+        assert config["scsi0"] == "vm:101/vm-101-disk-0.raw,size=8G"
+
+
+def _in_process(here: Cluster, host: str = "pve1", hosts: dict[str, str] | None = None) -> Any:
+    client = ProxmoxAPI(host, user="root@pam", token_name="test", token_value=SECRET)
+    client._store["session"].mount("https://", TwinAdapter(here.twin, hosts))
+    return client
+
+
+def test_proxmoxer_works_in_process_and_its_caller_lets_time_pass() -> None:
+    here = cluster()
+    client = _in_process(here)
+    upid = client.nodes("pve2").qemu.post(vmid=100, name="web", tags="a;b")
+    assert client.nodes("pve2").tasks(upid).status.get()["status"] == "running"
+    here.wait(2)
+    assert client.nodes("pve2").tasks(upid).status.get()["exitstatus"] == "OK"
+    client.nodes("pve2").qemu(100).config.put(description="l\u00ednea", cores=2)
+    assert client.nodes("pve2").qemu(100).config.get()["description"] == "l\u00ednea"
+    with pytest.raises(ResourceException, match="storage 'none' does not exist"):
+        client.storage("none").get()
+
+
+def test_in_process_nodes_are_known_by_other_names_too() -> None:
+    here = cluster()
+    assert _in_process(here, "10.1.1.1", {"10.1.1.1": "pve2"}).version.get()
+    with pytest.raises(NotReached, match="there is no node"):
+        _in_process(here, "elsewhere").version.get()
+
+
+def test_in_process_a_dead_node_refuses_and_a_hung_one_times_out() -> None:
+    here = cluster()
+    here.fail("fail-node pve2")
+    with pytest.raises(NotReached):
+        _in_process(here, "pve2").version.get()
+    here.fail("silence-node pve3")
+    with pytest.raises(ConnectTimeout):
+        _in_process(here, "pve3").version.get()
