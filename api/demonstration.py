@@ -22,8 +22,12 @@ from pathlib import Path
 
 import git
 
+from api.answers import Fault
 from api.exits import Exit
+from api.logs import log_to_stderr
 from api.output import result, say
+from api.served_lab import remember
+from api.service import serving
 from api.timeline import render
 from controller.installation import Installation, install
 from controller.perform import Fate
@@ -45,6 +49,7 @@ PASSES = 5  # the first applies, the second proves; more only if something had t
 def demo(tree: Path, speed: float, port: int) -> int:
     """0 if the lab came to be in sync."""
     started_s = time.monotonic()
+    log_to_stderr()
     lab = load_tree(tree)
     with tempfile.TemporaryDirectory(prefix="vlab-demo-") as name:
         folder = Path(name)
@@ -57,7 +62,7 @@ def demo(tree: Path, speed: float, port: int) -> int:
                 if code == Exit.FINE:
                     say(f"in sync after {time.monotonic() - started_s:.0f} s")
                     result(render(simulate(lab, parse_faults([FAULT])), "text"))
-                _show(parts, settings)
+                _show(parts, served)
     return code
 
 
@@ -146,14 +151,17 @@ def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) 
     return read_settings(file)
 
 
-def _show(parts: Installation, settings: Settings) -> None:
-    """Serve the page; until Ctrl-C if somebody sits at a terminal."""
-    from api.service import serving
+def _show(parts: Installation, served: ServedLab) -> None:
+    """Serve the page; while somebody sits at a terminal, keep the lab as git says until Ctrl-C."""
 
-    with serving(parts) as url:
+    def broken() -> list[Fault]:
+        return [Fault(subject=subject, text="has failed") for subject in served.twin.state.faults]
+
+    with serving(parts, broken) as url:
         result(f"status page: {url}")
-        if sys.stdin.isatty() and os.environ.get("CI") != "true":
-            say("Ctrl-C ends it")
-            ended = threading.Event()
-            signal.signal(signal.SIGINT, lambda *_: ended.set())
-            ended.wait()
+        if not sys.stdin.isatty() or os.environ.get("CI") == "true":
+            return
+        say(f"break it from another terminal: vlab lab fail {FAULT}   (Ctrl-C ends the demo)")
+        remember(served.control)
+        signal.signal(signal.SIGINT, lambda *_: parts.triggers.stop())
+        parts.controller.run()

@@ -252,7 +252,8 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         code = Exit.REFUSED if isinstance(error, Refused) else Exit.FAILED
     except typer.TyperException as error:
-        error.show()
+        show = getattr(error, "show", None)  # typer's own class does not promise it
+        show() if show is not None else sys.stderr.write(f"{error}\n")
         code = Exit.USAGE
     except BrokenPipeError:
         code = Exit.FAILED

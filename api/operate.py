@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from api.exits import Exit
+from api.logs import log_to_stderr
 from api.output import result, result_json, say
 from controller.adopt import adopt as adopted
 from controller.gate import Judgement, Objection, Rule, TwinGate
@@ -56,6 +57,7 @@ def diff(settings: Path, output: str) -> int:
 
 def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -> int:
     """One pass in earnest; with a plan file only if the plan is still the same (else 5)."""
+    log_to_stderr()
     settings = read_settings(path)
     bound = _Bound(file.read_text(), TwinGate(settings.rehearse, say)) if file else None
     if accept_rewrite:
@@ -80,6 +82,7 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
 
 def adopt(path: Path, into: Path | None) -> int:
     """Files that declare what is there and git does not; proved by loading them again."""
+    log_to_stderr()
     settings = read_settings(path)
     with install(settings, apply=Apply.REPORT, gate=_unjudged) as parts:
         desired = parts.commits.look(parts.world.clock.now())
@@ -169,6 +172,7 @@ def _unjudged(_plan: Plan, _lab: Lab, _observed: Observed) -> Judgement:
 
 
 def _pass(settings: Settings, apply: Apply, gate: Gate | None = None) -> Pass:
+    log_to_stderr()
     with install(settings, apply=apply, gate=gate, progress=say) as parts:
         return _once(parts)
 

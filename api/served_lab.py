@@ -42,7 +42,7 @@ def up(tree: Path, speed: float, *, empty: bool, port: int) -> int:
             ) from error
         with served:
             result(json.dumps(told(served)))
-            _remember(served.control)
+            remember(served.control)
             say("serving; Ctrl-C ends it")
             ended.wait()
     return Exit.FINE
@@ -93,7 +93,8 @@ def _ask(verb: str, text: str) -> None:
     result("\n".join(trace[-10:]) if isinstance(trace, list) else "")
 
 
-def _remember(control: Path) -> None:
+def remember(control: Path) -> None:
+    """Let `vlab lab fail` of this user find a served lab."""
     _last().parent.mkdir(parents=True, exist_ok=True)
     _last().write_text(str(control))
 

@@ -6,20 +6,17 @@ settings -> installation -> loop (this thread)
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import structlog
-
 from api.answers import Fault
 from api.exits import Exit
 from api.http import Server, ServerFailed, create_app
+from api.logs import log_to_stderr
 from api.metrics import Metrics
 from api.output import say
 from api.sight import Sight
@@ -148,16 +145,3 @@ def _watched(parts: Installation) -> Iterator[None]:
     folder = settings.path(settings.source.watch)
     with TreeWatch(folder, parts.triggers, besides=settings.state_folder):
         yield
-
-
-def log_to_stderr() -> None:
-    """One event per line: a fixed phrase and fields. Colour on a terminal only."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

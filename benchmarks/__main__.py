@@ -54,7 +54,8 @@ def line(bench: Bench, size: int, found: Figures, before: float | None, imports_
 
 def _aims(bar: Bar, found: Figures, imports_s: float) -> Iterator[str]:
     if bar.seconds is not None:
-        yield _aim(f"{bar.seconds:g} s", fits=found.seconds <= bar.seconds)
+        cpu = " (processor time fits)" if found.cpu_s <= bar.seconds < found.seconds else ""
+        yield _aim(f"{bar.seconds:g} s{cpu}", fits=found.seconds <= bar.seconds)
     if bar.mib is not None:
         yield _aim(f"{bar.mib:g} MiB", fits=found.mib <= bar.mib)
     if bar.imports is not None and imports_s:

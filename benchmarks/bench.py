@@ -6,7 +6,6 @@ a user waits, processor time what it is made of: on a busy machine only the latt
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -29,7 +28,7 @@ class Bar:
 class Bench:
     """`prepare` gets the size and where to register what is to be closed, and gives what to run.
 
-    The best of `repeats` runs counts. `shell`: it starts a process, whose cost is meant.
+    The best of `repeats` runs counts. `process`: it starts a process, whose cost is meant.
     """
 
     name: str
@@ -37,7 +36,7 @@ class Bench:
     of: str = ""  # what a size counts; nothing: the lab of desired-state/
     sizes: tuple[int, ...] = (0,)
     repeats: int = 3
-    shell: bool = False
+    process: bool = False
     bars: Mapping[int, Bar] = field(default_factory=dict)
 
 
@@ -55,14 +54,18 @@ def measured(bench: Bench, size: int) -> Figures:
     with ExitStack() as opened:
         run = bench.prepare(size, opened)
         taken = [_timed(run) for _ in range(bench.repeats)]
-        whose = resource.RUSAGE_CHILDREN if bench.shell else resource.RUSAGE_SELF
+        whose = resource.RUSAGE_CHILDREN if bench.process else resource.RUSAGE_SELF
         peak_kib = resource.getrusage(whose).ru_maxrss
     return Figures(min(wall for wall, _ in taken), min(cpu for _, cpu in taken), peak_kib / 1024)
 
 
 def _timed(run: Run) -> tuple[float, float]:
     """Seconds of wall and processor time; processes that ended meanwhile are counted."""
-    before, start_s = os.times(), time.perf_counter()
+    before_s, start_s = _cpu_s(), time.perf_counter()
     run()
-    wall_s, after = time.perf_counter() - start_s, os.times()
-    return wall_s, sum(after[:4]) - sum(before[:4])
+    return time.perf_counter() - start_s, _cpu_s() - before_s
+
+
+def _cpu_s() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime

@@ -24,12 +24,12 @@ def _in(module: str, name: str) -> Callable[[int, ExitStack], Run]:
 
 
 _ROWS = (
-    Bench("imports", _in("shell", "importing"), repeats=5, shell=True),
-    Bench("help", _in("shell", "helping"), repeats=5, shell=True, bars={0: Bar(seconds=0.2)}),
+    Bench("imports", _in("shell", "importing"), repeats=5, process=True),
+    Bench("help", _in("shell", "helping"), repeats=5, process=True, bars={0: Bar(seconds=0.2)}),
     Bench(
         "simulate-command",
         _in("shell", "simulating"),
-        shell=True,
+        process=True,
         bars={0: Bar(seconds=1.5, imports=4)},
     ),
     Bench("load", _in("offline", "loading"), "guests", SIZES, 5, bars={1000: Bar(seconds=0.5)}),

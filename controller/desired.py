@@ -125,7 +125,7 @@ class Commits:
         if good is not None and not self._source.follows(good.revision.commit, newest.commit):
             told = (
                 f"{newest.commit[:12]} does not follow {good.revision.commit[:12]}, which stays in"
-                f" force: `vlab apply --accept {newest.commit[:12]}` accepts it"
+                " force: bring the branch back, or accept it by `vlab apply --accept-rewrite`"
             )
             return Seen(newest, Judged.REWRITTEN, told, now_s)
         try:

@@ -18,6 +18,7 @@ from controller.history import History, open_history
 from controller.keeping import open_journal
 from controller.lease import only_process
 from controller.loop import Controller, Pace
+from controller.placing import place_new
 from controller.planning import wanted_things
 from controller.pve import KINDS, PvePort, connect, context
 from controller.pve.trail import PveTrail
@@ -72,7 +73,7 @@ def install(
         mirror = settings.state_folder / "mirror"
         source = Source(settings.remote, written.branch, written.path, mirror)
         commits = Commits(source, history, lambda lab: wanted_things(lab, kinds))
-        world = World(devices, journal, now, trails(settings), parallel=PARALLEL)
+        world = World(devices, journal, now, trails(settings), PARALLEL, place_new)
         judge = gate or TwinGate(settings.rehearse, progress)
         triggers = Triggers()
         controller = Controller(

@@ -86,15 +86,13 @@ class _Performance:
             self._send_all()
             self._prove()
         except _Denied as denied:
-            return self._failed(Fate.FAILED, str(denied))
+            why = str(denied)
+            self.journal.write(record.failed(self.operation, why, self.clock.now(), ours=self.ours))
+            return self._result(Fate.FAILED, why)
         except _Doubt as doubt:
             return self._result(Fate.IN_DOUBT, str(doubt))
         self.journal.write(record.proved(self.operation, self.commit, self.clock.now()))
         return self._result(Fate.DONE)
-
-    def _failed(self, fate: Fate, why: str) -> Result:
-        self.journal.write(record.failed(self.operation, why, self.clock.now(), ours=self.ours))
-        return self._result(fate, why)
 
     def _result(self, fate: Fate, reason: str = "") -> Result:
         return Result(self.operation, fate, reason, self.sent, self.clock.now() - self.begun_s)

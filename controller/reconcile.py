@@ -28,7 +28,6 @@ from controller.observe import observe
 from controller.observed import Observed
 from controller.perform import Fate
 from controller.perform import Result as Performed
-from controller.placing import place_new
 from controller.plan import NoteKind, Plan
 from controller.planning import plan_changes
 from controller.settings import Apply
@@ -154,7 +153,7 @@ def _look(desired: Desired, world: World, history: History) -> _Seen:
     marks = marks_of(read_logs(world.devices, world.trails))
     observed = observe(world.devices, world.clock, parallel=world.parallel)
     observed = observed.doubting(settled.in_doubt)
-    observed = place_new(desired.lab, observed)
+    observed = world.place(desired.lab, observed)
     commit, approved = desired.revision.commit, history.approved()
     plan = plan_changes(desired.lab, observed, settled.owned, commit, approve=approved)
     drifts = tuple(drifted(plan, desired.things, observed, settled.owned))

@@ -65,10 +65,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Counterexample:
-    """After this operation, this one fault hurts more than before the plan."""
+    """After this operation, this one fault hurts more than before the plan.
+
+    Without an operation (`key` None) it is what the declaration alone changes, such as a cable.
+    """
 
     step: int  # operations done, this one included
-    key: Key
+    key: Key | None
     path: tuple[str, ...]
     place: Place | None
     finding: Finding
@@ -76,13 +79,17 @@ class Counterexample:
     @property
     def text(self) -> str:
         """`5 GiB missing on pve3 ... after fail-node pve2, once guests.ussop is changed`."""
-        return f"{self.finding.text}, once {'.'.join(self.path) or self.key} is changed"
+        return f"{self.finding.text}, once {self._changed} is changed"
 
     @property
     def fix(self) -> str:
         """What would make it a yes."""
         written = f"{self.finding.place}" if self.finding.place else "expect:"
-        return f"change {'.'.join(self.path) or self.key}, or what {written} asks for"
+        return f"change {self._changed}, or what {written} asks for"
+
+    @property
+    def _changed(self) -> str:
+        return ".".join(self.path) or (str(self.key) if self.key else "the declaration")
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,8 @@ def rehearse(
     fewest operations and one fault.
     """
     judge = _Judge(lab, twin, kinds, progress)
-    start = before if before is not None else judge.verdict()
-    judge.begin(start)
+    judge.begin()
+    start = before if before is not None else judge.last
     outcome = None
     try:
         outcome = execute(plan, devices(twin), Journal(), TwinClock(twin), judge.after_operation)
@@ -160,11 +167,11 @@ class _Judge:
         faults: Sequence[Fault] = faults_to_try(self.lab, state, self.kinds)
         return invariants(self.lab, state, faults=faults)
 
-    def begin(self, start: Verdict) -> None:
+    def begin(self) -> None:
         """Remember what is sound without the plan."""
-        self.last = start
+        self.last = self.verdict()
         self._weight = _weight(self.twin.state)
-        self._sound = self._sound_in(start)
+        self._sound = self._sound_in(self.last)
 
     def after_operation(self, result: Result) -> None:
         """Judge the state after one operation; raises to stop the run at the first worse one."""
@@ -186,13 +193,12 @@ class _Judge:
 
     def end(self, start: Verdict) -> Verdict:
         """At the end everything counts, but for what the lab itself wants to be off."""
-        if self._operation is not None:
-            off = _meant_to_be_down(self.lab)
-            self._object(
-                finding
-                for finding in worse(start, self.last)
-                if finding.fault or finding.service not in off
-            )
+        off = _meant_to_be_down(self.lab)
+        self._object(
+            finding
+            for finding in worse(start, self.last)
+            if finding.fault or finding.service not in off
+        )
         return self.last
 
     def _counts(self, finding: Finding) -> bool:
@@ -202,12 +208,15 @@ class _Judge:
         return (finding.expectation, finding.service) in self._sound
 
     def _object(self, findings: Iterable[Finding]) -> None:
-        operation = self._operation
-        assert operation is not None
-        written = (change.place for change in operation.changes if change.place is not None)
-        place = next(written, operation.place)
-        where = (self.done, operation.key, operation.path, place)
-        self.found += [Counterexample(*where, finding) for finding in findings]
+        done = self._operation
+        if done is None:
+            self.found += [Counterexample(0, None, (), found.place, found) for found in findings]
+            return
+        written = (change.place for change in done.changes if change.place is not None)
+        place = next(written, done.place)
+        self.found += [
+            Counterexample(self.done, done.key, done.path, place, found) for found in findings
+        ]
 
     def _sound_in(self, verdict: Verdict) -> frozenset[tuple[str, str]]:
         """Pairs of expectation and service that hold there."""

@@ -1,7 +1,7 @@
 """The stage of a rehearsal: a twin whose served devices hold given documents, and the ways to them.
 
     empty_stage(lab)         everything installed and wired, nothing on it
-    stage_of(lab, observed)  what was observed: documents verbatim, guests and dead nodes as they are
+    stage_of(lab, observed)  what was observed: verbatim, with guests and dead nodes as they are
     devices_of(twin)         its devices, in process, through the same client as real ones
 
 Leaves out: guests of clusters that did not answer, which weigh nothing then.

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.attribution import Trail
 from controller.clock import Clock
 from controller.devices import Device
 from controller.journal import Journal
+from controller.observed import Observed
+from lab.lab import Lab
+
+
+def as_observed(_lab: Lab, observed: Observed) -> Observed:
+    """For devices on which nothing needs a place."""
+    return observed
 
 
 @dataclass(frozen=True)
 class World:
-    """`trails`: by device, for those that keep a log. `parallel`: devices at work at a time."""
+    """`trails`: by device, for those that keep a log. `parallel`: devices at work at a time.
+
+    `place` adds to what was observed where things that do not exist yet are to be made.
+    """
 
     devices: Sequence[Device]
     journal: Journal
     clock: Clock
     trails: Mapping[str, Trail] = field(default_factory=dict)
     parallel: int = 1
+    place: Callable[[Lab, Observed], Observed] = as_observed

@@ -54,17 +54,12 @@ def sid_of(call: Call) -> str:
     return text
 
 
-def _shown(call: Call, sid: str) -> dict[str, object]:
-    entry = call.documents.ha_resources[sid]
-    return {"sid": sid, **entry, "digest": digest_of(call.documents.ha_resources)}
-
-
 @routes.add("GET /cluster/ha/resources", AUDIT, "type? enum(ct,vm)")
 def resources(call: Call) -> object:
     """What is under HA."""
-    wanted = call.text("type")
+    wanted, digest = call.text("type"), digest_of(call.documents.ha_resources)
     return [
-        _shown(call, sid)
+        {"sid": sid, **entry, "digest": digest}
         for sid, entry in call.documents.ha_resources.items()
         if wanted in ("", entry["type"])
     ]
@@ -76,7 +71,8 @@ def resource(call: Call) -> object:
     sid = sid_of(call)
     if sid not in call.documents.ha_resources:
         raise died(f"no such resource '{sid}'")
-    return _shown(call, sid)
+    known = call.documents.ha_resources
+    return {"sid": sid, **known[sid], "digest": digest_of(known)}
 
 
 def _check_new(call: Call, sid: str) -> None:

@@ -18,22 +18,19 @@ from api.http import ServerFailed
 from api.service import address
 from api.sight import Sight, look
 from api.topology import GuestPlace
+from controller.check import applied
 from controller.devices import Device
 from controller.pve import KINDS, context
 from controller.stage import devices_of
 from controller.step import Query, Step
 from lab.errors import DeviceError
 from lab.faults import Fault, FaultKind
-from lab.lab import Lab
-from simulator.build import twin_of
-from simulator.pve.api import PveApi
-from simulator.pve.install import installed
-from simulator.twin import Twin
 from tests.controller.remotes import Remote
 from tests.controller.shelf import ManualClock
 from tests.simulator.three_nodes import guest, hardware, three_nodes
 
 TOKEN = "let-me-in"
+OFF = "    state: stopped\n"
 
 
 @contextmanager
@@ -84,18 +81,18 @@ def test_it_shows_the_commit_and_follows_a_webhook(tmp_path: Path) -> None:
         assert [host["name"] for host in lab["hosts"]] == ["pve1", "pve2", "pve3"]
         assert lab["commit"] == first["in_force"]["commit"]
 
-        remote.commit({"lab.yaml": hardware(("pve1", "pve2"))}, "Take one away")
+        remote.commit({"lab.yaml": hardware().replace("id: 10,", "id: 11,")}, "Renumber")
         bearer = {"authorization": f"Bearer {TOKEN}"}
         assert client.post("/api/v1/look", headers=bearer).status_code == 202
-        second = awaited(client, sync="in-sync", in_force=_newest(client, "Take one away"))
+        second = awaited(client, sync="in-sync", in_force=_newest(client, "Renumber"))
         assert second["looked_s"] > first["looked_s"]
-        assert len(client.get("/api/v1/lab").json()["hosts"]) == 2
+        assert [vlan["id"] for vlan in client.get("/api/v1/lab").json()["vlans"]] == [99, 11]
 
         broken = hardware().replace("sw1/p1", "sw9/p1")
         remote.commit({"lab.yaml": broken}, "Oops")
         client.post("/api/v1/look", headers=bearer)
         third = awaited(client, newest=_newest(client, "Oops"))
-        assert third["in_force"]["subject"] == "Take one away"
+        assert third["in_force"]["subject"] == "Renumber"
         assert "sw9" in third["newest"]["told"]
 
         figures = client.get("/metrics").text
@@ -149,7 +146,7 @@ def test_what_is_no_address_is_refused_with_an_example(written: str) -> None:
 
 def test_a_look_shows_where_guests_are_and_which_run() -> None:
     lab = three_nodes(guest("web", 101, on="pve1"), guest("db", 102, on="pve3", more=OFF))
-    seen = look(devices_of(loaded(lab)))
+    seen = look(devices_of(applied(lab, "c0ffee")[0]))
     assert seen.places == {
         ("a", 101): GuestPlace("pve1", running=True),
         ("a", 102): GuestPlace("pve3", running=False),
@@ -159,7 +156,7 @@ def test_a_look_shows_where_guests_are_and_which_run() -> None:
 
 def test_a_node_that_is_away_is_a_fault_and_what_ran_there_unknown() -> None:
     lab = three_nodes(guest("web", 101, on="pve2"))
-    twin = loaded(lab)
+    twin, _ = applied(lab, "c0ffee")
     twin.inject([Fault(FaultKind.NODE, "pve2")])
     twin.run_until(twin.now_s + 30)
     seen = look(devices_of(twin))
@@ -196,18 +193,3 @@ def test_looks_are_made_in_the_background_and_not_too_often() -> None:
     assert sight.now().faults == ()
     sight.close()  # waits for the look under way
     assert len(sight.now().faults) == 1
-
-
-OFF = "    state: stopped\n"
-
-
-def loaded(lab: Lab) -> Twin:
-    """A twin that runs what is declared, behind its API."""
-    twin = twin_of(lab)
-    for cluster in lab.clusters:
-        api = PveApi(cluster, installed(twin, cluster))
-        api.add_token("root@pam!rehearsal", "rehearsal")
-        twin.attach(api)
-    twin.changed()
-    twin.settle()
-    return twin

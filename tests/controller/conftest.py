@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateSchema
 
-from controller.database import transaction
-from controller.history import open_history
 from tests.controller.postgres import postgres
 
 _NUMBERS = itertools.count()
@@ -29,11 +28,13 @@ def history_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'history.db'}"
-    server = str(request.getfixturevalue("postgres_url"))
+    server = make_url(str(request.getfixturevalue("postgres_url")))
     name = f"test_{next(_NUMBERS)}"
-    with_tables = open_history(server)
-    engine = with_tables.engine.execution_options(isolation_level="AUTOCOMMIT")
-    with transaction(engine) as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    with_tables.close()
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
+    engine = create_engine(
+        server.set(drivername="postgresql+psycopg"), connect_args={"client_encoding": "utf8"}
+    )
+    with engine.begin() as connection:
+        connection.execute(CreateSchema(name))
+    engine.dispose()
+    alone = server.update_query_dict({"options": f"-csearch_path={name}"})
+    return alone.render_as_string(hide_password=False)

@@ -39,6 +39,7 @@ def postgres() -> Iterator[str]:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         groups = f"--regid={nobody.pw_gid}"
         as_whom = ["setpriv", f"--reuid={nobody.pw_uid}", groups, "--clear-groups"]
+        as_whom += ["--pdeathsig=QUIT"]  # should the tests be killed, so is the server
     try:
         yield from _serve(programs(), folder, as_whom)
     finally:
@@ -73,5 +74,5 @@ def _serve(bin_: Path, folder: Path, as_whom: list[str]) -> Iterator[str]:
                 pytest.fail("PostgreSQL did not start")
             yield f"postgresql://vlab@127.0.0.1:{port}/postgres"
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
             server.stderr.read()

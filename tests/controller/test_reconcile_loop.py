@@ -228,7 +228,7 @@ def test_what_is_applied_is_verified_at_once_and_a_tug_of_war_goes_by_the_timer(
     east: Station,
 ) -> None:
     east.remote.commit({"a.yaml": crew(LUFFY)})
-    woken = []
+    woken: list[set[str]] = []
     for _ in range(4):
         assert east.passes("drift" if woken else "start").ending is Ending.APPLIED
         woken.append(east.triggers.wait(0))

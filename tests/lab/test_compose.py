@@ -58,6 +58,8 @@ def test_size_is_bounded() -> None:
         (b"a: !!binary aGk=", "the tag !!binary is not allowed"),
         (b"a: ! b", "the tag ! is not allowed"),
         (b"{a: 1}\n--- {b: 1}", "the file holds several documents"),
+        (b"[]", "the file is a list, not a mapping"),
+        (b"''", "the file is a single value, not a mapping"),
     ],
 )
 def test_what_is_not_plain_text_of_the_language_is_refused(content: bytes, what: str) -> None:

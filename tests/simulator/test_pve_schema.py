@@ -43,7 +43,8 @@ def _official(route: Route) -> dict[str, Any]:
     return dict(properties)
 
 
-ROUTES = [route for route in tree().routes if f"{route.method} {route.path}" not in BY_TYPE]
+SKIPPED = BY_TYPE | {"GET /"}  # the schema does not name the root
+ROUTES = [route for route in tree().routes if f"{route.method} {route.path}" not in SKIPPED]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

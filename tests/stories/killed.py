@@ -29,7 +29,7 @@ def main(settings: Path, last: int) -> None:
         if written == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    FileJournal.write = count  # type: ignore[method-assign]
+    FileJournal.write = count  # type: ignore[method-assign, assignment]
     with install(read_settings(settings)) as parts:
         passes(parts)
     sys.stdout.write(f"{written}\n")
