@@ -11,7 +11,7 @@ from api.output import result, result_json, say
 from lab.errors import LabInvalid, Problem
 from lab.load import load
 from lab.rules import problems as judge
-from lab.tree import ENDINGS, read_tree
+from lab.tree import read_tree
 
 
 def validate(tree: Path, output: str) -> int:
@@ -41,18 +41,16 @@ def _shown(problem: Problem, tree: Path) -> str:
 
 def fmt(tree: Path, *, check: bool) -> int:
     """Write each file in its usual form; with `check` only name those that differ."""
-    from lab.format import format_text
+    from lab.format import format_file
 
-    read_tree(tree)
     changed = 0
-    for path in sorted(p for p in tree.rglob("*") if p.suffix in ENDINGS and p.is_file()):
-        old = path.read_text()
-        new = format_text(old)
-        if new != old:
+    for name, content in read_tree(tree).items():
+        new = format_file(name, content)
+        if new != content:
             changed += 1
-            result(str(path))
+            result(str(tree / name))
             if not check:
-                path.write_text(new)
+                (tree / name).write_bytes(new)
     say(f"{changed} files {'would change' if check else 'changed'}")
     return Exit.DIFFERENT if check and changed else Exit.FINE
 

@@ -103,7 +103,7 @@ class HostDrawn(Answer):
     bonds: list[BondDrawn] = []
     addresses: dict[str, str]
     parts: list[PartDrawn] = []
-    roles: list[str] = []  # "Ceph mon", "2 OSDs"
+    roles: list[str] = []  # "monitor", "2 OSDs"
 
 
 class EndDrawn(Answer):
@@ -300,7 +300,7 @@ def _roles(lab: Lab, name: str, host: Host) -> Iterator[str]:
     """What the server does besides running guests."""
     for ceph in lab.ceph.values():
         if name in ceph.mons:
-            yield "Ceph mon"
+            yield "monitor"
         if osds := sum(osd.node == name for osd in ceph.osds.values()):
             yield f"{osds} OSD{'s' if osds > 1 else ''}"
     if isinstance(host, Nas):

@@ -6,6 +6,7 @@ The lab is served by another process, whose time the pass waits for and whose me
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,8 @@ from lab.lab import Lab
 
 def passing(guests: int, opened: ExitStack) -> Run:
     """A whole pass: fetch, logs, observe, plan, gate, history, conditions."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    opened.callback(structlog.configure, **structlog.get_config())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
     served = _served(guests, folder, opened)
     _remote(tree(guests), folder)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from controller.managed import Context, Cost, Key, Managed, Mark, Value, Values, shown
 from controller.observed import Observed
 from controller.owned import OwnedRecord
-from controller.plan import Action, Change, Note, NoteKind, Operation
+from controller.plan import Action, Change, Note, NoteKind, Operation, short
 from lab.errors import Place, Refused
 from lab.item import Act, Drift
 
@@ -285,7 +285,7 @@ def _deferred(
 
 
 def _name(record: OwnedRecord | None) -> str:
-    return record.commit[:12] if record else "nothing"
+    return short(record.commit) if record else "nothing"
 
 
 def _note(kind: NoteKind, key: Key, text: str, place: Place | None) -> Note:

@@ -77,13 +77,14 @@ class Context:
     One for each device, as the same vmid may stand for another guest in another cluster.
     `locations`: vmid -> node now; `placement`: vmid -> node for guests to be created; `running`:
     keys of what runs; `current`: for running things, values in force where they differ from the
-    written ones.
+    written ones; `away`: nodes that the others miss.
     """
 
     locations: Mapping[str, str] = field(default_factory=dict)
     placement: Mapping[str, str] = field(default_factory=dict)
     running: frozenset[Key] = frozenset()
     current: Mapping[Key, Values] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

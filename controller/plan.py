@@ -8,6 +8,7 @@ anything observed of the things that it touches does.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -127,6 +128,11 @@ class Plan:
         """Equal for equal plans made from equal observations of what they touch."""
         told = [self.commit, [[_told(operation) for operation in wave] for wave in self.waves]]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def short(commit: str) -> str:
+    """A commit for people: the first digits of a hash; a name such as `main` as it is."""
+    return commit[:12] if re.fullmatch("[0-9a-f]{40,64}", commit) else commit
 
 
 def _told(operation: Operation) -> list[object]:

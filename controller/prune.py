@@ -13,7 +13,7 @@ from controller.diff import Verdict
 from controller.managed import Cost, Key, Managed
 from controller.observed import Observed
 from controller.owned import OwnedRecord, Ownership
-from controller.plan import Action, Note, NoteKind, Operation
+from controller.plan import Action, Note, NoteKind, Operation, short
 from lab.item import Act
 
 
@@ -43,8 +43,9 @@ def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
         return f"{key.device} is not in the settings, or has no {key.kind} in this version"
     there = observed.known(key) and key in observed.things and not observed.things[key].inherent
     if there and Act.DELETE not in record.policy.manage:
-        last = f"{'/'.join(record.path)} was declared last in {record.commit[:12]}, without delete"
-        return f"{last} in `manage`: declare it with delete and apply that, or remove it by hand"
+        last = f"{'/'.join(record.path)} was declared last in {short(record.commit)}, without"
+        fix = "declare it with delete and apply that, or remove it by hand"
+        return f"{last} delete in `manage`: {fix}"
     return ""
 
 
@@ -93,14 +94,14 @@ def _silent(wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]
 def _delete(thing: Managed, record: OwnedRecord, observed: Observed) -> Operation:
     old = replace(thing, policy=record.policy, path=record.path)
     steps = tuple(old.remove(observed.context(old.key.device)))
-    reason = f"not declared any more, last in {record.commit[:12]}"
+    reason = f"not declared any more, last in {short(record.commit)}"
     return Operation(
         Action.DELETE, old.key, record.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
     )
 
 
 def _forget(key: Key, record: OwnedRecord) -> Operation:
-    reason = f"neither declared nor deleted by us, last in {record.commit[:12]}"
+    reason = f"neither declared nor deleted by us, last in {short(record.commit)}"
     return Operation(
         Action.FORGET, key, record.path, (), (), Cost.NONE, None, None, None, reason=reason
     )

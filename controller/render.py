@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from controller.managed import Cost, Key, shown
-from controller.plan import FORMAT_VERSION, Action, Change, Note, Operation, Plan
+from controller.plan import FORMAT_VERSION, Action, Change, Note, Operation, Plan, short
 from controller.step import SECRET
 from lab.errors import Place
 
@@ -46,7 +46,7 @@ def headline(plan: Plan) -> str:
     told = [f"{count[action]} to {action}" for action in Action if count[action]]
     told += [f"{len(plan.pending)} to approve"] if plan.pending else []
     cost = f"; worst cost: {plan.cost}" if plan.cost else ""
-    return f"commit {plan.commit[:12]}: {', '.join(told) or 'nothing to do'}{cost}"
+    return f"commit {short(plan.commit)}: {', '.join(told) or 'nothing to do'}{cost}"
 
 
 def _operation(operation: Operation) -> Iterator[str]:

@@ -56,9 +56,9 @@ def stage_of(lab: Lab, observed: Observed) -> Twin:
             if row["node"] in lab.nodes:
                 twin.state.guests[(cluster, int(row["vmid"]))] = GuestState(row["node"], power)
         twin.inject(
-            Fault(FaultKind.NODE, str(row["name"]))
-            for row in _rows(answers, "/cluster/status", "node")
-            if not row.get("online") and row["name"] in lab.nodes
+            Fault(FaultKind.NODE, node)
+            for node in sorted(observed.context(api.name).away)
+            if node in lab.nodes
         )
     ha.run_in(twin)
     twin.changed()

@@ -27,6 +27,15 @@ WIDTH = 100
 STEP = 2
 
 
+def format_file(file: str, content: bytes) -> bytes:
+    """`content` of a file as it should look. Raises LabInvalid, also for what is no text."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise LabInvalid(tuple(compose(file, content).problems)) from None
+    return format_text(text, file).encode()
+
+
 def format_text(text: str, file: str = "<text>") -> str:
     """`text` as it should look; itself when it already does.
 

@@ -13,8 +13,7 @@ function filled(element, attributes, children) {
 }
 
 /** An HTML element. */
-export const h = (tag, attributes, ...children) =>
-  filled(document.createElement(tag), attributes, children);
+export const h = (tag, attributes, ...children) => filled(document.createElement(tag), attributes, children);
 
 /** An SVG element. */
 export const s = (tag, attributes, ...children) =>
@@ -32,12 +31,37 @@ export function seconds(value) {
 
 /** 8589934592 -> "8 GiB". */
 export function bytes(value) {
-  for (const [unit, size] of [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20]])
+  for (const [unit, size] of [
+    ["TiB", 2 ** 40],
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+  ])
     if (value >= size) return `${Number((value / size).toFixed(1))} ${unit}`;
   return `${value} B`;
 }
 
-const STEPS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+const pen = document.createElement("canvas").getContext("2d");
+
+/** How wide a text is in the page's typeface, in pixels. */
+export function wide(text, size, weight = 400) {
+  pen.font = `${weight} ${size}px ${getComputedStyle(document.documentElement).fontFamily}`;
+  return pen.measureText(text).width;
+}
+
+/** `text`, cut to `room` pixels. */
+export function fit(text, room, size, weight = 400) {
+  if (wide(text, size, weight) <= room) return text;
+  let end = text.length - 1;
+  while (end > 1 && wide(`${text.slice(0, end)}…`, size, weight) > room) end -= 1;
+  return `${text.slice(0, end)}…`;
+}
+
+const STEPS = [
+  [86400, "d"],
+  [3600, "h"],
+  [60, "min"],
+  [1, "s"],
+];
 
 /** An instant (seconds since the epoch) as its distance from now; the exact one on hover. */
 export function ago(at) {

@@ -10,6 +10,7 @@ from controller.pve.backup_job import BackupJob
 from controller.pve.group import Group
 from controller.pve.ha_resource import HaResource
 from controller.pve.ha_rule import HaRule
+from controller.pve.members import away
 from controller.pve.options import Options
 from controller.pve.pool import Pool
 from controller.pve.role import Role
@@ -37,7 +38,7 @@ KINDS: tuple[type[Managed], ...] = _KINDS
 
 
 def context(device: str, answers: Answers) -> Context:
-    """Where guests are, which run, and which values in force differ from the written ones."""
+    """Where guests are, which run, what is in force of them, and which nodes are missing."""
     if GUESTS.text not in answers:
         return Context()
     found = list(guest_rows(device, answers))
@@ -53,7 +54,12 @@ def context(device: str, answers: Answers) -> Context:
                           if in_force[name] != written.get(name)}  # fmt: skip
                 current |= {key: differ} if differ else {}
     locations = {str(row["vmid"]): str(row["node"]) for row in found}
-    return Context(locations=locations, running=frozenset(running), current=current)
+    return Context(
+        locations=locations,
+        running=frozenset(running),
+        current=current,
+        away=frozenset(away(answers)),
+    )
 
 
 def costs() -> Mapping[str, Cost]:

@@ -23,6 +23,7 @@ from controller.pve.fields import (
     read,
     wanted,
 )
+from controller.pve.members import MEMBERS
 from controller.pve.thing import PveThing, cluster_of, policy_of
 from controller.step import Answers, Query, Rest, Step
 from lab.errors import DeviceError
@@ -77,6 +78,7 @@ class Options(PveThing):
     @classmethod
     def fetch(cls, device: str, answers: Answers) -> Iterator[Query]:
         yield OPTIONS
+        yield MEMBERS  # no option, but what a rehearsal must know of a cluster as a whole
 
     @classmethod
     def read(cls, device: str, answers: Answers) -> Iterator[Self]:

@@ -93,6 +93,8 @@ class Transport:
             quorum_lost = not asks and NO_QUORUM.search(error.what)
             if error.status == UNREACHABLE or quorum_lost or (asks and error.status in BROKEN):
                 raise _Elsewhere(error) from failure
+            if error.status in BROKEN:  # the peer may have begun it: to us that is no answer
+                error = DeviceError(self.device, error.what, retryable=True)
             raise error from failure
         except exceptions.RequestException as failure:
             error = from_failure(self.device, call, address, failure)

@@ -141,3 +141,10 @@ def test_the_script_of_the_package_is_the_same_command() -> None:
     script = Path(sys.executable).with_name("vlab")
     done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
     assert "simulate" in done.stdout
+
+
+def test_fmt_says_plainly_that_a_file_is_no_text(shell: Shell) -> None:
+    (shell.folder / "desired-state" / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    done = shell("fmt")
+    assert done.code == 1
+    assert "binary.yaml:1:1: byte 1 is not UTF-8 text" in done.err

@@ -86,7 +86,7 @@ def test_a_server_shows_its_bonds_parts_and_what_it_does(drawn: Topology) -> Non
     eno3 = next(port for port in pve1.ports if port.name == "eno3")
     assert (eno3.card, eno3.bond, eno3.management) == ("card1", "bond1", False)
     assert pve1.ports[-1].management
-    assert pve1.roles == ["Ceph mon", "2 OSDs"]
+    assert pve1.roles == ["monitor", "2 OSDs"]
     assert pve1.guest_memory_bytes == 11 * 2**30
     nas1 = next(host for host in drawn.hosts if host.name == "nas1")
     assert nas1.roles == ["2 LUNs", "NFS"]

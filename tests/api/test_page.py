@@ -140,6 +140,16 @@ def test_asking_what_if_pve2_fails_draws_the_timeline_and_the_outage_of_files(
     expect(page.locator(".simulated")).to_have_count(0)
 
 
+def test_pointing_at_a_mark_tells_it_and_shows_in_the_drawing_what_it_concerns(
+    open_page: Open,
+) -> None:
+    page = open_page(path="#fail-node%20pve2")
+    for mark in page.locator(".lane.guest .mark").all()[:2]:
+        mark.hover()
+    expect(page.locator("#readout")).to_contain_text("guest zoro: HA: started -> fence on pve2")
+    expect(page.locator("[data-subject='guest zoro']")).to_have_class(re.compile("looked"))
+
+
 def _until_s(page: Page) -> float:
     page.locator(".events summary").click()
     words = page.locator(".outcome p").text_content() or ""
@@ -320,7 +330,7 @@ def test_everything_that_can_be_used_has_a_name_and_the_page_its_landmarks(open_
         .map((each) => each.outerHTML)"""
     )
     assert nameless == []
-    expect(page.locator("#told")).to_have_attribute("aria-live", "polite")
+    expect(page.get_by_role("status").filter(has_text="service files out for")).to_have_count(1)
     expect(page.locator("h1")).to_have_count(1)
 
 

@@ -580,6 +580,12 @@ def test_a_changed_line_is_reported_with_its_place(case: Case) -> None:
     assert said[0].why or said[0].fix
 
 
+def test_a_vlan_that_only_one_end_carries_asks_nothing_of_the_mtu() -> None:
+    offered = "up: {vlans: [management, production]}", "up: {vlans: [management, production, ceph]}"
+    lab = Case(mtu.ports_fit_vlans, *offered, says="").lab()
+    assert list(mtu.ports_fit_vlans(lab)) == []
+
+
 def test_every_rule_has_a_case() -> None:
     assert {case.rule for case in CASES} == set(rules.RULES)
 

@@ -66,7 +66,9 @@ class Cluster:
         """The task that a call starts, after its end."""
         upid = self.ok(call, **params)
         assert str(upid).startswith("UPID:"), f"{call} gave {upid!r}"
+        end_s = self.twin.now_s + 3600
         while self.api.documents.tasks[upid].running:
+            assert self.twin.now_s < end_s, f"{upid} does not end"
             self.twin.run_until(self.twin.now_s + 1)
         return self.api.documents.tasks[upid]
 

@@ -1,0 +1,84 @@
+"""The page that says for each word whether the twin simulates it and whether a device is managed.
+
+Simulated: the twin's physics, or its verdict, reads entries of the word when it is built from the
+lab of desired-state/ and a fault is judged; this is watched, not declared. Managed: a kind of some
+device says that it makes things of it. The served APIs hold what they are told of every managed
+word, simulated or not.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from api.reference.markdown import WRITTEN, page, table
+from controller.planning import becomes_things
+from controller.pve import KINDS
+from lab.faults import parse_faults
+from lab.lab import WORDS, Lab
+from lab.load import load_tree
+from simulator.build import twin_of
+from simulator.simulate import simulate
+
+INTRODUCTION = f"""\
+{WRITTEN} **Simulated**: the twin reads it when it is built, runs faults and judges them, so that a
+change of it can change a timeline or a verdict. **Managed**: a plan makes, changes and, if allowed,
+deletes things of it on devices. What is only declared is validated, drawn, and named by others.
+""".splitlines()
+
+
+def words_page(tree: Path) -> str:
+    """A row for each word. `tree`: a lab that uses all of them."""
+    simulated, managed = simulated_words(tree), managed_words()
+    rows = [
+        [
+            f"`{word}`",
+            _yes(word in simulated),
+            _yes(word in managed),
+            _else(word, simulated, managed),
+        ]
+        for word in WORDS
+    ]
+    head = ["word", "simulated", "managed", "else"]
+    return page("What each word does", INTRODUCTION, table(head, rows))
+
+
+def managed_words() -> frozenset[str]:
+    """Words of which a kind of a device makes things."""
+    return frozenset(word for kind in KINDS for word in kind.words)
+
+
+def simulated_words(tree: Path) -> frozenset[str]:
+    """Words that the twin's own modules read."""
+    lab = load_tree(tree)
+    seen: set[str] = set()
+    watched = _Watched(**{name: getattr(lab, name) for name in lab.__dataclass_fields__})
+    object.__setattr__(watched, "seen", seen)
+    simulate(twin_of(watched), parse_faults(["fail-node", min(lab.nodes)]))
+    return frozenset(seen)
+
+
+class _Watched(Lab):
+    """A lab that notes which of its maps the simulator reads, directly or through a property."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if (word := name.replace("_", "-")) in WORDS:
+            depth = 1
+            while (module := sys._getframe(depth).f_globals["__name__"]).startswith("lab."):
+                depth += 1
+            if module.startswith("simulator."):
+                object.__getattribute__(self, "__dict__").setdefault("seen", set()).add(word)
+        return object.__getattribute__(self, name)
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else ""
+
+
+def _else(word: str, simulated: frozenset[str], managed: frozenset[str]) -> str:
+    if word in managed:
+        return ""
+    if becomes_things(WORDS[word]):
+        return "declared, not managed yet"
+    return "" if word in simulated else "declared only"

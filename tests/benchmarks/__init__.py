@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: that each still runs, not how fast."""
