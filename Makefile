@@ -24,13 +24,13 @@ check: .venv/.dev ## the same without the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fidelity: .venv/.dev ## the twin against recorded and real implementations
+fidelity: .venv/.dev ## the twin against recordings of real implementations (VLAB_REFERENCE names their folder)
 	$(BIN)/vlab fidelity
 
 bench: .venv/.dev ## what it costs in time and memory
 	$(BIN)/python -m benchmarks
 
-docs: .venv/.dev ## write docs/reference from the code
+docs: .venv/.dev ## write docs/reference and the index of docs from the code
 	$(BIN)/python -m api.reference
 
 build: .venv/.run ## the wheel, in dist/

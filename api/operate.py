@@ -19,7 +19,7 @@ from controller.installation import Installation, install
 from controller.observe import observe
 from controller.observed import Observed
 from controller.perform import Fate
-from controller.plan import Plan, same_plan
+from controller.plan import NoteKind, Plan, same_plan
 from controller.reconcile import Ending, Gate, Pass
 from controller.render import plan_data, plan_file, render_markdown, render_text
 from controller.settings import Apply, Settings, read_settings
@@ -74,10 +74,15 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
     for bad in done.outcome.results if done.outcome else ():
         if bad.fate is not Fate.DONE:
             say(f"{bad.operation.key}: {bad.fate}: {bad.reason}")
+    for note in done.plan.notes:
+        if note.kind is NoteKind.UNKNOWN:
+            say(f"{note.subject}: {note.text}")
+    result(f"{done.ending}: commit {done.desired.revision.commit[:12]}")
+    code = ENDINGS.get(done.ending, Exit.FAILED)
     if done.plan.pending:
         say(f"{len(done.plan.pending)} things are there already\n  fix: vlab apply --adopt")
-    result(f"{done.ending}: commit {done.desired.revision.commit[:12]}")
-    return ENDINGS.get(done.ending, Exit.FAILED)
+        return code or Exit.REFUSED
+    return code
 
 
 def adopt(path: Path, into: Path | None) -> int:

@@ -48,7 +48,7 @@ def _files(repository: git.Repo, name: str, inside: Path) -> Mapping[str, bytes]
 
 def text(checked: Check) -> str:
     """For a terminal."""
-    lines = [render_text(checked.plan), "", *_table(checked)]
+    lines = [render_text(checked.plan), *_table(checked)]
     lines += [f"less is promised: {words}" for words in checked.loosened]
     for objection in checked.judgement.objections:
         where = f"{objection.place}: " if objection.place else ""
@@ -118,11 +118,12 @@ def data(checked: Check) -> dict[str, object]:
 
 def _verdict(checked: Check) -> str:
     if not checked.safe:
-        return f"unsafe, refused ({len(checked.judgement.objections)} reasons)"
+        count = len(checked.judgement.objections)
+        return f"unsafe, refused for {count} reason{'s' * (count > 1)}"
     if checked.plan.empty:
         return "nothing to do"
     count = sum(1 for _ in checked.plan.operations)
-    return f"safe: {count} changes, at worst {checked.plan.cost}"
+    return f"safe: {count} change{'s' * (count > 1)}, worst cost {checked.plan.cost}"
 
 
 def _table(checked: Check) -> Iterator[str]:

@@ -28,7 +28,8 @@ QUIET_S = 200.0
 
 RESTS_ON = (
     "HA: a plain model in the pace of the real daemons, not compared with pve-ha-manager yet",
-    "network, corosync, Ceph, iSCSI: documented and measured times, not replayed on real ones yet",
+    "corosync, Ceph, bonds, iSCSI: compared with recordings of real ones, see `vlab fidelity`",
+    "VLANs, trunks, switches, power: documented rules, not compared with real ones yet",
 )
 
 

@@ -242,7 +242,11 @@ function boxDrawn(box, plan, pick, broken) {
     s("title", {}, label),
     s("rect", { ...place, rx: 9, class: "body" }),
     s("text", { x: place.x + inset, y: top, class: "name" }, fit(host.name, room, 13.5, 650)),
-    s("text", { x: place.x + inset, y: top + 15, class: "about" }, fit(about, room, 11)),
+    s(
+      "text",
+      { x: place.x + inset, y: top + 15, class: "about" },
+      fit(about, plan.turned ? room : room + 6, 11),
+    ),
     s("text", { x: place.x + inset, y: top + 15, class: "tag" }, SIMULATED),
     ...box.shown.map((guest, row) =>
       guestDrawn(guest, place.x + inset - 3, top + 25 + row * ROW, room + 6, broken),

@@ -24,9 +24,17 @@ export function conditionShown(condition) {
       {},
       h("b", {}, condition.type),
       h("span", { class: "reason" }, `${ANSWERS[condition.status]} · ${words(condition.reason)}`),
-      condition.message && mode !== "good" ? h("p", {}, condition.message) : null,
     ),
   );
+}
+
+/** What the conditions that are not as they should be have to say; each sentence once. */
+export function messagesShown(conditions) {
+  const told = new Map();
+  for (const condition of conditions)
+    if (condition.message && mood(condition) !== "good")
+      told.set(condition.message, [...(told.get(condition.message) ?? []), condition.type]);
+  return [...told].map(([message, types]) => h("li", {}, h("b", {}, types.join(", ")), h("p", {}, message)));
 }
 
 /** `GateRefused` -> `gate refused`. */

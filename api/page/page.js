@@ -3,7 +3,7 @@
 import { breakable, describe } from "./chosen.js";
 import { ago, byId, h, tick } from "./dom.js";
 import { draw } from "./drawing.js";
-import { conditionShown, showObjects, showPlan, showRuns, words } from "./lists.js";
+import { conditionShown, messagesShown, showObjects, showPlan, showRuns, words } from "./lists.js";
 import { announced, tell } from "./timeline.js";
 
 const API = "api/v1";
@@ -73,8 +73,10 @@ function showStatus(status) {
       h("b", {}, `Commit ${newest.commit.slice(0, 12)} is not in force: ${newest.judged}`),
       h("pre", {}, newest.told),
     );
-  if (fresh("conditions", status.conditions))
+  if (fresh("conditions", status.conditions)) {
     byId("conditions").replaceChildren(...status.conditions.map(conditionShown));
+    byId("messages").replaceChildren(...messagesShown(status.conditions));
+  }
   document.title = `${headline} · vlab`;
   shown.objects = status.objects;
   if (fresh("objects", status.objects)) showObjects(status.objects);
@@ -161,7 +163,10 @@ function showLegend(lab) {
   byId("legend").replaceChildren(
     ...[
       ...bonds.map((name, number) =>
-        line(`hue${number}`, `leg of ${name} (${mode(name) === "lacp" ? "LACP" : mode(name)})`),
+        line(
+          `hue${number}${mode(name) === "lacp" ? "" : " standby"}`,
+          `leg of ${name} (${mode(name) === "lacp" ? "LACP" : mode(name)})`,
+        ),
       ),
       line("single", "single port"),
       ilo ? line("management", "management processor") : null,

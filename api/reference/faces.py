@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from api.exits import Exit
 from api.http import create_app
 from api.main import app
-from api.reference.markdown import WRITTEN, page, paragraphs, table
+from api.reference.markdown import WRITTEN, page, paragraphs, prose, table
 from api.view import View
 from controller.history import open_history
 from lab.errors import Refused, VlabError
@@ -67,11 +67,9 @@ def http_page() -> str:
             for key, each in node.get("properties", {}).items()
         ]
         sections += table(["key", "value", ""], fields)
-    intro = [
-        told["info"]["description"],
-        "`/api/v1/openapi.json` says the same to programs. Whatever changes state needs the token of",
-        f"the settings as `Authorization: Bearer ...`. {WRITTEN}",
-    ]
+    intro = prose(f"""{told["info"]["description"]} `/api/v1/openapi.json` says the same to
+        programs. Whatever changes state needs the token of the settings as
+        `Authorization: Bearer ...`. {WRITTEN}""")
     return page("HTTP API", intro, table(["call", "what", "answers"], rows), sections)
 
 

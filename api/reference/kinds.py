@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.reference.markdown import WRITTEN, page, table
+from api.reference.markdown import WRITTEN, page, prose, table
 from controller.pve import costs
 from lab.schema import schema
 from lab.units import DURATIONS_S, RATES_BPS, SIZES_BYTES
 
 Node = Mapping[str, Any]
 
-INTRODUCTION = f"""\
+INTRODUCTION = prose(f"""
 {WRITTEN} Each word is a top-level key; below it stand names that people gave, and below a
 name the keys of this page. A key that is not written is unset; its default applies when a thing is
 made and in the twin. `null` resets a key to the device's own default.
@@ -27,7 +27,7 @@ one; **must** stands where a key has to be written.
 What changing a key costs on the device: `none` nobody notices, `live` it changes while it runs,
 `migrate` a guest moves, `reboot` and `stop/start` a guest is away for a moment, `replace` the thing
 is made anew or refused. An empty cell: no device is changed by it.
-""".splitlines()
+""")
 
 
 def kinds_page() -> str:
@@ -65,11 +65,11 @@ def _alternatives(path: str, node: Node) -> Iterator[str]:
 
 
 def _inside(node: Node) -> tuple[str, Node] | None:
-    """The entry that a key holds, or each entry of the map that it holds."""
+    """The entry that a key holds, or each entry of the map or list that it holds."""
     node = _without_null(node)
     if "properties" in node:
         return "", node
-    values = node.get("additionalProperties")
+    values = node.get("additionalProperties") or node.get("items")
     if isinstance(values, dict) and "properties" in _without_null(values):
         return ".*", _without_null(values)
     return None
@@ -79,7 +79,7 @@ def _row(name: str, node: Node, required: bool) -> list[str]:
     default = node.get("default")
     if isinstance(default, bool):
         default = str(default).lower()
-    shown = "**must**" if required else "" if default in (None, {}, []) else f"`{default}`"
+    shown = "**must**" if required else "" if default in (None, {}, [], "") else f"`{default}`"
     if isinstance(default, list) and default:
         shown = f"`[{', '.join(map(str, default))}]`"
     return [f"`{name}`", kind_of(node), shown, _cost(node)]
@@ -99,7 +99,7 @@ def _without_null(node: Node) -> Node:
     if len(each) != 1:
         return node
     outer = {key: value for key, value in node.items() if key != "anyOf"}
-    return {**each[0], **outer}
+    return {**outer, **each[0]}
 
 
 def _description(node: Node) -> str:
@@ -123,6 +123,7 @@ def _container(node: Node) -> str:
     if "items" in node:
         inner = node["items"]
         each = ", ".join(map(kind_of, inner)) if isinstance(inner, list) else kind_of(inner)
+        each = each.replace("name of", "names of")
         return f"{'set' if node.get('uniqueItems') else 'list'} of {each}"
     if isinstance(values := node.get("additionalProperties"), dict):
         return f"map of {kind_of(values)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 
 WRITTEN = "Written from the code by `make docs`."
 
@@ -16,6 +17,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
+
+
+def prose(text: str) -> list[str]:
+    """Lines of running text; an empty line parts paragraphs."""
+    lines: list[str] = []
+    for part in text.strip().split("\n\n"):
+        lines += wrap(" ".join(part.split()), 100, break_long_words=False, break_on_hyphens=False)
+        lines.append("")
+    return lines[:-1]
 
 
 def paragraphs(documented: object) -> str:

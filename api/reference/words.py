@@ -9,10 +9,11 @@ word, simulated or not.
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from api.reference.markdown import WRITTEN, page, table
+from api.reference.markdown import WRITTEN, page, prose, table
 from controller.planning import becomes_things
 from controller.pve import KINDS
 from lab.faults import parse_faults
@@ -21,11 +22,11 @@ from lab.load import load_tree
 from simulator.build import twin_of
 from simulator.simulate import simulate
 
-INTRODUCTION = f"""\
+INTRODUCTION = prose(f"""
 {WRITTEN} **Simulated**: the twin reads it when it is built, runs faults and judges them, so that a
 change of it can change a timeline or a verdict. **Managed**: a plan makes, changes and, if allowed,
 deletes things of it on devices. What is only declared is validated, drawn, and named by others.
-""".splitlines()
+""")
 
 
 def words_page(tree: Path) -> str:
@@ -50,26 +51,28 @@ def managed_words() -> frozenset[str]:
 
 
 def simulated_words(tree: Path) -> frozenset[str]:
-    """Words that the twin's own modules read."""
-    lab = load_tree(tree)
-    seen: set[str] = set()
-    watched = _Watched(**{name: getattr(lab, name) for name in lab.__dataclass_fields__})
-    object.__setattr__(watched, "seen", seen)
+    """Words that the twin's own modules read, directly or through a property of the lab."""
+    lab, seen = load_tree(tree), set[str]()
+
+    class Watched(Lab):
+        """The same lab, which notes who reads its maps."""
+
+        def __getattribute__(self, name: str) -> Any:
+            if (word := name.replace("_", "-")) in WORDS and _reader().startswith("simulator."):
+                seen.add(word)
+            return object.__getattribute__(self, name)
+
+    watched = Watched(**{each.name: getattr(lab, each.name) for each in fields(lab)})
     simulate(twin_of(watched), parse_faults(["fail-node", min(lab.nodes)]))
     return frozenset(seen)
 
 
-class _Watched(Lab):
-    """A lab that notes which of its maps the simulator reads, directly or through a property."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if (word := name.replace("_", "-")) in WORDS:
-            depth = 1
-            while (module := sys._getframe(depth).f_globals["__name__"]).startswith("lab."):
-                depth += 1
-            if module.startswith("simulator."):
-                object.__getattribute__(self, "__dict__").setdefault("seen", set()).add(word)
-        return object.__getattribute__(self, name)
+def _reader() -> str:
+    """The module, outside of lab, for which an attribute is read."""
+    depth = 2
+    while (module := str(sys._getframe(depth).f_globals["__name__"])).startswith("lab."):
+        depth += 1
+    return module
 
 
 def _yes(holds: bool) -> str:

@@ -101,6 +101,8 @@ class Transport:
             if asks or unsent(failure):
                 raise _Elsewhere(error) from failure
             raise error from failure
+        except OSError as failure:  # requests says so of a CA file that is not there
+            raise DeviceError(self.device, f"{call}: {failure}") from failure
 
     def _choose(self) -> None:
         """Prefer an address that has quorum; without any, the one that answers."""

@@ -126,7 +126,7 @@ class Player:
             self.ours_by_theirs.setdefault(theirs, ours)
 
     def wait_for_tasks(self) -> None:
-        """Let all tasks end, as the recorder did before it asked for them. Raises if one never does."""
+        """Let all tasks end, as the recorder did before it asked. Raises if one never does."""
         end_s = self.twin.now_s + 3600
         while any(task.running for task in self.api.documents.tasks.values()):
             if self.twin.now_s > end_s:

@@ -58,6 +58,8 @@ class Worker(Environment):
         return int(self.text(name, "0"))
 
 
+TASKS_KEPT = 1000  # assumed: PVE::RESTEnvironment rotates the archive by its size
+
 FINISH: dict[str, Callable[[Worker], None]] = {}
 """What the worker of each type does at its end."""
 
@@ -81,10 +83,20 @@ def start_task(
         upid, scene.node, pid, pstart, scene.now_s, type_name, id_text, scene.user, work=work or {}
     )
     scene.documents.tasks[upid] = task
+    _forget_old(scene)
     scene.log(f"starting task {upid}")
     lasts_s = DURATIONS_S.get(type_name, 1.0) if took_s is None else took_s
     scene.twin.after(lasts_s, (scene.api.name, "task", upid))
     return upid
+
+
+def _forget_old(scene: Environment) -> None:
+    """Keep the list of tasks short: the oldest ones that have ended go."""
+    tasks = scene.documents.tasks
+    if len(tasks) > 2 * TASKS_KEPT:
+        ended = [upid for upid, task in tasks.items() if not task.running]
+        for upid in ended[: len(tasks) - TASKS_KEPT]:
+            del tasks[upid]
 
 
 def finish(worker: Worker) -> None:

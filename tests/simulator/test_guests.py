@@ -76,6 +76,7 @@ def test_only_onboot_guests_that_ha_does_not_have_start_with_their_node() -> Non
     def change(tree: Tree) -> None:
         tree["guests"]["g1"]["onboot"] = False
         tree["guests"]["g2"] |= {"ha": {}, "state": "stopped", "placement": {"pin": ["pve1"]}}
+        tree["nodes"]["pve1"]["boot"] = "20s"  # back before HA would take its guests away
 
     world = after(twin(change=change), "fail-node pve1@0s..10s", 900)
 

@@ -274,6 +274,7 @@ def test_a_guest_can_not_move_to_a_node_that_is_gone() -> None:
     task = here.done("POST /nodes/pve1/qemu/100/migrate", target="pve3")
     assert task.status == "migration aborted"
     assert any("No route to host" in line for line in task.log)
+    assert task.end_s == task.start_s + 3
     assert here.twin.state.guests["a", 100].node == "pve1"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -148,6 +149,7 @@ def test_a_dead_node_refuses_connections_and_comes_back(lab: ServedLab) -> None:
         return False
 
     _until(refused)
+    _until(lambda: _closed(lab.addresses["pve3"]))
     with pytest.raises(ResourceException) as caught:
         peer.nodes("pve3").status.get()
     assert caught.value.status_code == 595
@@ -155,6 +157,16 @@ def test_a_dead_node_refuses_connections_and_comes_back(lab: ServedLab) -> None:
     lab.restore("node pve3")
     _until(lambda: not refused())
     _until(lambda: _online(peer)["pve3"] == 1)
+
+
+def _closed(address: str) -> bool:
+    """Whether nobody listens."""
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def _online(client: Any) -> dict[str, int]:

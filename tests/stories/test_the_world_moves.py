@@ -15,7 +15,7 @@ from controller.conditions import ConditionType
 from controller.plan import NoteKind
 from controller.reconcile import Ending
 from controller.settings import Apply
-from tests.stories.site import LUFFY, Site, guest, passes, site, tree, write_settings
+from tests.stories.site import LUFFY, NODES, Site, guest, passes, site, tree, write_settings
 
 
 @pytest.fixture
@@ -80,6 +80,21 @@ def test_what_a_dead_node_held_is_unknown_and_nothing_is_deleted(place: Site) ->
         place.served.restore(f"node {dead}")
         place.eventually(lambda: passes(parts).ending is Ending.IN_SYNC)
         assert {row["vmid"] for row in _guests(place)} == {101, 102}
+
+
+def test_while_a_node_is_missing_the_lab_is_not_called_safe(place: Site) -> None:
+    place.push(tree(LUFFY))
+    with place.installation() as parts:
+        passes(parts), passes(parts)
+        assert parts.history.conditions()[""][ConditionType.SAFE].status == "True"
+        empty = next(node for node in NODES if node != _node(place, 101))
+        place.served.fail(f"fail-node {empty}")
+        place.eventually(
+            lambda: (
+                passes(parts, "drift").ending is Ending.IN_SYNC
+                and parts.history.conditions()[""][ConditionType.SAFE].reason == "InvariantBroken"
+            )
+        )
 
 
 def test_of_two_controllers_with_one_history_only_one_writes(place: Site, tmp_path: Path) -> None:
