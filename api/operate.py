@@ -37,7 +37,7 @@ ENDINGS = {
 
 
 def plan(settings: Path, output: str, save: Path | None) -> int:
-    """0 nothing to do, 2 something, 3 the gate refuses it."""
+    """0 nothing to do, 2 something, 3 the gate refuses it; 1 nothing, and not all was seen."""
     done = _pass(read_settings(settings), Apply.REPORT)
     if save is not None:
         save.write_text(plan_file(done.plan))
@@ -45,14 +45,14 @@ def plan(settings: Path, output: str, save: Path | None) -> int:
     _object(done.judgement)
     if done.judgement.refused:
         return Exit.UNSAFE
-    return Exit.DIFFERENT if _differs(done.plan) else Exit.FINE
+    return _found(done, differs=_differs(done.plan))
 
 
 def diff(settings: Path, output: str) -> int:
-    """0 no difference, 2 some; nothing is judged."""
+    """0 no difference, 2 some, 1 none as far as things answered; nothing is judged."""
     done = _pass(read_settings(settings), Apply.REPORT, _unjudged)
     _print(done.plan, output)
-    return Exit.DIFFERENT if _differs(done.plan) else Exit.FINE
+    return _found(done, differs=_differs(done.plan))
 
 
 def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -> int:
@@ -108,7 +108,7 @@ def adopt(path: Path, into: Path | None) -> int:
 
 
 def drift(settings: Path, output: str) -> int:
-    """0 none, 2 some: what somebody else changed, and who."""
+    """0 none, 2 some, 1 none as far as things answered: what somebody else changed, and who."""
     done = _pass(read_settings(settings), Apply.REPORT, _unjudged)
     if output == "json":
         rows = [{**asdict(found), "told": done.told[found.key]} for found in done.drifts]
@@ -117,7 +117,7 @@ def drift(settings: Path, output: str) -> int:
         for found in done.drifts:
             result(f"{'.'.join(found.path) or found.key}: {done.told[found.key]}")
         say(f"{len(done.drifts)} things drifted")
-    return Exit.DIFFERENT if done.drifts else Exit.FINE
+    return _found(done, differs=bool(done.drifts))
 
 
 def status(path: Path, output: str) -> int:
@@ -192,6 +192,13 @@ def _once(parts: Installation) -> Pass:
             "there could be no pass\n  " + "\n  ".join(told or ["another controller leads"])
         )
     return done
+
+
+def _found(done: Pass, *, differs: bool) -> Exit:
+    """What a look came to. Silence is no answer, so it is not fine."""
+    if differs:
+        return Exit.DIFFERENT
+    return Exit.FAILED if done.ending is Ending.UNSEEN else Exit.FINE
 
 
 def _differs(plan: Plan) -> bool:

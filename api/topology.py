@@ -327,7 +327,7 @@ def _cables(lab: Lab) -> Iterator[CableDrawn]:
             name=name,
             subject=f"cable {name}",
             ends=ends,
-            vlans=_in_order(lab, passes[0].tagged | passes[0].untagged),
+            vlans=_in_order(lab, passes[0].common(passes[1])),
             peer_link=switch is not None and switch.peer == second,
             colour=cable.colour,
             label=cable.label,

@@ -4,7 +4,7 @@
     stage_of(lab, observed)  what was observed: verbatim, with guests and dead nodes as they are
     devices_of(twin)         its devices, in process, through the same client as real ones
 
-Leaves out: guests of clusters that did not answer, which weigh nothing then.
+Leaves out: guests whose configuration did not answer, which weigh nothing then.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def stage_of(lab: Lab, observed: Observed) -> Twin:
         for row in _rows(answers, "/cluster/resources", "qemu"):
             running = row.get("status") == "running"
             power = GuestPower.RUNNING if running else GuestPower.STOPPED
-            if row["node"] in lab.nodes:
+            if row["node"] in lab.nodes and int(row["vmid"]) in documents.guests:
                 twin.state.guests[(cluster, int(row["vmid"]))] = GuestState(row["node"], power)
         twin.inject(
             Fault(FaultKind.NODE, node)

@@ -357,9 +357,12 @@ def test_events_tell_of_a_run_and_of_conditions_as_they_change(
 
 
 def _events(stream: httpx.Response) -> Iterator[tuple[str, Any]]:
-    name = ""
+    """Events as they come; after two pings of silence nothing more is waited for."""
+    name, pings = "", 0
     for line in stream.iter_lines():
         field, _, value = line.partition(": ")
+        pings += line == ": ping"
+        assert pings < 2, "nothing was told"
         if field == "event":
             name = value
         elif field == "data":

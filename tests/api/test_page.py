@@ -144,6 +144,7 @@ def test_pointing_at_a_mark_tells_it_and_shows_in_the_drawing_what_it_concerns(
     open_page: Open,
 ) -> None:
     page = open_page(path="#fail-node%20pve2")
+    expect(page.locator(".outcome")).to_be_visible()
     for mark in page.locator(".lane.guest .mark").all()[:2]:
         mark.hover()
     expect(page.locator("#readout")).to_contain_text("guest zoro: HA: started -> fence on pve2")

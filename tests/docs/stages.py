@@ -1,7 +1,8 @@
 """Where each document is run: a folder like the one its reader is in.
 
 `python -m tests.docs.stages FILE...` writes what is said today into the blocks of these documents
-that show something else; shorten it by `...` afterwards.
+that show something else: new figures into the old lines, or if more than figures has changed
+everything, to be shortened by `...` afterwards.
 """
 
 from __future__ import annotations

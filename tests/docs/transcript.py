@@ -160,5 +160,24 @@ def mended(text: str, commands: list[Typed], said: list[Said]) -> str:
     for each, came in reversed(list(zip(commands, said, strict=False))):
         if came.code is not None and not fits(each.shown, came.lines):
             first = each.line + each.command.count("\n")
-            lines[first : first + len(each.shown)] = came.lines
+            lines[first : first + len(each.shown)] = _renewed(each.shown, came.lines)
     return "\n".join(lines) + "\n"
+
+
+def _renewed(shown: tuple[str, ...], lines: tuple[str, ...]) -> tuple[str, ...]:
+    """As short as before if only figures have changed, else everything that was said."""
+    pattern = "".join(
+        r"((?:.*\n)*?)" if line.strip() == ANYTHING else f"({_figures(line)})\n" for line in shown
+    )
+    match = re.fullmatch(pattern, "".join(f"{line}\n" for line in lines))
+    if match is None:
+        return lines
+    return tuple(
+        old if ANYTHING in old else new for old, new in zip(shown, match.groups(), strict=True)
+    )
+
+
+def _figures(shown: str) -> str:
+    """A pattern of a line in which figures and the blanks before them may be others."""
+    parts = (re.escape(part) for part in shown.split(ANYTHING))
+    return ".*?".join(re.sub(r"(?:\\ )*\d+(?:\\\.\d+)?", r" *\\d+(?:\\.\\d+)?", p) for p in parts)

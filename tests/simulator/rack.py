@@ -1,7 +1,7 @@
 """A small lab for tests of the physics: three nodes with Ceph, an array, an MLAG pair, a router.
 
 Every node has bond0 (management, production; eno1 to sw1, eno2 to sw2), bond1 for Ceph the same way
-(eno3, eno4), and single ports eno5 (iscsi1, sw1) and eno6 (iscsi2, sw2). Guests g1, g2, ... on Ceph,
+(eno3, eno4), single ports eno5 (iscsi1, sw1) and eno6 (iscsi2, sw2). Guests g1, g2, ... on Ceph,
 one for each node, vmid 101 and up; b1, b2, ... on the array's LUN, vmid 201 and up.
 """
 
