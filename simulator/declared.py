@@ -9,6 +9,8 @@ somewhere), and all without weight.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity
 from lab.kinds.storage import Lvm, Nfs, Rbd, StorageBase
@@ -31,8 +33,16 @@ def declared_workload(lab: Lab, cluster: str) -> Workload:
             if cluster in storage.clusters
         },
         ha={_sid(guest): _resource(guest) for guest in guests if guest.ha is not None},
-        rules=tuple(
-            HaRuleSpec(
+        rules=tuple(_rules(lab, cluster)),
+        shutdown_policy=lab.clusters[cluster].options.shutdown_policy.value,
+    )
+
+
+def _rules(lab: Lab, cluster: str) -> Iterator[HaRuleSpec]:
+    """Those declared, and a strict one for each guest under HA that is pinned."""
+    for name, rule in lab.ha_rules.items():
+        if rule.cluster == cluster:
+            yield HaRuleSpec(
                 name,
                 rule.type.value,
                 tuple(_sid(lab.guests[guest]) for guest in rule.guests),
@@ -40,11 +50,10 @@ def declared_workload(lab: Lab, cluster: str) -> Workload:
                 rule.strict,
                 rule.affinity is not Affinity.NEGATIVE,
             )
-            for name, rule in lab.ha_rules.items()
-            if rule.cluster == cluster
-        ),
-        shutdown_policy=lab.clusters[cluster].options.shutdown_policy.value,
-    )
+    for name, guest in lab.guests.items():
+        if guest.cluster == cluster and guest.ha is not None and guest.placement.pin:
+            nodes = dict.fromkeys(guest.placement.pin, 0)
+            yield HaRuleSpec(f"pin-{name}", "node-affinity", (_sid(guest),), nodes, strict=True)
 
 
 def _sid(guest: Guest) -> str:

@@ -1,0 +1,68 @@
+"""The stage of a rehearsal: what is applied weighs what was declared, and dead nodes stay dead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.check import applied
+from controller.observe import observe
+from controller.rehearsal import TwinClock
+from controller.stage import devices_of, stage_of
+from lab.faults import parse_faults
+from lab.lab import Lab
+from lab.load import load, load_tree
+from simulator.declared import declared_workload
+from simulator.simulate import calm
+from simulator.workload import Workload
+from tests.stories.site import guest, tree
+
+TREE = Path(__file__).parents[2] / "desired-state"
+
+
+def small() -> Lab:
+    """Two guests, one of them pinned."""
+    pinned = guest("zoro", 102, more="placement: {pin: [pve2, pve3]}")
+    files = tree(guest("luffy", 101), pinned)
+    return load(
+        {name.removeprefix("desired-state/"): text.encode() for name, text in files.items()}
+    )
+
+
+@pytest.mark.parametrize("lab", [small(), load_tree(TREE)], ids=["small", "desired-state"])
+def test_a_lab_that_was_applied_weighs_what_it_declares(lab: Lab) -> None:
+    twin, _ = applied(lab, "base")
+    for cluster in lab.clusters:
+        declared = declared_workload(lab, cluster)
+        held = twin.state.workloads[cluster]
+        assert _plain(held) == _plain(declared)
+
+
+def test_what_was_observed_is_on_the_stage_guest_by_guest() -> None:
+    lab = load_tree(TREE)
+    twin, _ = applied(lab, "base")
+    staged = stage_of(lab, observe(devices_of(twin), TwinClock(twin)))
+    assert {key: (g.node, g.power) for key, g in staged.state.guests.items()} == {
+        key: (g.node, g.power) for key, g in twin.state.guests.items()
+    }
+
+
+def test_a_node_that_is_away_is_away_on_the_stage() -> None:
+    lab = small()
+    twin, _ = applied(lab, "base")
+    dead = twin.state.guests["a", 101].node
+    twin.inject(parse_faults([f"fail-node {dead}"]))
+    twin = calm(twin)
+    staged = calm(stage_of(lab, observe(devices_of(twin), TwinClock(twin))))
+    assert not staged.facts.host_on(dead)
+    assert staged.state.guests["a", 101].node != dead
+    assert staged.facts.guest_problem(("a", 101)) == ""
+
+
+def _plain(workload: Workload) -> Workload:
+    """Without what an installation brings along: the storage `local`, and orders."""
+    storages = {name: spec for name, spec in workload.storages.items() if name != "local"}
+    rules = tuple(sorted(workload.rules, key=lambda rule: rule.name))
+    return replace(workload, storages=storages, rules=rules)
