@@ -161,7 +161,7 @@ def _show(parts: Installation, served: ServedLab) -> None:
         result(f"status page: {url}")
         if not sys.stdin.isatty() or os.environ.get("CI") == "true":
             return
-        say(f"break it from another terminal: vlab lab fail {FAULT}   (Ctrl-C ends the demo)")
         remember(served.control)
         signal.signal(signal.SIGINT, lambda *_: parts.triggers.stop())
+        say(f"break it from another terminal: vlab lab fail {FAULT}   (Ctrl-C ends the demo)")
         parts.controller.run()

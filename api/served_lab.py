@@ -18,18 +18,17 @@ import typer
 
 from api.exits import Exit
 from api.output import result, say
-from controller.check import applied
-from controller.stage import empty_stage
 from lab.errors import VlabError
 from lab.faults import parse_faults
 from lab.load import load_tree
+from simulator.build import twin_of
 from simulator.serve import ServedLab, ask
 
 
 def up(tree: Path, speed: float, *, empty: bool, port: int) -> int:
     """Serve until a signal ends it; one JSON line on stdout says where and how to log in."""
     lab = load_tree(tree)
-    twin = empty_stage(lab) if empty else applied(lab, str(tree))[0]
+    twin = twin_of(lab, empty=empty)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -35,7 +35,7 @@ def empty_stage(lab: Lab) -> Twin:
     """A twin whose clusters are installed and hold nothing."""
     twin = twin_of(lab, empty=True)
     for cluster in lab.clusters:
-        _attach(twin, PveApi(cluster, installed(twin, cluster)))
+        attach(twin, PveApi(cluster, installed(twin, cluster)))
     twin.changed()
     twin.settle()
     return twin
@@ -48,7 +48,7 @@ def stage_of(lab: Lab, observed: Observed) -> Twin:
         answers = answered(observed.documents.get(f"pve/{cluster}", {}))
         documents = from_answers(answers) if answers else installed(twin, cluster)
         api = PveApi(cluster, documents)
-        _attach(twin, api)
+        attach(twin, api)
         api.sync(twin)
         for row in _rows(answers, "/cluster/resources", "qemu"):
             running = row.get("status") == "running"
@@ -93,7 +93,8 @@ def answered(answers: Answers) -> Mapping[str, object]:
     return {text: data for text, data in answers.items() if not isinstance(data, Unanswered)}
 
 
-def _attach(twin: Twin, api: PveApi) -> None:
+def attach(twin: Twin, api: PveApi) -> None:
+    """Put a device on a twin, and let us in."""
     api.add_token(f"{USER}!{TOKEN_NAME}", TOKEN)
     twin.attach(api)
 

@@ -69,7 +69,7 @@ class NodeServer:
         self.api = api
         self.address = address
         self.port = port
-        self._site: web.SockSite | None = None
+        self._socket: socket.socket | None = None
 
     async def open(self, context: ssl.SSLContext) -> None:
         """Prepare, and listen unless the node is off."""
@@ -95,15 +95,30 @@ class NodeServer:
     async def follow(self) -> None:
         """Listen or not, as the node is."""
         listening = self.api.reachable(self.lab.twin, self.node) != "refused"
-        if listening and self._site is None:
-            self._site = web.SockSite(self._runner, self._bind(), ssl_context=self._context)
-            await self._site.start()
-        elif not listening and self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if listening and self._socket is None:
+            self._socket = self._bind()
+            site = web.SockSite(self._runner, self._socket, ssl_context=self._context)
+            await site.start()
+        elif not listening:
+            await self._close_door()
+
+    async def _close_door(self) -> None:
+        """Accept nobody any more, so that connecting is refused.
+
+        What was accepted in this round of the loop gets its transport first: asyncio (CPython 3.11)
+        forgets to close a connection whose server is closed before that.
+        """
+        if self._socket is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        await asyncio.sleep(0)
+        for site in list(self._runner.sites):
+            await site.stop()
+        self._socket = None
 
     async def close(self) -> None:
         """Stop for good, and let go of clients that stay connected."""
+        await self._close_door()
         server = self._runner.server
         for connection in list(server.connections if server else ()):
             if connection.transport is not None:
@@ -240,8 +255,9 @@ class ServedLab:
         opened: list[NodeServer] = []
         try:
             for server in self.servers:
+                context = authority.server_context(server.node, server.address)
                 opened.append(server)
-                await server.open(authority.server_context(server.node, server.address))
+                await server.open(context)
             log.info("served lab is up: nodes=%d speed=%g", len(opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():

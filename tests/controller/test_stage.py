@@ -9,12 +9,16 @@ import pytest
 
 from controller.check import applied
 from controller.observe import observe
+from controller.planning import EVERYTHING, plan_changes
 from controller.rehearsal import TwinClock
-from controller.stage import devices_of, stage_of
+from controller.stage import attach, devices_of, stage_of
 from lab.faults import parse_faults
 from lab.lab import Lab
 from lab.load import load, load_tree
+from simulator.build import twin_of
 from simulator.declared import declared_workload
+from simulator.pve.api import PveApi
+from simulator.pve.declared import declared
 from simulator.simulate import calm
 from simulator.workload import Workload
 from tests.stories.site import guest, tree
@@ -66,3 +70,14 @@ def _plain(workload: Workload) -> Workload:
     storages = {name: spec for name, spec in workload.storages.items() if name != "local"}
     rules = tuple(sorted(workload.rules, key=lambda rule: rule.name))
     return replace(workload, storages=storages, rules=rules)
+
+
+def test_a_lab_as_the_simulator_declares_it_leaves_nothing_to_do() -> None:
+    lab = load_tree(TREE)
+    twin = twin_of(lab)
+    for cluster in lab.clusters:
+        attach(twin, PveApi(cluster, declared(twin, cluster)))
+    devices = devices_of(twin)
+    plan = plan_changes(lab, observe(devices, TwinClock(twin)), {}, "base", approve=EVERYTHING)
+    assert [(str(op.key), op.changes) for op in plan.operations if op.steps] == []
+    assert plan.pending == ()
