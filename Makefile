@@ -1,6 +1,8 @@
 # Everything runs in .venv, made here from python3 and the locked requirements; nothing else is needed.
 PYTHON ?= python3
 BIN := .venv/bin
+# Many tests wait for another process, so one more than there are cores keeps them busy.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --no-header
 
@@ -16,7 +18,7 @@ demo: .venv/.run ## a simulated lab, brought from empty to desired-state/
 	$(BIN)/vlab demo
 
 test: check ## format, lint, types, import contract, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 check: .venv/.dev ## the same without the tests
 	$(BIN)/ruff format --check .
