@@ -13,13 +13,14 @@ import asyncio
 import http.client
 import json
 import logging
+import os
 import secrets
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -297,7 +298,10 @@ class ServedLab:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self.control.unlink(missing_ok=True)
-        await web.UnixSite(runner, str(self.control)).start()
+        bound = socket.socket(socket.AF_UNIX)
+        with _short(self.control) as path:
+            bound.bind(path)
+        await web.SockSite(runner, bound).start()
         self.control.chmod(0o600)
         return runner
 
@@ -317,6 +321,16 @@ class ServedLab:
         return web.json_response({"now_s": self.twin.now_s, "trace": trace})
 
 
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for a socket in a folder however deep: the kernel takes 107 bytes (unix(7))."""
+    folder = os.open(path.parent, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -326,7 +340,8 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self._path))
+        with _short(self._path) as path:
+            self.sock.connect(path)
 
 
 def ask(control: Path, verb: str, text: str) -> dict[str, object]:

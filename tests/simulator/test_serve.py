@@ -30,7 +30,8 @@ SPEED = 120.0
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedLab]:
     twin = twin_of(lab_of(hardware(), rules=False), empty=True)
-    folder = tmp_path_factory.mktemp("lab")
+    folder = tmp_path_factory.mktemp("lab") / ("deep" * 30)  # longer than a socket's name may be
+    folder.mkdir()
     with ServedLab.start(twin, folder, speed=SPEED, port=0) as served:
         yield served
 
