@@ -234,12 +234,13 @@ def lab_restore(subject: Annotated[list[str], typer.Argument(help="node pve2 ...
 def fidelity(
     row: Annotated[str | None, typer.Argument(help="One row; all without it.")] = None,
     cases: Annotated[Path | None, typer.Option(help="The recorded truth of the row.")] = None,
+    case: Annotated[str, typer.Option(help="Only this case of the row.")] = "",
     output: Write = Output.TEXT,
 ) -> None:
     """Measure the twin against recorded and real implementations."""
     from api import truth
 
-    raise typer.Exit(truth.fidelity(row, cases, output))
+    raise typer.Exit(truth.fidelity(row, cases, output, case))
 
 
 def main() -> None:

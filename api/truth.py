@@ -26,20 +26,26 @@ Scores = Mapping[str, Score | None]
 """By row; None: its cases are not here."""
 
 
-def fidelity(row: str | None, cases: Path | None, output: str) -> int:
+def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -> int:
     """Measure one row, or all; 0 equal, 2 different, 1 if the one row asked for has no cases.
 
     `cases`: the folder of the row; without a row the folder that holds those of all.
+    `case`: the name of one of the row's. Raises VlabError if the folder has none such.
     """
     if row is not None and row not in ROWS:
         raise typer.BadParameter(f"there is no row {row}; rows are {', '.join(ROWS)}")
+    if case and row is None:
+        raise typer.BadParameter(f"--case {case} needs the row that it is of")
     if cases is not None and not cases.is_dir():
         raise typer.BadParameter(f"{cases} is no folder")
     if row is None:
         scores = measured(cases or reference())
         _show_all(scores, output)
     else:
-        score = measure(ROWS[row], cases or reference() / ROWS[row].folder)
+        folder = cases or reference() / ROWS[row].folder
+        score = measure(ROWS[row], folder, case)
+        if score is None and case and folder.is_dir():
+            raise VlabError(f"{folder} has no case {case} of {row}")
         if score is None and cases is not None:
             raise VlabError(f"{cases} has no cases of {row}: {', '.join(ROWS[row].readers)}")
         scores = {row: score}
@@ -101,6 +107,11 @@ def _show(row: Row, score: Score | None, output: str) -> None:
             result(f"  {ABSENT}; {HOW.format(folder=row.folder)}")
             return
         told = [f"{number} {word.replace('_', ' ')}" for word, number in counts(score).items()]
+        if row.by_folder:
+            for case in score.cases:
+                result(f"  {case.verdict}: {case.name}{case.why and f': {case.why}'}")
+            result(f"  {', '.join(told)}")
+            return
         result(f"  {', '.join(told)}")
         for case in _of(score, Verdict.DIFFERENT):
             result(f"  different: {case.name}: {case.why}")
@@ -162,8 +173,8 @@ def page(scores: Scores) -> str:
         *_table(["row", "cases", *(verdict.value for verdict in Verdict)],
                 [_row_cells(name, score) for name, score in scores.items()]),
         "",
-        "No recording is played yet of the HA manager's own log, of CRUSH, of packets through",
-        "switches and bonds, of TrueNAS: what the twin says there rests on documentation alone.",
+        "No recording is played yet of CRUSH, of packets through switches and bonds, of TrueNAS:",
+        "what the twin says there rests on documentation alone.",
     ]  # fmt: skip
     for name, score in scores.items():
         lines += ["", *_section(ROWS[name], score)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import VlabError
-from simulator.fidelity import bonds, ceph, corosync, multipath
+from simulator.fidelity import bonds, ceph, corosync, multipath, pve_ha
 from simulator.fidelity.case import SEEDS, Case, Verdict
 from simulator.pve.replay import replay
 
@@ -30,6 +30,7 @@ class Row:
     compared: str
     readers: Mapping[str, Callable[[Path], Iterable[Case]]]
     by_part: bool = False  # cases are named part/...
+    by_folder: bool = False  # each case is a folder of its name, and told one by one
 
     def files(self, folder: Path) -> list[Path]:
         """The recordings that are there."""
@@ -52,13 +53,19 @@ class Score:
         return Counter(case.why for case in self.cases if case.verdict is verdict)
 
 
-def measure(row: Row, folder: Path) -> Score | None:
+def measure(row: Row, folder: Path, name: str = "") -> Score | None:
     """Play all recordings of a folder; None if there are none of this row.
 
-    Raises VlabError for a file that is no recording.
+    `name`: of the one case that counts. Raises VlabError for a file that is no recording.
     """
-    files = row.files(folder)
-    return Score(row, tuple(case for file in files for case in _read(row, file))) if files else None
+    files = [
+        file
+        for file in row.files(folder)
+        if not (name and row.by_folder) or file.parent.name == name
+    ]
+    cases = (case for file in files for case in _read(row, file))
+    kept = tuple(case for case in cases if name in ("", case.name))
+    return Score(row, kept) if kept or (files and not name) else None
 
 
 def _read(row: Row, file: Path) -> Iterator[Case]:
@@ -117,6 +124,14 @@ ROWS: Mapping[str, Row] = {
             f" {bonds.COMMAND_S:g} s more until a member is dropped where the fault was made by a"
             f" command) or {multipath.TOLERANCE_S:g} s (paths).",
             {"bond-lacp*.json": bonds.cases, "multipath*.json": multipath.cases},
+        ),
+        Row(
+            "pve-ha",
+            "the HA manager of Proxmox VE, pve-ha-manager 5.2.0, in its own simulator",
+            "pve-ha-cases",
+            "The whole log of each of its regression cases, byte for byte.",
+            {"test-*/cmdlist": pve_ha.cases},
+            by_folder=True,
         ),
     )
 }

@@ -1,0 +1,128 @@
+"""The HA core played by the suite's clock: whole logs of our own cases and of upstream's.
+
+Our cases are folders in upstream's format below `cluster_cases`; their logs follow from the
+description of pve-ha-manager, not from a run of it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+
+from api import truth
+from api.exits import Exit
+from lab.errors import VlabError
+from simulator.cluster.case import read_case
+from simulator.cluster.suite import Play, advance, play
+from simulator.fidelity.pve_ha import difference
+from tests.reference import reference
+
+OWN = Path(__file__).parent / "cluster_cases"
+
+
+@pytest.mark.parametrize("name", sorted(folder.name for folder in OWN.iterdir()))
+def test_our_case_has_the_log_that_follows_from_the_description(name: str) -> None:
+    case = read_case(OWN / name)
+    ours = play(case.cluster, case.entries)
+    assert ours == case.expected, difference(case.expected, ours)
+
+
+def test_every_regression_case_of_pve_ha_manager_has_its_log() -> None:
+    folders = sorted(reference("pve-ha-cases").glob("test-*"))
+    different = {}
+    for folder in folders:
+        case = read_case(folder)
+        ours = play(case.cluster, case.entries)
+        if ours != case.expected:
+            different[case.name] = difference(case.expected, ours)
+    assert folders
+    assert not different
+
+
+@pytest.mark.parametrize("rounds", [1, 9, 14])
+def test_a_fork_goes_on_as_the_cluster_would_have_and_leaves_it_alone(rounds: int) -> None:
+    case = read_case(OWN / "test-slave-falls-silent")
+    game = Play(case.cluster, case.entries)
+    for _ in range(rounds):
+        advance(game)
+    before = len(game.cluster.log)
+
+    fork = game.fork()
+    while advance(fork):
+        pass
+
+    assert len(game.cluster.log) == before
+    while advance(game):
+        pass
+    assert game.cluster == fork.cluster
+
+
+def copied(folder: Path, name: str = "test-slave-falls-silent") -> Path:
+    return Path(shutil.copytree(OWN / name, folder / name))
+
+
+def test_a_case_that_differs_shows_the_first_line_that_does_below_what_came_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = copied(tmp_path) / "log.expect"
+    copied(tmp_path, "test-moves-fail")
+    log.write_text(log.read_text().replace("info    120      cmdlist", "info    121      cmdlist"))
+
+    assert truth.fidelity("pve-ha", tmp_path, "text") == Exit.DIFFERENT
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "  equal: test-moves-fail" in lines
+    at = next(n for n, line in enumerate(lines) if "different: test-slave-falls-silent" in line)
+    assert [line[:4] for line in lines[at + 1 : at + 5]] == ["  | ", "  | ", "  - ", "  + "]
+    assert lines[at + 3] == "  - info    121      cmdlist: execute network bob off"
+    assert lines[at + 4] == "  + info    120      cmdlist: execute network bob off"
+    assert lines[-1].startswith("  2 cases, 1 equal")
+
+
+def test_one_case_of_a_folder_can_be_played_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied(tmp_path) / "cmdlist").write_text("[")
+    copied(tmp_path, "test-moves-fail")
+
+    assert truth.fidelity("pve-ha", tmp_path, "json", "test-moves-fail") == Exit.FINE
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["cases"], answer["equal"]) == (1, 1)
+
+    with pytest.raises(VlabError, match="has no case test-none of pve-ha"):
+        truth.fidelity("pve-ha", tmp_path, "text", "test-none")
+    with pytest.raises(typer.BadParameter, match="needs the row"):
+        truth.fidelity(None, tmp_path, "text", "test-moves-fail")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("cmdlist", '[["power ada on"]', "cmdlist: the file: Invalid JSON"),
+        ("cmdlist", '["power ada on"]', "cmdlist: 0: "),
+        ("hardware_status", '{"ada": {"power": "maybe", "network": "on"}}', "ada.power: "),
+        ("service_config", '{"vm:101": {"state": "started"}}', "vm:101.node: Field required"),
+        ("service_config", '{"fa:10": {"node": "ada"}}', "service_config: fa:10"),
+        ("manager_status", '{"service_status": []}', "manager_status: service_status: "),
+        ("rules_config", "node-affinity: home\n\tnodes bob\n", "rules_config: line 1: "),
+        ("groups", "colour: red\n\tnodes bob\n", "groups: line 1: "),
+        ("log.expect", None, "log.expect: can't be read: "),
+    ],
+)
+def test_a_malformed_file_is_named_with_what_is_wrong(
+    tmp_path: Path, file: str, text: str | None, told: str
+) -> None:
+    folder = copied(tmp_path)
+    (folder / file).unlink(missing_ok=True)
+    if text is not None:
+        (folder / file).write_text(text)
+
+    with pytest.raises(VlabError) as error:
+        truth.fidelity("pve-ha", tmp_path, "text")
+
+    assert str(error.value).startswith(str(folder))
+    assert told in str(error.value)
