@@ -25,7 +25,7 @@ from controller.pve.fields import (
 )
 from controller.pve.members import MEMBERS
 from controller.pve.thing import PveThing, cluster_of, policy_of
-from controller.step import Answers, Query, Rest, Step
+from controller.step import Answers, Query, Rest
 from lab.errors import DeviceError
 from lab.lab import Lab
 
@@ -96,11 +96,11 @@ class Options(PveThing):
             key = Key(device, cls.kind, ID)
             yield cls(key, values, frozenset(), path, origin, policy_of(cluster))
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         if params := parameters(self.fields, self.values, old.values if old else {}):
             yield Rest("PUT", "/cluster/options", params)
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield from ()
 
     def declare(self, lab: Lab) -> Fragment:

@@ -31,7 +31,7 @@ from controller.pve.vm_fields import (
     vlan_name,
 )
 from controller.pve.vm_steps import create, delete, update, waits
-from controller.step import Answers, Query, Step
+from controller.step import Answers, Query, Rest
 from lab.kinds.guest import Guest, Power
 from lab.lab import Lab
 
@@ -138,7 +138,7 @@ class Vm(PveThing):
         known = self.field_of(field_name)
         return known.cost if known else Cost.LIVE
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         if old is not None:
             runs = old.runs or self.key in context.running
             yield from update(self.id, self.values, old.values, runs=runs)
@@ -147,7 +147,7 @@ class Vm(PveThing):
             starts = self.runs and not self.under_ha and STATE.name not in self.values
             yield from create(self.id, node, self.values, starts=starts)
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield from delete(self.id, runs=self.runs or self.key in context.running)
 
     def declare(self, lab: Lab) -> Fragment:
