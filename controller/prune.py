@@ -12,8 +12,10 @@ from dataclasses import replace
 from controller.diff import Verdict
 from controller.managed import Cost, Key, Managed
 from controller.observed import Observed
+from controller.order import waves
 from controller.owned import OwnedRecord, Ownership
 from controller.plan import Action, Note, NoteKind, Operation, short
+from controller.step import Step
 from lab.item import Act
 
 
@@ -30,9 +32,11 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
             yield Verdict(_forget(key, record))
         else:
             going[key] = record
-    for key, why in _needed(going, wanted, observed).items():
-        del going[key]
+    used = _needed(going, wanted, observed)
+    for key, why in used.items():
         yield _kept(key, why)
+    yield from _order(used, observed)
+    going = {key: record for key, record in going.items() if key not in used}
     for key, record in going.items():
         yield Verdict(_delete(observed.things[key], record, observed))
 
@@ -75,6 +79,22 @@ def _needed(
         staying |= new
 
 
+def _order(used: Mapping[Key, str], observed: Observed) -> Iterator[Verdict]:
+    """For several things that are used: who must go before them, and in which order they could."""
+    going = {key: _removal(observed.things[key], "", ()) for key in used}
+    turns = [", ".join(str(operation.key) for operation in wave) for wave in waves(going)[0]]
+    users = sorted(
+        str(thing.key)
+        for thing in observed.things.values()
+        if thing.key not in used and thing.needs & used.keys()
+    )
+    if users and len(turns) > 1:
+        text = (
+            f"once nothing is there any more of {', '.join(users)}: first {', then '.join(turns)}"
+        )
+        yield Verdict(notes=(Note(NoteKind.KEPT, "order in which they could go", text),))
+
+
 def _silent(wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]:
     """Devices on which things may be needed by something that did not answer, and what that is."""
     unknown = {Key(device, kind, ""): why for (device, kind), why in observed.unknown.items()}
@@ -93,10 +113,13 @@ def _silent(wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]
 
 def _delete(thing: Managed, record: OwnedRecord, observed: Observed) -> Operation:
     old = replace(thing, policy=record.policy, path=record.path)
-    steps = tuple(old.remove(observed.context(old.key.device)))
     reason = f"not declared any more, last in {short(record.commit)}"
+    return _removal(old, reason, tuple(old.remove(observed.context(old.key.device))))
+
+
+def _removal(old: Managed, reason: str, steps: tuple[Step, ...]) -> Operation:
     return Operation(
-        Action.DELETE, old.key, record.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
+        Action.DELETE, old.key, old.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
     )
 
 
