@@ -54,7 +54,7 @@ def round_of(cluster: Cluster, node: str, manager: Manager) -> None:
     def say(level: str, message: str) -> None:
         cluster.tell(node, CRM, level, message)
 
-    infos = cluster.node_infos()
+    infos = cluster.node_infos(node)
     cluster.need_cfs(node)
     lrms = {name: cluster.lrm_status.get(name) for name in manager.node_states}
     modes = {name: status.mode if status else "active" for name, status in lrms.items()}
