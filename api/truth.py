@@ -30,7 +30,8 @@ def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -
     """Measure one row, or all; 0 equal, 2 different, 1 if the one row asked for has no cases.
 
     `cases`: the folder of the row; without a row the folder that holds those of all.
-    `case`: the name of one of the row's. Raises VlabError if the folder has none such.
+    `case`: the name of one of the row's. Raises VlabError if the folder has none such, and, after
+    the others are told, for cases that can't be read.
     """
     if row is not None and row not in ROWS:
         raise typer.BadParameter(f"there is no row {row}; rows are {', '.join(ROWS)}")
@@ -50,6 +51,8 @@ def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -
             raise VlabError(f"{cases} has no cases of {row}: {', '.join(ROWS[row].readers)}")
         scores = {row: score}
         _show(ROWS[row], score, output)
+        if score and score.malformed:
+            raise VlabError("\n".join(str(error) for error in score.malformed))
     if row is not None and scores[row] is None:
         return Exit.FAILED
     return Exit.DIFFERENT if any(_differs(score) for score in scores.values()) else Exit.FINE

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.kinds.guest import Guest, Power
-from lab.kinds.ha_rule import Affinity
+from lab.kinds.ha_rule import Affinity, RuleType
 from lab.kinds.storage import Lvm, Nfs, Rbd, StorageBase
 from lab.lab import Lab
-from simulator.workload import GuestSpec, HaResource, HaRuleSpec, StorageSpec, Workload
+from simulator.cluster.documents import NodeAffinity, ResourceAffinity, Rule
+from simulator.workload import GuestSpec, HaResource, StorageSpec, Workload
 
 
 def declared_workload(lab: Lab, cluster: str) -> Workload:
@@ -33,27 +34,24 @@ def declared_workload(lab: Lab, cluster: str) -> Workload:
             if cluster in storage.clusters
         },
         ha={_sid(guest): _resource(guest) for guest in guests if guest.ha is not None},
-        rules=tuple(_rules(lab, cluster)),
+        rules={rule.id: rule for rule in _rules(lab, cluster)},
         shutdown_policy=lab.clusters[cluster].options.shutdown_policy.value,
     )
 
 
-def _rules(lab: Lab, cluster: str) -> Iterator[HaRuleSpec]:
+def _rules(lab: Lab, cluster: str) -> Iterator[Rule]:
     """Those declared, and a strict one for each guest under HA that is pinned."""
     for name, rule in lab.ha_rules.items():
         if rule.cluster == cluster:
-            yield HaRuleSpec(
-                name,
-                rule.type.value,
-                tuple(_sid(lab.guests[guest]) for guest in rule.guests),
-                dict(rule.nodes or {}),
-                rule.strict,
-                rule.affinity is not Affinity.NEGATIVE,
-            )
+            sids = frozenset(_sid(lab.guests[guest]) for guest in rule.guests)
+            if rule.type is RuleType.NODE_AFFINITY:
+                yield NodeAffinity(name, sids, dict(rule.nodes or {}), strict=rule.strict)
+            else:
+                yield ResourceAffinity(name, sids, rule.affinity is not Affinity.NEGATIVE)
     for name, guest in lab.guests.items():
         if guest.cluster == cluster and guest.ha is not None and guest.placement.pin:
             nodes = dict.fromkeys(guest.placement.pin, 0)
-            yield HaRuleSpec(f"pin-{name}", "node-affinity", (_sid(guest),), nodes, strict=True)
+            yield NodeAffinity(f"pin-{name}", frozenset({_sid(guest)}), nodes, strict=True)
 
 
 def _sid(guest: Guest) -> str:

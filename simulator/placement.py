@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from simulator.cluster.placement import node_priorities
+from simulator.cluster.rules import compile_rules
 from simulator.facts import Facts
-from simulator.ha_rules import keep_apart, keep_together, node_priorities, rules_in_force
 from simulator.state import GuestKey
 from simulator.workload import Workload
 
@@ -56,7 +57,7 @@ class _Chooser:
         self.workload = workload
         self.running = running
         self.nodes = facts.model.nodes[cluster]
-        self.rules = rules_in_force(workload, self.nodes)
+        self.rules, _ = compile_rules(workload.rules, self.nodes)
         self.free_bytes = {node: facts.memory_free_bytes(node) for node in self.nodes}
         self.guests = dict.fromkeys(self.nodes, 0)
         self.fixed = fixed
@@ -92,11 +93,8 @@ class _Chooser:
             node not in (self._pin(key) or self.nodes),
             bool(self.facts.can_run(key, node)),
             node not in priorities,
-            any(self._at(other) == node for other in keep_apart(sid, self.rules)),
-            any(
-                self._at(other) not in (node, "")
-                for other in keep_together(sid, self.rules) - {sid}
-            ),
+            any(self._at(other) == node for other in self.rules.negative(sid)),
+            any(self._at(other) not in (node, "") for other in self.rules.positive(sid)),
             left_bytes < 0,
             wish.index(node) if node in wish else len(wish),
             -priorities.get(node, 0),

@@ -9,8 +9,10 @@ A node that hangs (silent fault) is frozen: corosync loses it, its guests stand 
 hardware watchdog resets it; the hang is over then, whatever time the fault was to last. Arrays,
 backup servers, switches and routers have none.
 
-Leaves out: orderly shutdown, uninterruptible supplies, dual power supplies, firmware that stays
-off.
+A server that was shut down stays off until somebody presses its button, or its power is cut and
+comes back.
+
+Leaves out: uninterruptible supplies, dual power supplies, firmware that stays off.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class PowerPart:
 
     def _host(self, twin: Twin, host: str, reason: str) -> bool:
         vertex, state = twin.model.vertex[host], twin.state
+        if reason:
+            state.halted.pop(host, None)  # it starts by itself when power is back
         if reason and state.hosts[host] is not HostPower.OFF:
             state.hosts[host] = HostPower.OFF
             state.onboot.pop(host, None)
@@ -68,7 +72,7 @@ class PowerPart:
             twin.cancel((self.name, "watchdog", host))
             twin.note(vertex, "off", f"{host} {reason}")
             return True
-        if not reason and state.hosts[host] is HostPower.OFF:
+        if not reason and state.hosts[host] is HostPower.OFF and host not in state.halted:
             _boot(twin, host, "starts")
             return True
         watchdog = (self.name, "watchdog", host)
@@ -123,6 +127,27 @@ def reset(twin: Twin, host: str, why: str) -> None:
     drop(twin, twin.model.vertex[host])
     update(twin)
     twin.changed()
+
+
+def reboot(twin: Twin, host: str) -> None:
+    """Start a server anew that has ended all it did."""
+    _boot(twin, host, "reboots")
+    twin.changed()
+
+
+def halt(twin: Twin, host: str) -> None:
+    """Switch off a server that has ended all it did."""
+    twin.state.hosts[host] = HostPower.OFF
+    twin.state.halted[host] = twin.now_s
+    twin.state.onboot.pop(host, None)
+    twin.note(twin.model.vertex[host], "off", f"{host} is shut down")
+    twin.changed()
+
+
+def press(twin: Twin, host: str) -> None:
+    """Press the button of a server that was shut down: it starts."""
+    if twin.state.halted.pop(host, None) is not None:
+        twin.changed()
 
 
 def _boot(twin: Twin, host: str, how: str) -> None:

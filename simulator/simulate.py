@@ -23,11 +23,11 @@ from simulator.twin import Twin
 
 LIMIT_S = 3600.0
 # The longest silence of the HA stack that still leads to something is a lock's life and a master's
-# round, 130 s; see simulator/ha_manager.py.
+# round, 130 s; see simulator/ha_stack.py.
 QUIET_S = 200.0
 
 RESTS_ON = (
-    "HA: a plain model in the pace of the real daemons, not compared with pve-ha-manager yet",
+    "HA: decides as pve-ha-manager in its regression cases, see `vlab fidelity`; its pace is assumed",
     "corosync, Ceph, bonds, iSCSI: compared with recordings of real ones, see `vlab fidelity`",
     "VLANs, trunks, switches, power: documented rules, not compared with real ones yet",
 )

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults import Fault
 from simulator.workload import Workload
+
+if TYPE_CHECKING:
+    from simulator.ha_stack import Stack
 
 Timer = tuple[str, ...]
 """Owner first: ("corosync", "a", "pve2")."""
@@ -82,45 +85,9 @@ class OsdState:
     out_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HaService:
-    """The HA manager's record of one resource, in its own words (started, fence, recovery, ...).
-
-    `result` is what the node's LRM made of this state: ok, failed, or "" so far. `failed_nodes`
-    could not start it; `retries` counts the attempts on the present one.
-    """
-
-    state: str
-    node: str
-    target: str = ""
-    result: str = ""
-    failed_nodes: tuple[str, ...] = ()
-    retries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class HaState:
-    """What the HA stack of one cluster knows.
-
-    `locks`: name -> (holder, last renewal in seconds; infinite while the holder renews it in
-    every round). `taken`: name -> when it was taken, if not from the start. `requests`: moves
-    that were asked for, (migrate or relocate, sid, node). `seen`: what the master looked at in
-    its last round, members and workload; it has nothing to do while that stays.
-    """
-
-    master: str = ""
-    nodes: tuple[tuple[str, str], ...] = ()  # node -> online, unknown, fence, maintenance
-    services: tuple[tuple[str, HaService], ...] = ()
-    locks: tuple[tuple[str, tuple[str, float]], ...] = ()
-    taken: tuple[tuple[str, float], ...] = ()
-    offline_since: tuple[tuple[str, float], ...] = ()
-    requests: tuple[tuple[str, str, str], ...] = ()
-    seen: tuple[frozenset[str], Workload] | None = None
-
-
 @dataclass
 class State:
-    """The world at `now_s` seconds. Every dictionary holds only immutable values."""
+    """The world at `now_s` seconds. Every dictionary holds immutable values, but for `ha`."""
 
     now_s: float = 0.0
     rank: int = 0
@@ -129,6 +96,7 @@ class State:
     pending: dict[str, Fault] = field(default_factory=dict)  # not over, absolute times, by text
     faults: dict[str, Fault] = field(default_factory=dict)  # those in force, by subject
     hosts: dict[str, HostPower] = field(default_factory=dict)
+    halted: dict[str, float] = field(default_factory=dict)  # shut down in order, since
     boxes: dict[str, HostPower] = field(default_factory=dict)  # "switch sw1", "router r1"
     unnoticed: dict[str, float] = field(default_factory=dict)  # "port pve1/eno1" -> dead since
     left: dict[str, float] = field(default_factory=dict)  # bond members not in use -> since
@@ -140,7 +108,7 @@ class State:
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)
-    ha: dict[str, HaState] = field(default_factory=dict)
+    ha: dict[str, Stack] = field(default_factory=dict)  # by cluster
     down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since
     outages: dict[str, float] = field(default_factory=dict)  # closed outages, summed seconds
 
@@ -150,4 +118,5 @@ class State:
         for known in fields(self):
             if isinstance(value := getattr(self, known.name), dict):
                 setattr(copy, known.name, value.copy())
+        copy.ha = {cluster: stack.fork() for cluster, stack in self.ha.items()}
         return copy

@@ -57,8 +57,8 @@ class Part(Protocol):
     def settle(self, twin: Twin) -> bool:
         """Look at the world and follow it; True if anything changed."""
 
-    def due(self, twin: Twin, timer: Timer) -> None:
-        """A timer of this part rang."""
+    def due(self, twin: Twin, timer: Timer) -> bool | None:
+        """A timer of this part rang. False: nothing came of it, so nobody needs to look."""
 
 
 class Device(Part, Protocol):
@@ -199,9 +199,6 @@ class Twin:
         self._ring(timer)
 
     def _ring(self, timer: Timer) -> None:
-        owner = timer[0]
-        if owner in self.devices:
-            self.devices[owner].due(self, timer)
-        else:
-            next(part for part in self.parts if part.name == owner).due(self, timer)
-        self.changed()
+        part = self.devices.get(timer[0]) or next(p for p in self.parts if p.name == timer[0])
+        if part.due(self, timer) is not False:
+            self.changed()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simulator.cluster.documents import CrsSettings, Rules
+
 
 @dataclass(frozen=True, slots=True)
 class GuestSpec:
@@ -51,23 +53,12 @@ class HaResource:
 
 
 @dataclass(frozen=True, slots=True)
-class HaRuleSpec:
-    """`type` node-affinity (`nodes` by priority, `strict`) or resource-affinity (`positive`)."""
-
-    name: str
-    type: str
-    sids: tuple[str, ...]
-    nodes: Mapping[str, int] = field(default_factory=dict)
-    strict: bool = False
-    positive: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Workload:
     """All of one cluster."""
 
     guests: Mapping[int, GuestSpec] = field(default_factory=dict)
     storages: Mapping[str, StorageSpec] = field(default_factory=dict)
     ha: Mapping[str, HaResource] = field(default_factory=dict)
-    rules: tuple[HaRuleSpec, ...] = ()
+    rules: Rules = field(default_factory=dict)  # by id
     shutdown_policy: str = "conditional"
+    crs: CrsSettings = CrsSettings()

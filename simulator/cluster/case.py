@@ -27,6 +27,7 @@ from simulator.cluster.documents import (
 )
 from simulator.cluster.groups import parse_groups
 from simulator.cluster.rules import parse_rules
+from simulator.cluster.script import SID
 from simulator.cluster.services import STATES
 from simulator.cluster.state import Cluster, Datacenter, Machine
 
@@ -158,7 +159,7 @@ class _Usage(_Wire):
     mem: float = 0
 
 
-_Sid = Annotated[str, Field(pattern=r"^(vm|ct):\d+$|^fa:\d{3,}$")]
+_Sid = Annotated[str, Field(pattern=f"^({SID.pattern})$")]
 _ENTRIES = TypeAdapter(tuple[tuple[str, ...], ...])
 _MACHINES = TypeAdapter(dict[str, _Machine])
 _SERVICES = TypeAdapter(dict[_Sid, _Service])

@@ -21,11 +21,12 @@ def set_power(cluster: Cluster, node: str, source: str, *, on: bool) -> None:
         start_lrm(cluster, node)
         machine = replace(machine, cfs_readable=True, cfs_current=True)
     elif machine.power and not on:
-        _kill(cluster, node)
+        kill(cluster, node)
     cluster.machines[node] = replace(machine, power=on, network=on, shutdown="")
 
 
-def _kill(cluster: Cluster, node: str) -> None:
+def kill(cluster: Cluster, node: str) -> None:
+    """Let all that runs on a node be gone."""
     for kind, daemons in ((CRM, cluster.crms), (LRM, cluster.lrms)):
         if node in daemons:
             cluster.tell(node, kind, "info", "killed by poweroff")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from simulator.cluster import jobs, locks
 from simulator.cluster.documents import LrmStatus
+from simulator.cluster.jobs import Hypervisor
 from simulator.cluster.locks import agent_lock
 from simulator.cluster.manager import active_count
 from simulator.cluster.state import LRM, CfsUnavailable, Cluster, Job, Lrm
@@ -17,14 +18,14 @@ IDLE_ROUNDS = 60  # pve-ha-manager: LRM
 GIVE_UP_S = 90  # likewise: a restart that never gets its lock back
 
 
-def iterate(cluster: Cluster, node: str) -> bool:
+def iterate(cluster: Cluster, node: str, hypervisor: Hypervisor) -> bool:
     """Do one iteration of this node's LRM at its clock; True if it leaves."""
     lrm = cluster.lrms[node]
     if not cluster.lrm_status_written and not _write(cluster, node):
         return lrm.shutdown
     _read(cluster, node)
-    _TRANSITIONS[lrm.state](cluster, node, lrm, _to_be_fenced(node, lrm))
-    return _WORK[lrm.state](cluster, node, lrm)
+    _TRANSITIONS[lrm.state](cluster, node, lrm, hypervisor)
+    return _WORK[lrm.state](cluster, node, lrm, hypervisor)
 
 
 def request_shutdown(cluster: Cluster, node: str) -> None:
@@ -53,7 +54,7 @@ def _prepare_shutdown(cluster: Cluster, node: str, lrm: Lrm, word: str) -> None:
     freeze = policy == "freeze" or (word == "reboot" and policy not in ("failover", "migrate"))
     if policy != "migrate":
         for sid, record in lrm.records.items():
-            if record.node == node:
+            if record.node == node and sid not in lrm.moving:
                 lrm.jobs[sid] = Job(sid, "", "request_stop")
     if lrm.mode == "maintenance":
         if policy == "migrate":
@@ -138,31 +139,37 @@ def _let_go(cluster: Cluster, node: str) -> None:
     locks.close_watchdog(cluster, node, LRM)
 
 
-def _wait(cluster: Cluster, node: str, lrm: Lrm, to_be_fenced: bool) -> None:
-    needed = lrm.mode != "disarm" and not to_be_fenced and active_count(node, lrm.records) > 0
+def _wait(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
+    needed = (
+        lrm.mode != "disarm"
+        and not _to_be_fenced(node, lrm)
+        and active_count(node, lrm.records) > 0
+    )
     if needed and _renew(cluster, node):
         _enter(cluster, node, "active")
 
 
-def _regain(cluster: Cluster, node: str, lrm: Lrm, to_be_fenced: bool) -> None:
-    if not to_be_fenced and _renew(cluster, node):
+def _regain(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
+    if not _to_be_fenced(node, lrm) and _renew(cluster, node):
         _enter(cluster, node, "active")
 
 
-def _stay_active(cluster: Cluster, node: str, lrm: Lrm, to_be_fenced: bool) -> None:
-    if to_be_fenced:
+def _stay_active(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
+    if _to_be_fenced(node, lrm):
         _say(cluster, node, "err", "node needs to be fenced - releasing agent_lock")
         _enter(cluster, node, "lost_agent_lock")
     elif not _renew(cluster, node):
         _enter(cluster, node, "lost_agent_lock")
     elif lrm.mode == "maintenance":
         _enter(cluster, node, "maintenance")
-    elif lrm.mode == "disarm" and jobs.finished(cluster, node):
+    elif lrm.mode == "disarm" and jobs.finished(cluster, node, hypervisor):
         disarmed = "HA disarm requested, releasing agent lock and watchdog"
         _say(cluster, node, "info", disarmed)
         _let_go(cluster, node)
         _enter(cluster, node, "wait_for_agent_lock")
-    elif any(rec.node == node for rec in lrm.records.values()) or not jobs.finished(cluster, node):
+    elif any(rec.node == node for rec in lrm.records.values()) or not jobs.finished(
+        cluster, node, hypervisor
+    ):
         lrm.idle_rounds = 0
     elif lrm.idle_rounds < IDLE_ROUNDS:
         lrm.idle_rounds += 1
@@ -174,13 +181,13 @@ def _stay_active(cluster: Cluster, node: str, lrm: Lrm, to_be_fenced: bool) -> N
         _enter(cluster, node, "wait_for_agent_lock")
 
 
-def _stay_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, to_be_fenced: bool) -> None:
-    if to_be_fenced:
+def _stay_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
+    if _to_be_fenced(node, lrm):
         fenced = "node needs to be fenced during maintenance mode - releasing agent_lock"
         _say(cluster, node, "err", fenced)
         _enter(cluster, node, "lost_agent_lock")
         return
-    busy = active_count(node, lrm.records) > 0 or not jobs.finished(cluster, node)
+    busy = active_count(node, lrm.records) > 0 or not jobs.finished(cluster, node, hypervisor)
     if lrm.mode == "disarm" and not busy:
         disarmed = "HA disarm requested during maintenance, releasing agent lock and watchdog"
         _say(cluster, node, "info", disarmed)
@@ -193,35 +200,39 @@ def _stay_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, to_be_fenced: bo
         _enter(cluster, node, "active" if _renew(cluster, node) else "lost_agent_lock")
 
 
-def _work_waiting(cluster: Cluster, node: str, lrm: Lrm) -> bool:
+def _work_waiting(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     if not lrm.shutdown:
         _write(cluster, node)
     return lrm.shutdown
 
 
-def _work_active(cluster: Cluster, node: str, lrm: Lrm) -> bool:
+def _work_active(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     exits = False
     if _read(cluster, node):
         try:
-            exits = _end(cluster, node, lrm) if lrm.shutdown else _serve(cluster, node, lrm)
+            exits = (
+                _end(cluster, node, lrm, hypervisor)
+                if lrm.shutdown
+                else _serve(cluster, node, lrm, hypervisor)
+            )
         except CfsUnavailable as error:
             _say(cluster, node, "err", f"got unexpected error - {error}")
     _write(cluster, node)
     return exits
 
 
-def _serve(cluster: Cluster, node: str, lrm: Lrm) -> bool:
+def _serve(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     if cluster.machines[node].cfs_current:
-        jobs.process(cluster, node)
+        jobs.process(cluster, node, hypervisor)
     else:
         skipped = "temporary inconsistent cluster state (cfs restart?), skip round"
         _say(cluster, node, "notice", skipped)
     return False
 
 
-def _end(cluster: Cluster, node: str, lrm: Lrm) -> bool:
+def _end(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     """Work towards leaving; a restart waits until the master has frozen the services."""
-    if not jobs.finished(cluster, node):
+    if not jobs.finished(cluster, node, hypervisor):
         return False
     if lrm.mode == "restart":
         if active_count(node, lrm.records) > 0:
@@ -232,7 +243,7 @@ def _end(cluster: Cluster, node: str, lrm: Lrm) -> bool:
     return True
 
 
-def _work_lost(cluster: Cluster, node: str, lrm: Lrm) -> bool:
+def _work_lost(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     if not lrm.shutdown:
         return False
     active = active_count(node, lrm.records)
@@ -248,29 +259,29 @@ def _work_lost(cluster: Cluster, node: str, lrm: Lrm) -> bool:
     return False
 
 
-def _work_in_maintenance(cluster: Cluster, node: str, lrm: Lrm) -> bool:
+def _work_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     exits = False
     if _read(cluster, node):
         try:
-            if active_count(node, lrm.records) == 0 and jobs.finished(cluster, node):
+            if active_count(node, lrm.records) == 0 and jobs.finished(cluster, node, hypervisor):
                 _let_go(cluster, node)
                 exits = lrm.shutdown
             if not exits:
-                jobs.process(cluster, node)
+                jobs.process(cluster, node, hypervisor)
         except CfsUnavailable as error:
             _say(cluster, node, "err", f"got unexpected error - {error}")
     _write(cluster, node)
     return exits
 
 
-_TRANSITIONS: Mapping[str, Callable[[Cluster, str, Lrm, bool], None]] = {
+_TRANSITIONS: Mapping[str, Callable[[Cluster, str, Lrm, Hypervisor], None]] = {
     "wait_for_agent_lock": _wait,
     "lost_agent_lock": _regain,
     "active": _stay_active,
     "maintenance": _stay_in_maintenance,
 }
 
-_WORK: Mapping[str, Callable[[Cluster, str, Lrm], bool]] = {
+_WORK: Mapping[str, Callable[[Cluster, str, Lrm, Hypervisor], bool]] = {
     "wait_for_agent_lock": _work_waiting,
     "lost_agent_lock": _work_lost,
     "active": _work_active,

@@ -24,7 +24,7 @@ from simulator.cluster.rebalance import rebalance
 from simulator.cluster.rules import Compiled, compile_rules
 from simulator.cluster.state import CRM, Cluster, Manager
 from simulator.cluster.turn import Turn, online_nodes
-from simulator.cluster.usage import Usage, build_usage
+from simulator.cluster.usage import Usage, build_usage, overcommitted
 
 IDLE_STATES = frozenset({"stopped", "freeze", "error", "request_start"})
 """States in which a service needs no LRM. Source: pve-ha-manager, LRM."""
@@ -54,7 +54,7 @@ def round_of(cluster: Cluster, node: str, manager: Manager) -> None:
     def say(level: str, message: str) -> None:
         cluster.tell(node, CRM, level, message)
 
-    infos = cluster.node_infos()
+    infos = cluster.node_infos(node)
     cluster.need_cfs(node)
     lrms = {name: cluster.lrm_status.get(name) for name in manager.node_states}
     modes = {name: status.mode if status else "active" for name, status in lrms.items()}
@@ -68,6 +68,7 @@ def round_of(cluster: Cluster, node: str, manager: Manager) -> None:
     configured = with_failback(cluster.groups, cluster.services)
     if manager.disarm is None:
         _track(cluster, manager, configured, say)
+    usage = _usage(cluster, manager, configured, infos, say)
     gone = {sid: ServiceConfig(rec.node) for sid, rec in manager.records.items()}  # while disarmed
     turn = Turn(
         cluster,
@@ -75,7 +76,7 @@ def round_of(cluster: Cluster, node: str, manager: Manager) -> None:
         manager,
         {**gone, **configured},
         _compiled(cluster, manager, configured, say),
-        _usage(cluster, manager, configured, infos, say),
+        usage,
         modes,
         {uid: res for status in lrms.values() if status for uid, res in status.results.items()},
     )
@@ -229,6 +230,11 @@ def _usage(
     infos: Mapping[str, NodeInfo],
     say: Say,
 ) -> Usage:
+    if manager.crs.mode == "dynamic":
+        for what in overcommitted(
+            configured, infos, cluster.static_stats, cluster.dynamic_stats, cluster.running
+        ):
+            cluster.tell_hardware(f"overcommitted {what}", level="warning")
     usage, lines = build_usage(
         manager.crs,
         {node: infos[node] for node in sorted(online_nodes(manager)) if node in infos},

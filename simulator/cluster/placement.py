@@ -18,15 +18,22 @@ _OTHERS = -1  # a node that a rule prefers less than those it names; below what 
 
 def bound_nodes(sid: str, rules: Compiled, online: Collection[str]) -> tuple[set[str], set[str]]:
     """The nodes that node affinity allows a service, and of these the preferred ones."""
-    if not (rule := rules.node.get(sid)):
+    if sid not in rules.node:
         return set(online), set(online)
-    allowed = {
-        node: rule.nodes.get(node, _OTHERS)
-        for node in online
-        if node in rule.nodes or not rule.strict
-    }
+    allowed = node_priorities(sid, rules, online)
     highest = max(allowed.values(), default=_OTHERS)
     return set(allowed), {node for node, priority in allowed.items() if priority == highest}
+
+
+def node_priorities(sid: str, rules: Compiled, nodes: Collection[str]) -> dict[str, int]:
+    """Those of these nodes that may run a service, with their priority, the highest preferred."""
+    if not (rule := rules.node.get(sid)):
+        return dict.fromkeys(nodes, 0)
+    return {
+        node: rule.nodes.get(node, _OTHERS)
+        for node in nodes
+        if node in rule.nodes or not rule.strict
+    }
 
 
 def separate_nodes(

@@ -5,7 +5,9 @@ Each is logged, then takes effect at once. Raises ScriptError for one that can't
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from itertools import zip_longest
 
 from lab.errors import VlabError
 from simulator.cluster import crm, lrm
@@ -14,6 +16,9 @@ from simulator.cluster.hardware import set_power, start_crm
 from simulator.cluster.state import Cluster
 
 MIB = 1024**2
+SID = re.compile(r"(vm|ct):[0-9]+|fa:[0-9]{3,}")
+"""A service; of a failing one three digits at least say how it fails."""
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 WANTED = ("started", "stopped", "disabled", "ignored")
 
 
@@ -86,12 +91,15 @@ def _crm(cluster: Cluster, node: str, words: list[str], command: str) -> None:
 
 
 def _add(cluster: Cluster, sid: str, node: str, words: list[str]) -> None:
-    state, runs = (*words, *("started", "0")[len(words) :])
-    if sid in cluster.services or state not in WANTED:
-        raise ScriptError(f"service '{sid}' can't be added as '{state}' (is it there already?)")
+    match (*words, *("started", "0")[len(words) :]):
+        case [state, ("0" | "1") as runs] if state in WANTED and SID.fullmatch(sid):
+            if sid in cluster.services:
+                raise ScriptError(f"service '{sid}' is there already")
+        case _:
+            raise ScriptError(f"service '{sid}' can't be added as '{' '.join(words)}'")
     cluster.services[sid] = ServiceConfig(node, state)
     running = cluster.running.get(node, frozenset())
-    cluster.running[node] = running | {sid} if int(runs) else running - {sid}
+    cluster.running[node] = running | {sid} if runs == "1" else running - {sid}
 
 
 def _service(cluster: Cluster, sid: str, words: list[str], command: str) -> None:
@@ -128,7 +136,9 @@ def _service(cluster: Cluster, sid: str, words: list[str], command: str) -> None
 def _set_stats(stats: dict[str, Amount], sid: str, words: list[str], cpu: str, mem: str) -> None:
     """Change the named ones of a service; memory is given in MiB."""
     amount = stats.get(sid, Amount())
-    for name, value in zip(words[::2], words[1::2], strict=True):
+    for name, value in zip_longest(words[::2], words[1::2], fillvalue=""):
+        if not NUMBER.fullmatch(value):
+            raise ScriptError(f"the usage value '{name}' is no number, but '{value}'")
         if name == cpu:
             amount = replace(amount, cpu=float(value))
         elif name == mem:

@@ -31,12 +31,10 @@ def step(turn: Turn, sid: str) -> None:
     STATES[record.state](turn, sid, turn.results.get(record.uid))
 
 
-def _fence_if_silent(turn: Turn, sid: str) -> bool:
+def _fence_if_silent(turn: Turn, sid: str) -> None:
     now_s = turn.cluster.clock_s(turn.node, CRM)
     if offline_delayed(turn.manager, turn.records[sid].node, now_s):
         turn.change(sid, "fence")
-        return True
-    return False
 
 
 def _request_start(turn: Turn, sid: str, result: LrmResult | None) -> None:
@@ -79,8 +77,9 @@ def _stopped(turn: Turn, sid: str, result: LrmResult | None) -> None:
         turn.records[sid] = replace(record, command=())
     if config.state == "disabled":
         return
-    maintained = turn.manager.node_states.get(record.node) == "maintenance"
-    if not maintained and _fence_if_silent(turn, sid):
+    silent = offline_delayed(turn.manager, record.node, turn.cluster.clock_s(turn.node, CRM))
+    if silent and turn.manager.node_states.get(record.node) != "maintenance":
+        turn.change(sid, "fence")
         return
     if config.state == "started":
         turn.change(sid, "request_start", record.node)

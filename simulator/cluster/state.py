@@ -2,7 +2,7 @@
 
 Daemons act on it through `locks`, `hardware`, `guests` and the functions here; nothing else is
 kept anywhere, so `fork` gives an independent cluster at the same instant. Membership is what the
-regression suite has: a node is online or not, and all see the same; no partitions.
+regression suite has, a node is online or not and all see the same, unless `views` say otherwise.
 """
 
 from __future__ import annotations
@@ -147,6 +147,7 @@ class Lrm:
     node_state: str = "unknown"
     results: dict[str, LrmResult] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    moving: dict[str, Job] = field(default_factory=dict)  # jobs that go on, by sid
     restarts: dict[str, int] = field(default_factory=dict)
     failed_stops: int = 0
     idle_rounds: int = 0
@@ -156,7 +157,11 @@ class Lrm:
     def fork(self) -> Lrm:
         """Another in the same state."""
         return replace(
-            self, results=dict(self.results), jobs=dict(self.jobs), restarts=dict(self.restarts)
+            self,
+            results=dict(self.results),
+            jobs=dict(self.jobs),
+            moving=dict(self.moving),
+            restarts=dict(self.restarts),
         )
 
 
@@ -173,6 +178,7 @@ class Cluster:
     static_stats: dict[str, Amount] = field(default_factory=dict)
     dynamic_stats: dict[str, Amount] = field(default_factory=dict)
     now_s: float = 0
+    views: Mapping[str, frozenset[str]] | None = None  # by node; None: power and network say it
     queue: tuple[str, ...] = ()  # CRM commands
     lrm_status: dict[str, LrmStatus] = field(default_factory=dict)
     locks: dict[str, Lock] = field(default_factory=dict)
@@ -183,6 +189,7 @@ class Cluster:
     running: dict[str, frozenset[str]] = field(default_factory=dict)  # sids by node
     attempts: dict[tuple[str, str], int] = field(default_factory=dict)  # of failing services
     lrm_status_written: bool = False  # once, by any
+    written: frozenset[str] = frozenset()  # sids whose config a daemon has changed
     uids: int = 0
     log: list[Entry] = field(default_factory=list)
 
@@ -223,18 +230,23 @@ class Cluster:
         self.uids += 1
         return f"uid-{self.uids}"
 
-    def online(self) -> frozenset[str]:
-        """Nodes with power, network and quorum; without quorum none."""
+    def online(self, seen_from: str) -> frozenset[str]:
+        """The nodes that one sees online, itself among them; none if it has no quorum.
+
+        Where nothing else is known (`views`), all with power and network see each other.
+        """
+        if self.views is not None:
+            return self.views.get(seen_from, frozenset())
         up = [node for node, machine in self.machines.items() if machine.power and machine.network]
         return frozenset(up) if len(up) > len(self.machines) // 2 else frozenset()
 
     def quorate(self, node: str) -> bool:
         """Whether this node sees quorum."""
-        return node in self.online()
+        return node in self.online(node)
 
-    def node_infos(self) -> dict[str, NodeInfo]:
-        """The nodes as membership shows them."""
-        online = self.online()
+    def node_infos(self, seen_from: str) -> dict[str, NodeInfo]:
+        """The nodes as membership shows them to one of them."""
+        online = self.online(seen_from)
         return {
             node: NodeInfo(node in online, machine.maxcpu, machine.maxmem_bytes, machine.version)
             for node, machine in self.machines.items()
@@ -249,3 +261,11 @@ class Cluster:
         """Let a daemon of this node write a service's config; raises CfsUnavailable."""
         self.need_cfs(node)
         self.services[sid] = config
+        self.written |= {sid}
+
+    def arrive(self, sid: str, node: str, target: str) -> None:
+        """Let a guest be on another node, running if it ran, after a move that took its time."""
+        self.services[sid] = replace(self.services[sid], node=target)
+        if sid in self.running.get(node, ()):
+            self.running[node] -= {sid}
+            self.running[target] = self.running.get(target, frozenset()) | {sid}

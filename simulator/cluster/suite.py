@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from simulator.cluster import crm, lrm
+from simulator.cluster import crm, guests, lrm
 from simulator.cluster.hardware import set_power, shoot, start_lrm
 from simulator.cluster.script import ScriptError, execute
 from simulator.cluster.state import CRM, LRM, Cluster
@@ -134,7 +134,7 @@ def _step_lrm(game: Play, node: str, *, first: bool) -> None:
     if node not in cluster.lrms or _skipped(game, LRM, first=first):
         return
     cluster.clocks_s[node, LRM] = cluster.now_s
-    exits = lrm.iterate(cluster, node)
+    exits = lrm.iterate(cluster, node, guests)
     _tick(cluster, node, LRM)
     if not exits:
         return

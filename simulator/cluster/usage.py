@@ -2,13 +2,12 @@
 
 Built anew in each round of the manager, corrected as services change their state in it; asked by
 `placement` and `rebalance`. Source: the Proxmox VE 9 administration guide, cluster resource
-scheduling; pve-ha-manager 5.2 with proxmox-resource-scheduling. Leaves out: warnings that services
-use more than they may.
+scheduling; pve-ha-manager 5.2 with proxmox-resource-scheduling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 
@@ -194,17 +193,46 @@ def _empty(
         text = f"fallback to 'basic' scheduler mode, init for 'static' failed - {error}"
         lines.append(Line("warning", text))
         mode = "basic"
-    has = {
-        name: Amount(
-            nodes[name].maxcpu or DEFAULT_MAXCPU, nodes[name].maxmem_bytes or DEFAULT_MAXMEM_BYTES
-        )
-        for name in sorted(nodes)
-    }
+    has = {name: _capacity(nodes[name]) for name in sorted(nodes)}
     return Usage(mode, settings.bounded_imbalance, has, limits=static, amounts=static), tuple(lines)
 
 
 def _is_measured(node: NodeInfo) -> bool:
     return bool(node.maxcpu and node.maxmem_bytes)
+
+
+def overcommitted(
+    services: Services,
+    nodes: Nodes,
+    static: Mapping[str, Amount],
+    dynamic: Mapping[str, Amount],
+    running: Mapping[str, Collection[str]],
+) -> Iterator[str]:
+    """What reading the measured usage warns of: `cpu on 'vm:101'`, `mem on 'node1'`.
+
+    Usage is read twice in a round, so services are named twice; a node once for each service that
+    finds it, or makes it, too full.
+    """
+    loads = dict.fromkeys(nodes, Amount())
+    for _ in range(2):
+        for sid in sorted(services):
+            yield from _beyond(sid, dynamic.get(sid, Amount()), static.get(sid, Amount()))
+    for sid, config in sorted(services.items()):
+        node = config.node
+        if node in nodes and sid in running.get(node, ()):
+            loads[node] = _sum([loads[node], dynamic.get(sid, Amount())])
+            yield from _beyond(node, loads[node], _capacity(nodes[node]))
+
+
+def _beyond(name: str, used: Amount, has: Amount) -> Iterator[str]:
+    if used.cpu > has.cpu:
+        yield f"cpu on '{name}'"
+    if used.mem_bytes > has.mem_bytes:
+        yield f"mem on '{name}'"
+
+
+def _capacity(node: NodeInfo) -> Amount:
+    return Amount(node.maxcpu or DEFAULT_MAXCPU, node.maxmem_bytes or DEFAULT_MAXMEM_BYTES)
 
 
 def _measured(

@@ -26,6 +26,7 @@ from simulator.pve import (
     guest_update,
     ha,
     ha_rules,
+    ha_status,
     network,
     nodes,
     pools,
@@ -48,6 +49,7 @@ from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
 from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
 from simulator.state import GuestPower, GuestState, HostPower, Timer
 from simulator.twin import Twin
+from simulator.workload import Workload
 
 EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins, unless told otherwise
 INSTALLED_S = 86_400.0  # assumed: nodes have been up for a day when simulated time begins
@@ -67,8 +69,8 @@ def tree() -> Tree:
             area.routes
             for area in (
                 access, backup, cluster, guest_config, guest_create, guest_migrate, guest_power,
-                guest_update, ha, ha_rules, network, nodes, pools, realms, resources, rights,
-                storage, tasks, tickets, volumes,
+                guest_update, ha, ha_rules, ha_status, network, nodes, pools, realms, resources,
+                rights, storage, tasks, tickets, volumes,
             )
         ]
     )  # fmt: skip
@@ -102,6 +104,7 @@ class PveApi:
         self.loads = Loads()
         self.guest_rows = Remembered(settled_row)
         self._seen: dict[int, GuestState] = {}
+        self._wanted: Workload | None = None
 
     def fork(self) -> PveApi:
         """The same cluster over copied documents. What is remembered of guests' rows is shared."""
@@ -195,6 +198,9 @@ class PveApi:
     def settle(self, twin: Twin) -> bool:
         """Follow the physics: nodes and guests that came or went, tasks that lost their node."""
         self._follow_nodes(twin)
+        if (wanted := twin.state.workloads.get(self.cluster)) is not self._wanted:
+            self._wanted = wanted
+            ha.follow(self, twin)
         state = twin.state.guests
         now = {vmid: guest for (owner, vmid), guest in state.items() if owner == self.cluster}
         if now == self._seen:

@@ -1,29 +1,29 @@
-"""High availability: resources, what the manager says, and moves. Source: PVE::API2::HA::*.
+"""High availability: resources, moves, and groups that are rules now. Source: PVE::API2::HA::*.
 
-Documents say what is wanted, the twin's HA part what is. Leaves out: arming and disarming, and node
-maintenance, which has no call either.
+Documents say what is wanted; what is, the twin's HA daemons say (`ha_status`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from simulator.ha import ha_request
-from simulator.ha_locks import agent_lock
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry, digest_of
+from simulator.pve.documents import digest_of
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.storage import CHANGED
 from simulator.pve.wire import ApiError, died
-from simulator.state import HaService, HaState
+
+if TYPE_CHECKING:
+    from simulator.pve.api import PveApi
+    from simulator.twin import Twin
 
 routes = Routes()
 AUDIT, WRITE = "/ Sys.Audit", "/ Sys.Console"
 index(routes, "/cluster/ha", "status resources groups rules", "id", AUDIT)
-index(routes, "/cluster/ha/status", "current manager_status", "name")
+index(routes, "/cluster/ha/status", "arm-ha current disarm-ha manager_status", "name")
 
 SID = "sid pve-ha-resource-or-vm-id\n"
 SETTINGS = """
@@ -177,6 +177,17 @@ def move(call: Call) -> object:
     return {"sid": sid, "requested-node": node}
 
 
+def follow(api: PveApi, twin: Twin) -> None:
+    """Take over what the manager wrote: a service that it was told to stop is wanted stopped."""
+    resources = api.documents.ha_resources
+    for sid, resource in twin.facts.workload(api.cluster).ha.items():
+        if (entry := resources.get(sid)) is None:
+            continue
+        wanted = str(entry.get("state") or "started").replace("enabled", "started")
+        if resource.state != wanted:
+            resources[sid] = {**entry, "state": resource.state}
+
+
 def _refuse_groups(call: Call, action: str) -> ApiError:
     return died(f"cannot {action}: {MIGRATED}")
 
@@ -202,147 +213,3 @@ def groups(call: Call) -> object:
 def create_group(call: Call) -> object:
     """Refused, too."""
     raise _refuse_groups(call, "create group")
-
-
-def _clock(moment_s: int) -> str:
-    moment = datetime.fromtimestamp(moment_s, UTC)
-    return f"{moment:%a %b} {moment.day:2} {moment:%H:%M:%S %Y}"
-
-
-@routes.add("GET /cluster/ha/status/current", AUDIT)
-def status(call: Call) -> object:
-    """Quorum, master, fencing, local resource managers and services, a row each."""
-    quorate = call.world.quorate(call.node)
-    text = "OK" if quorate else f"No quorum on node '{call.node}'!"
-    rows: list[dict[str, object]] = [
-        {
-            "id": "quorum",
-            "type": "quorum",
-            "node": call.node,
-            "status": text,
-            "quorate": int(quorate),
-        }
-    ]
-    state = call.world.ha
-    if state.master:
-        rows.append(_master_row(call, state.master))
-    rows.append(_fencing_row(call, state))
-    if state.master:
-        rows += [_lrm_row(call, node, state) for node in call.world.nodes]
-    services = dict(state.services)
-    for sid in sorted({*call.documents.ha_resources, *services}):
-        if row := _service_row(call, sid, call.documents.ha_resources.get(sid), services.get(sid)):
-            rows.append(row)
-    return rows
-
-
-def _master_row(call: Call, master: str) -> dict[str, object]:
-    alive = call.world.online(master, call.node)
-    text = f"{master} ({'active' if alive else 'old timestamp - dead?'}, {_clock(call.now_s)})"
-    return {
-        "id": "master",
-        "type": "master",
-        "node": master,
-        "status": text,
-        "timestamp": call.now_s,
-    }
-
-
-def _fencing_row(call: Call, state: HaState) -> dict[str, object]:
-    """Armed while a master works."""
-    armed = bool(state.master)
-    text = "armed (CRM watchdog active)" if armed else "standby (CRM watchdog standby)"
-    word = "armed" if armed else "standby"
-    node = state.master or call.node
-    return {"id": "fencing", "type": "fencing", "node": node, "status": text, "armed-state": word}
-
-
-def _lrm_mode(node: str, state: HaState) -> str:
-    """A local resource manager works, wants to, or has nothing to do."""
-    if agent_lock(node) in dict(state.locks):
-        return "active, watchdog active"
-    wanted = any(service.node == node for _, service in state.services)
-    return f"{'wait_for_agent_lock' if wanted else 'idle'}, watchdog standby"
-
-
-def _lrm_row(call: Call, node: str, state: HaState) -> dict[str, object]:
-    since_s = dict(state.offline_since).get(node)
-    moment_s = call.now_s if since_s is None else int(call.api.epoch_s + since_s)
-    mode = _lrm_mode(node, state)
-    if not call.world.online(node, call.node):
-        mode = "old timestamp - dead?, watchdog standby"
-    text = f"{node} ({mode}, {_clock(moment_s)})"
-    return {"id": f"lrm:{node}", "type": "lrm", "node": node, "status": text, "timestamp": moment_s}
-
-
-def _service_row(
-    call: Call, sid: str, entry: Entry | None, service: HaService | None
-) -> dict[str, object] | None:
-    if entry is None:
-        if service is None:
-            return None
-        text = f"{sid} ({service.node}, deleting)"
-        row: dict[str, object] = {"id": f"service:{sid}", "type": "service", "sid": sid}
-        row |= {"node": service.node, "state": "deleting", "crm_state": service.state}
-        return {**row, "status": text}
-    requested = str(entry.get("state") or "started").replace("enabled", "started")
-    guest = call.world.guest(int(sid.partition(":")[2]))
-    node = service.node if service else guest.node if guest else ""
-    if requested == "ignored":
-        shown = "ignored"
-    elif service is None:
-        shown = "queued"
-    else:
-        shown = _shown_state(call, sid, service, requested)
-    row = {
-        "id": f"service:{sid}",
-        "type": "service",
-        "sid": sid,
-        "node": node,
-        "state": shown,
-        "status": f"{sid} ({node}, {shown})",
-        "request_state": requested,
-        "max_restart": entry.get("max_restart", 1),
-        "max_relocate": entry.get("max_relocate", 1),
-        "failback": entry.get("failback", 1),
-    }
-    row |= {"comment": entry["comment"]} if entry.get("comment") else {}
-    return row | ({"crm_state": service.state} if service else {})
-
-
-def _shown_state(call: Call, sid: str, service: HaService, requested: str) -> str:
-    """What the manager's state means to people. Source: PVE::HA get_verbose_service_state."""
-    if service.state == "started" and not call.world.running(int(sid.partition(":")[2])):
-        return "starting"
-    if service.state == "stopped" and requested == "disabled":
-        return "disabled"
-    return service.state
-
-
-@routes.add("GET /cluster/ha/status/manager_status", AUDIT)
-def manager_status(call: Call) -> object:
-    """The manager's own records."""
-    state = call.world.ha
-    quorum = {"node": call.node, "quorate": "1" if call.world.quorate(call.node) else "0"}
-    manager: dict[str, object] = {"node_status": dict(state.nodes)}
-    answer: dict[str, object] = {"manager_status": manager, "quorum": quorum}
-    if state.master:
-        manager |= {
-            "master_node": state.master,
-            "timestamp": call.now_s,
-            "service_status": {sid: _record(sid, service) for sid, service in state.services},
-        }
-        answer["lrm_status"] = {
-            node: {"mode": "active", "results": {}, "state": "active", "timestamp": call.now_s}
-            for node in call.world.nodes
-        }
-    return answer
-
-
-def _record(sid: str, service: HaService) -> Mapping[str, object]:
-    record: dict[str, object] = {
-        "node": service.node,
-        "state": service.state,
-        "uid": f"uid of {sid}",
-    }
-    return record | ({"target": service.target} if service.target else {})

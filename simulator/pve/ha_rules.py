@@ -8,10 +8,11 @@ set infeasible is refused. Leaves out: nothing that recorded answers show.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
+from simulator.cluster.feasibility import infeasible
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry, digest_of
+from simulator.pve.load import rule_of
 from simulator.pve.parameters import Value, check, table
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
@@ -111,45 +112,18 @@ def _check_known(call: Call, entry: Entry) -> None:
 
 
 def _check_set(call: Call, name: str, rules: dict[str, Entry]) -> None:
-    """Raise if the rule can't be kept together with the others."""
-    found = list(_infeasible(call, name, rules))
-    if found:
-        text = f"Rule '{name}' is invalid.\nresources: {', '.join(found)}\n"
-        raise ApiError(500, f"400 {text}")
-
-
-def _sids(rule: Entry) -> set[str]:
-    return set(items(str(rule["resources"])))
-
-
-def _priorities(rule: Entry) -> set[str]:
-    return {word.partition(":")[2] or "0" for word in items(str(rule.get("nodes") or ""))}
-
-
-def _infeasible(call: Call, name: str, rules: dict[str, Entry]) -> Iterator[str]:
-    """Reasons, in the manager's words. Source: PVE::HA::Rules and its plugins, register_check.
+    """Raise if the rule can't be kept together with the others, in the manager's words.
 
     Available nodes are those that the manager has seen: none before its first round.
     """
-    rule = rules[name]
-    others = {key: other for key, other in rules.items() if not other.get("disable")}
-    node_rules = [other for other in others.values() if other["type"] == "node-affinity"]
-    sids = _sids(rule)
-    if rule["type"] == "node-affinity":
-        for key, other in others.items():
-            if key != name and other["type"] == "node-affinity":
-                for sid in sorted(sids & _sids(other)):
-                    yield f"resource '{sid}' is already used in another node affinity rule"
-        return
-    if len(sids) < 2:
-        yield "rule is ineffective as there are less than two resources"
-    touching = [other for other in node_rules if sids & _sids(other)]
-    if rule.get("affinity") == "negative" and len(sids) > len(call.world.ha.nodes):
-        yield "rule defines more resources than available nodes"
-    if any(len(_priorities(other)) > 1 for other in touching):
-        yield "resources are in node affinity rules with multiple priorities"
-    if rule.get("affinity") == "positive" and len(touching) > 1:
-        yield "resources are in multiple node affinity rules"
+    enabled = {
+        key: rule_of(key, entry)
+        for key, entry in rules.items()
+        if key == name or not entry.get("disable")
+    }
+    if found := infeasible(enabled, call.world.ha_nodes).get(name):
+        text = f"Rule '{name}' is invalid.\nresources: {', '.join(found)}\n"
+        raise ApiError(500, f"400 {text}")
 
 
 @routes.add("POST /cluster/ha/rules", WRITE, ANY)

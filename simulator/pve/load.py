@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from simulator.cluster.documents import CrsSettings, NodeAffinity, ResourceAffinity, Rule
 from simulator.pve import propertystring
 from simulator.pve.documents import Documents, Entry, GuestConfig
 from simulator.pve.propertystring import items
-from simulator.workload import GuestSpec, HaResource, HaRuleSpec, StorageSpec, Workload
+from simulator.workload import GuestSpec, HaResource, StorageSpec, Workload
 
 Name = TypeVar("Name")
 Source = TypeVar("Source")
@@ -109,12 +110,13 @@ def workload(documents: Documents, loads: Loads | None = None) -> Workload:
         guests={vmid: loads.guests.of(vmid, guest) for vmid, guest in documents.guests.items()},
         storages={name: _storage(name, entry) for name, entry in documents.storages.items()},
         ha={sid: loads.resources.of(sid, entry) for sid, entry in resources.items()},
-        rules=tuple(
-            _rule(name, entry)
+        rules={
+            name: rule_of(name, entry)
             for name, entry in documents.ha_rules.items()
             if not entry.get("disable")
-        ),
+        },
         shutdown_policy=_policy(str(documents.options.get("ha") or "")),
+        crs=_crs(str(documents.options.get("crs") or "")),
     )
 
 
@@ -142,22 +144,34 @@ def _resource(sid: str, entry: Entry) -> HaResource:
     )
 
 
-def _rule(name: str, entry: Entry) -> HaRuleSpec:
+def rule_of(name: str, entry: Entry) -> Rule:
+    """A rule in the manager's words, from its section."""
+    sids = frozenset(items(str(entry["resources"])))
+    if entry["type"] == "resource-affinity":
+        return ResourceAffinity(name, sids, entry.get("affinity") != "negative")
     nodes: dict[str, int] = {}
     for word in items(str(entry.get("nodes") or "")):
         node, _, priority = word.partition(":")
         nodes[node] = int(priority or 0)
-    return HaRuleSpec(
-        name=name,
-        type=str(entry["type"]),
-        sids=tuple(items(str(entry["resources"]))),
-        nodes=nodes,
-        strict=bool(entry.get("strict")),
-        positive=entry.get("affinity") != "negative",
-    )
+    return NodeAffinity(name, sids, nodes, strict=bool(entry.get("strict")))
 
 
 @lru_cache(maxsize=16)
 def _policy(text: str) -> str:
     values: Mapping[str, str] = propertystring.split(text, "shutdown_policy")
     return values.get("shutdown_policy", "conditional")
+
+
+@lru_cache(maxsize=16)
+def _crs(text: str) -> CrsSettings:
+    values: Mapping[str, str] = propertystring.split(text, "ha")
+    known = CrsSettings()
+    return CrsSettings(
+        mode=values.get("ha", known.mode),
+        rebalance_on_start=values.get("ha-rebalance-on-start") == "1",
+        auto_rebalance=values.get("ha-auto-rebalance") == "1",
+        threshold=float(values.get("ha-auto-rebalance-threshold", known.threshold)),
+        method=values.get("ha-auto-rebalance-method", known.method),
+        hold_rounds=int(values.get("ha-auto-rebalance-hold-duration", known.hold_rounds)),
+        margin=float(values.get("ha-auto-rebalance-margin", known.margin)),
+    )

@@ -6,15 +6,16 @@ node would measure (load, disk use) and the twin does not simulate is a constant
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 from lab.kinds.host import RaidLevel
 from lab.kinds.node import Node
+from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
 from simulator.pve.documents import Entry
-from simulator.state import GuestPower, GuestState, HaService, HaState
+from simulator.state import GuestPower, GuestState
 from simulator.twin import Twin
 
 SYSTEM_DISK_BYTES = 32 * 2**30  # assumed where the lab declares no system disk
@@ -115,23 +116,25 @@ class World:
         size = sum(disks[name].size for name in volume.raid.disks)
         return size if volume.raid.level is RaidLevel.SINGLE else size // 2
 
-    @property
-    def ha(self) -> HaState:
-        """What the HA manager knows; before its first round, nothing."""
-        return self.twin.state.ha.get(self.cluster, HaState())
-
     def ha_state(self, sid: str) -> str:
         """The manager's word for a resource; "" if it has none yet."""
-        service = self._services.get(sid)
-        return service.state if service else ""
-
-    @cached_property
-    def _services(self) -> Mapping[str, HaService]:
-        return dict(self.ha.services)
+        record = self._ha.services.get(sid)
+        return record.state if record else ""
 
     def ha_node_state(self, node: str) -> str:
         """The manager's word for a node; "" if it has none yet."""
-        return next((state for name, state in self.ha.nodes if name == node), "")
+        return self._ha.nodes.get(node, "")
+
+    @property
+    def ha_nodes(self) -> Collection[str]:
+        """The nodes that the HA manager has seen."""
+        return self._ha.nodes
+
+    @cached_property
+    def _ha(self) -> ManagerStatus:
+        """What the HA manager knows; before its first round, nothing."""
+        stack = self.twin.state.ha.get(self.cluster)
+        return stack.cluster.status if stack else ManagerStatus()
 
     def problem(self, storage: str, node: str) -> str:
         """Why a storage does not serve a node; "" if it does."""

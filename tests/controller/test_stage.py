@@ -67,10 +67,9 @@ def test_a_node_that_is_away_is_away_on_the_stage() -> None:
 
 
 def _plain(workload: Workload) -> Workload:
-    """Without what an installation brings along: the storage `local`, and orders."""
+    """Without what an installation brings along: the storage `local`."""
     storages = {name: spec for name, spec in workload.storages.items() if name != "local"}
-    rules = tuple(sorted(workload.rules, key=lambda rule: rule.name))
-    return replace(workload, storages=storages, rules=rules)
+    return replace(workload, storages=storages)
 
 
 def test_a_lab_as_the_simulator_declares_it_leaves_nothing_to_do() -> None:

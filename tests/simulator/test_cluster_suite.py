@@ -99,6 +99,36 @@ def test_one_case_of_a_folder_can_be_played_alone(
         truth.fidelity(None, tmp_path, "text", "test-moves-fail")
 
 
+def test_a_malformed_case_is_named_after_the_others_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied(tmp_path) / "cmdlist").write_text("[")
+    (copied(tmp_path, "test-lrm-restarts") / "hardware_status").write_text("{")
+    copied(tmp_path, "test-moves-fail")
+    (tmp_path / "README").write_text("stray")
+    (tmp_path / "rule_sets").mkdir()
+
+    with pytest.raises(VlabError) as error:
+        truth.fidelity("pve-ha", tmp_path, "json")
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["row"], answer["cases"], answer["equal"]) == ("pve-ha", 1, 1)
+    assert (answer["known"], answer["different"]) == (0, 0)
+    assert [line.split(": ")[0] for line in str(error.value).splitlines()] == [
+        str(tmp_path / "test-lrm-restarts" / "hardware_status"),
+        str(tmp_path / "test-slave-falls-silent" / "cmdlist"),
+    ]
+
+
+def test_warnings_of_a_full_node_are_told_but_not_compared(tmp_path: Path) -> None:
+    log = copied(tmp_path, "test-more-is-used-than-there-is") / "log.expect"
+    warned = log.read_text()
+    assert "warning    40     hardware: overcommitted cpu on 'ada'" in warned
+    log.write_text("".join(line for line in warned.splitlines(True) if "overcommitted" not in line))
+
+    assert truth.fidelity("pve-ha", tmp_path, "text") == Exit.FINE
+
+
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [

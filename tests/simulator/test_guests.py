@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator import guests
+from simulator.cluster.documents import ResourceAffinity
 from simulator.declared import declared_workload
 from simulator.state import GuestPower, GuestState
 from simulator.workload import Workload
@@ -167,8 +168,8 @@ def test_the_declared_workload_is_what_a_cluster_would_hold() -> None:
     assert workload.ha["vm:101"].max_restart == 2
     assert workload.ha["vm:102"].state == "stopped"
     assert set(workload.ha) == {"vm:101", "vm:102"}
-    (rule,) = workload.rules
-    assert (rule.sids, rule.positive) == (("vm:101", "vm:102"), False)
+    (rule,) = workload.rules.values()
+    assert rule == ResourceAffinity("apart", frozenset({"vm:101", "vm:102"}), positive=False)
     backing = {name: (s.type, s.backing, s.export) for name, s in workload.storages.items()}
     assert backing == {
         "vm": ("rbd", "vm", ""),

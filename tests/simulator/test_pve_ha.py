@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.cluster.documents import NodeAffinity, ResourceAffinity
 from tests.simulator.pve_cluster import Cluster, cluster
 
 
@@ -121,7 +122,8 @@ def test_a_rule_binds_what_is_managed_to_nodes_that_exist() -> None:
     _rule(here, "near", "node-affinity", resources="vm:100", nodes="pve2,pve1:2", strict="1")
     shown = here.ok("GET /cluster/ha/rules/near")
     assert (shown["nodes"], shown["strict"], shown["order"]) == ("pve1:2,pve2", 1, 1)
-    (rule,) = here.twin.facts.workload("a").rules
+    (rule,) = here.twin.facts.workload("a").rules.values()
+    assert isinstance(rule, NodeAffinity)
     assert (rule.nodes, rule.strict) == ({"pve1": 2, "pve2": 0}, True)
     post = {"rule": "r2", "type": "node-affinity"}
     assert (
@@ -152,7 +154,9 @@ def test_rules_that_can_not_be_kept_together_are_refused() -> None:
     )
     here.ok("PUT /cluster/ha/rules/near", type="node-affinity", nodes="pve1")
     _rule(here, "apart", "resource-affinity", resources="vm:100,vm:101", affinity="negative")
-    assert not here.twin.facts.workload("a").rules[1].positive
+    rule = here.twin.facts.workload("a").rules["apart"]
+    assert isinstance(rule, ResourceAffinity)
+    assert not rule.positive
 
 
 def test_a_rule_is_checked_by_the_schema_of_its_type() -> None:
@@ -169,6 +173,6 @@ def test_a_rule_goes_with_its_last_resource() -> None:
     here = _managed(100, 101)
     _rule(here, "near", "node-affinity", resources="vm:100", nodes="pve1")
     _rule(here, "far", "node-affinity", resources="vm:101", nodes="pve3", disable="1")
-    assert [rule.name for rule in here.twin.facts.workload("a").rules] == ["near"]
+    assert list(here.twin.facts.workload("a").rules) == ["near"]
     here.ok("DELETE /cluster/ha/resources/vm:100")
     assert [row["rule"] for row in here.ok("GET /cluster/ha/rules")] == ["far"]

@@ -68,7 +68,7 @@ def test_a_run_ends_when_nothing_more_will_happen() -> None:
 def test_a_run_without_an_effect_ends_with_what_the_cluster_notices() -> None:
     report = _run(three_nodes(LUFFY), "fail-node pve3@50s")
     assert report.settled
-    assert report.until_s < 50 + 20  # the membership, and a round of the master
+    assert report.until_s < 50 + 40  # the membership, and two rounds of the master after its news
     assert _outage(report, "guest luffy") == (0.0, False)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lab.faults import parse_faults
 from lab.lab import Lab
 from simulator.build import twin_of
-from simulator.state import HaState
+from simulator.cluster.state import Cluster
+from simulator.ha import documents_of
 from simulator.twin import Event, Twin
 from tests.labs import lab_of
 
@@ -89,7 +90,7 @@ def three_nodes(*guests: str, more: str = "", rules: bool = True) -> Lab:
 def twin_with_master(lab: Lab, master: str) -> Twin:
     """A twin whose HA master is on this node; the seed decides, so one is looked for."""
     twins = (twin_of(lab, seed=seed) for seed in range(50))
-    return next(twin for twin in twins if ha_of(twin).master == master)
+    return next(twin for twin in twins if ha_of(twin).status.master_node == master)
 
 
 def after(twin: Twin, faults: str, until_s: float) -> Twin:
@@ -99,14 +100,14 @@ def after(twin: Twin, faults: str, until_s: float) -> Twin:
     return twin
 
 
-def ha_of(twin: Twin) -> HaState:
-    """What the HA stack of the cluster knows."""
-    return twin.state.ha["a"]
+def ha_of(twin: Twin) -> Cluster:
+    """What the HA daemons of the cluster know, and have written."""
+    return documents_of(twin, "a")
 
 
 def service(twin: Twin, vmid: int) -> tuple[str, str]:
     """State and node of a service, as the manager has it."""
-    found = dict(ha_of(twin).services)[f"vm:{vmid}"]
+    found = ha_of(twin).status.services[f"vm:{vmid}"]
     return found.state, found.node
 
 
