@@ -12,10 +12,12 @@ from simulator.faults import FaultPart
 from simulator.guests import GuestPart
 from simulator.ha import HaPart
 from simulator.iscsi import IscsiPart
+from simulator.knet import KnetPart
 from simulator.links import LinkPart
 from simulator.model import Model
 from simulator.placement import placements
 from simulator.power import PowerPart
+from simulator.quorum import QuorumPart
 from simulator.state import GuestPower, GuestState
 from simulator.steady import steady
 from simulator.twin import Part, Twin
@@ -27,6 +29,8 @@ PARTS: tuple[Part, ...] = (
     PowerPart(),
     LinkPart(),
     CorosyncPart(),
+    QuorumPart(),
+    KnetPart(),
     CephPart(),
     IscsiPart(),
     GuestPart(),

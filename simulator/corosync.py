@@ -1,43 +1,53 @@
-"""Cluster membership over time: token, consensus, votes.
+"""Cluster membership over time: token and consensus.
 
-At each instant the network says which nodes could form a membership (`memberships`); a group
+At each instant the network says which nodes could form a membership (`knet.memberships`); a group
 whose nodes see something else forms its own after the time corosync takes: a loss is final after
-token and consensus, however many nodes are lost at once; a change while it forms starts it anew;
-one that is over before the token is lost leaves no trace. A node that hangs keeps the view it
-had.
+token and consensus, however many nodes are lost at once; a change while it forms starts it anew.
+One that is over before the token is lost leaves no trace; one that is over later ends in the same
+membership. A node that leaves in order (`leave`) is missed at once. A node that hangs keeps the
+view it had. Who has quorum follows in `quorum`.
 
-Sources: corosync.conf(5), votequorum(5); times measured with corosync 3.1.7 (3 nodes 7.6 s, 5
-nodes 10.2-10.5 s).
+Sources: corosync.conf(5); times measured with corosync 3.1.7 (3 nodes 7.6 s, 5 nodes 10.2-10.5 s).
 
-Leaves out: the loss of one of several links (only all count), orderly leaving, a reformation
-without loss after a short pause, auto_tie_breaker, last_man_standing, qdevice. Where connectivity
-is not transitive see `storage.connected`.
+Leaves out: a reformation of the same members after a pause shorter than the token, which happens
+or not by chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 
+from lab.kinds.corosync import CONSENSUS_PER_TOKEN
+from simulator import quorum
 from simulator.facts import Facts
+from simulator.knet import memberships, names
 from simulator.model import Model
-from simulator.state import HostPower, Timer, View
-from simulator.storage import connected
+from simulator.state import HostPower, Timer
 from simulator.twin import Twin
 
-# consensus = 1.2 token; a loss takes at most token + consensus. Source: corosync.conf(5).
-TO_MEMBERSHIP = 2.2
-# The token is held at an idle node for up to this much of its time; measured 0..0.8 s, centre
-# 0.45 s.
+# A loss takes at most token + consensus.
+TO_MEMBERSHIP = 1 + CONSENSUS_PER_TOKEN
+# The token is held at an idle node for up to `hold` of its time; measured 0..0.8 s, centre 0.45 s.
 TOKEN_AGE_S = 0.45
+# hold = 0.8 (retransmit - 10 ms), retransmit = token / 4.2. Source: corosync.conf(5), and the
+# runtime keys of a running daemon.
+HOLD, RETRANSMITS, TICK_S = 0.8, 4.2, 0.01
 # A dead link is marked down after at most the knet ping timeout, half the token; measured 0.2-1.9
 # s of 1.825 s.
 LINK_DOWN = (0.1, 0.5)
-# From a healed network to the new membership: two pongs, then the merge; measured 1.5-3.3 s.
+# From a healed network to the new membership: two pongs, then the merge; measured 1.5-3.3 s with
+# the default token, down to 1.1 s with one of 1 s, which pings more often.
 MERGE_S = (1.5, 3.3)
+MERGE_BASE_S, MERGE_PER_TOKEN = 0.75, 0.35
+# From the message of a node that leaves to the membership without it; measured 0.3 s.
+LEAVE_S = 0.3
+
+# Steps of a formation; `again` is one whose cause is over.
+FORMATION = ("link", "token", "form")
 
 
 class CorosyncPart:
-    """Keeps `state.views`."""
+    """Keeps `state.views`, and forgets what nodes knew whose daemon runs no more."""
 
     name = "corosync"
 
@@ -50,8 +60,7 @@ class CorosyncPart:
         """A step of a formation."""
         _, cluster, step, group = timer
         members = frozenset(group.split(","))
-        seen = frozenset[str]().union(*(twin.state.views[node].members for node in members))
-        here, gone = _names(members), _names(seen - members)
+        here, gone = names(members), names(_seen(twin, members) - members)
         match step:
             case "link":
                 twin.note(f"cluster {cluster}", "links-down", f"{here}: links to {gone} down")
@@ -59,88 +68,97 @@ class CorosyncPart:
                 twin.note(f"cluster {cluster}", "token-lost", f"{here}: token lost")
             case "form":
                 self._form(twin, cluster, members)
+            case "again" if not gone and members in memberships(twin.facts, cluster):
+                self._note(twin, cluster, members)
 
     def _cluster(self, twin: Twin, facts: Facts, cluster: str) -> bool:
-        state, changed = twin.state, False
-        for node in twin.model.nodes[cluster]:
-            if node in state.views and state.hosts[node] is not HostPower.ON:
-                del state.views[node]
-                changed = True
+        state, changed = twin.state, self._forget(twin, cluster)
         wanted: dict[Timer, frozenset[str]] = {}
         for members in memberships(facts, cluster):
             for node in members - state.views.keys():
-                alone = frozenset({node})
-                state.views[node] = View(alone, has_quorum(twin.model, cluster, alone))
+                quorum.started(twin, cluster, node)
                 changed = True
             if any(state.views[node].members != members for node in members):
                 wanted[(self.name, cluster, "form", ",".join(sorted(members)))] = members
-        for timer in [timer for timer in state.timers if timer[:2] == (self.name, cluster)]:
-            if (*timer[:2], "form", timer[3]) not in wanted:
+        timers = [timer for timer in state.timers if timer[:2] == (self.name, cluster)]
+        for timer in timers:
+            if timer[2] in FORMATION and (*timer[:2], "form", timer[3]) not in wanted:
+                if timer[2] == "form" and (*timer[:2], "token", timer[3]) not in timers:
+                    self._go_on(twin, timer)
                 twin.cancel(timer)
         for timer, members in wanted.items():
             if not twin.is_set(timer):
                 self._start(twin, timer, members)
         return changed
 
+    def _forget(self, twin: Twin, cluster: str) -> bool:
+        state, changed = twin.state, False
+        for node in twin.model.nodes[cluster]:
+            if state.hosts[node] is HostPower.BOOTING:
+                state.stopped.pop(node, None)
+            off = state.hosts[node] is not HostPower.ON or node in state.stopped
+            if off and node in state.views:
+                del state.views[node], state.ballots[node]
+                changed = True
+        return changed
+
+    def _go_on(self, twin: Twin, form: Timer) -> None:
+        """Once the token is lost there will be a membership, though its cause is over."""
+        _, cluster, _, group = form
+        members = frozenset(group.split(","))
+        seen = _seen(twin, members)
+        if seen - members:
+            again = (self.name, cluster, "again", ",".join(sorted(seen)))
+            twin.at(twin.state.timers[form].at_s, again)
+
     def _start(self, twin: Twin, form: Timer, members: frozenset[str]) -> None:
         _, cluster, _, group = form
-        if all(twin.state.views[node].members <= members for node in members):
-            twin.after(twin.between(*MERGE_S, cluster, group), form)
-            return
         token_s = token_ms(twin.model, cluster) / 1000
+        lost = _seen(twin, members) - members
+        if not lost:
+            low_s, high_s = MERGE_S
+            low_s = min(low_s, MERGE_BASE_S + MERGE_PER_TOKEN * token_s)
+            twin.after(twin.between(low_s, high_s, cluster, group), form)
+            return
+        if lost <= twin.state.stopped.keys():
+            twin.after(LEAVE_S, form)
+            return
         link_s = token_s * twin.between(*LINK_DOWN, cluster, group)
         twin.after(link_s, (self.name, cluster, "link", group))
-        twin.after(token_s - TOKEN_AGE_S, (self.name, cluster, "token", group))
-        twin.after(TO_MEMBERSHIP * token_s - TOKEN_AGE_S, form)
+        twin.after(token_s - token_age_s(token_s), (self.name, cluster, "token", group))
+        twin.after(TO_MEMBERSHIP * token_s - token_age_s(token_s), form)
 
     def _form(self, twin: Twin, cluster: str, members: frozenset[str]) -> None:
         """Give all members their new view at the same moment."""
-        views, subject = twin.state.views, f"cluster {cluster}"
-        before = {node: views[node].quorate for node in members}
+        views, lost = twin.state.views, _seen(twin, members) - members
         for node in members:
-            quorate = has_quorum(twin.model, cluster, members, was_quorate=before[node])
-            views[node] = View(members, quorate)
+            views[node] = replace(views[node], members=members)
+        self._note(twin, cluster, members)
+        quorum.formed(twin, cluster, members, lost)
+
+    def _note(self, twin: Twin, cluster: str, members: frozenset[str]) -> None:
         total = len(twin.model.nodes[cluster])
-        here = _names(members)
-        twin.note(subject, "membership", f"{here}: {len(members)} of {total} nodes are members")
-        lost = [node for node in members if before[node] and not views[node].quorate]
-        found = [node for node in members if not before[node] and views[node].quorate]
-        if lost:
-            twin.note(subject, "quorum-lost", f"{_names(lost)}: no quorum, activity blocked")
-        if found:
-            twin.note(subject, "quorum-regained", f"{_names(found)}: quorate")
+        text = f"{names(members)}: {len(members)} of {total} nodes are members"
+        twin.note(f"cluster {cluster}", "membership", text)
 
 
-def memberships(facts: Facts, cluster: str) -> list[frozenset[str]]:
-    """The groups of running nodes that the network lets form a membership."""
-
-    def groups() -> list[frozenset[str]]:
-        nodes = [node for node in facts.model.nodes[cluster] if facts.host_on(node)]
-        return connected(facts, nodes, *facts.model.lab.clusters[cluster].corosync.links)
-
-    return facts.reach.once(("memberships", cluster), groups)
-
-
-def has_quorum(
-    model: Model, cluster: str, members: frozenset[str], *, was_quorate: bool = False
-) -> bool:
-    """Whether these members have quorum: floor(n / 2) + 1 votes of n.
-
-    two_node: one vote is enough, for a node that was quorate before (wait_for_all, which two_node
-    implies).
-    """
-    expected = len(model.nodes[cluster])
-    if expected == 2 and model.lab.clusters[cluster].corosync.two_node:
-        return len(members) == 2 or was_quorate
-    return len(members) >= expected // 2 + 1
+def leave(twin: Twin, node: str) -> None:
+    """Stop corosync on a node in order, until the node starts again; the others know at once."""
+    twin.state.stopped[node] = twin.now_s
+    twin.changed()
 
 
 def token_ms(model: Model, cluster: str) -> float:
     """The token timeout in force: it grows with each node above two. Source: corosync.conf(5)."""
-    corosync = model.lab.clusters[cluster].corosync
-    above_two = max(0, len(model.nodes[cluster]) - 2)
-    return corosync.token_ms + above_two * corosync.token_coefficient_ms
+    return model.lab.clusters[cluster].corosync.token_in_force_ms(len(model.nodes[cluster]))
 
 
-def _names(nodes: Iterable[str]) -> str:
-    return ", ".join(sorted(nodes))
+def token_age_s(token_s: float) -> float:
+    """How old the token is when it is lost: what is taken of the time in which it may be held."""
+    return min(TOKEN_AGE_S, HOLD * (token_s / RETRANSMITS - TICK_S))
+
+
+def _seen(twin: Twin, members: frozenset[str]) -> frozenset[str]:
+    """All whom some of these take for members."""
+    views = twin.state.views
+    return frozenset[str]().union(*(views[node].members for node in members if node in views))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.facts import Facts
+from simulator.quorum import rules_of
 from simulator.storage import osd_works, path_works
 
 
@@ -49,11 +50,17 @@ def _pools(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _votes(facts: Facts) -> Iterator[tuple[str, str]]:
-    """A cluster that would lose quorum with the next node."""
+    """A cluster that would lose quorum with the next node, or whose quorum device is missing."""
     for cluster, nodes in facts.model.nodes.items():
-        needed = len(nodes) // 2 + 1
-        if len(facts.quorate(cluster)) == needed < len(nodes):
-            yield f"cluster {cluster}", f"{needed} of {len(nodes)} votes, quorum needs {needed}"
+        rules = rules_of(facts.model, cluster)
+        for node in sorted(facts.quorate(cluster))[:1]:
+            ballot, members = facts.state.ballots[node], len(facts.view(node).members)
+            votes = rules.votes(members, ballot)
+            if votes == ballot.needed < ballot.expected and members < len(nodes):
+                what = f"{votes} of {ballot.expected} votes, quorum needs {ballot.needed}"
+                yield f"cluster {cluster}", what
+            if rules.device_votes and not ballot.device:
+                yield f"cluster {cluster}", "its quorum device does not vote"
 
 
 def _raids(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults import Fault
+from simulator.votequorum import Ballot
 from simulator.workload import Workload
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class GuestPower(StrEnum):
     BOOTING = "booting"
     RUNNING = "running"
 
+
+Groups = tuple[frozenset[str], ...]
+"""Nodes that all reach each other, the largest group first."""
 
 GuestKey = tuple[str, int]
 """Cluster and vmid."""
@@ -101,6 +105,10 @@ class State:
     unnoticed: dict[str, float] = field(default_factory=dict)  # "port pve1/eno1" -> dead since
     left: dict[str, float] = field(default_factory=dict)  # bond members not in use -> since
     views: dict[str, View] = field(default_factory=dict)  # node -> membership it sees
+    ballots: dict[str, Ballot] = field(default_factory=dict)  # node -> what its votequorum knows
+    stopped: dict[str, float] = field(default_factory=dict)  # nodes without corosync -> since
+    devices: dict[str, bool] = field(default_factory=dict)  # node -> sees its quorum device
+    rings: dict[str, Groups] = field(default_factory=dict)  # "a 0" -> who is joined by link 0
     mons: dict[str, frozenset[str]] = field(default_factory=dict)  # ceph -> monitors in quorum
     osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve

@@ -14,12 +14,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lab.faults import Fault, FaultKind
-from simulator import ceph, iscsi, links
-from simulator.corosync import has_quorum, memberships
+from simulator import ceph, iscsi, knet, links, quorum
 from simulator.facts import Facts
 from simulator.model import Model
 from simulator.power import dark, host_off
-from simulator.state import HostPower, OsdState, State, View
+from simulator.state import HostPower, OsdState, State
 from simulator.storage import osd_works, pool_trouble, quorum_able
 
 
@@ -38,10 +37,8 @@ def steady(model: Model, faults: Iterable[Fault] = (), *, seed: int = 0) -> Stat
     _power(model, state)
     _bonds(model, state)
     facts = Facts(model, state)
-    for cluster in model.nodes:
-        for members in memberships(facts, cluster):
-            view = View(members, has_quorum(model, cluster, members))
-            state.views |= dict.fromkeys(members, view)
+    knet.settled(facts)
+    quorum.settled(facts)
     _ceph(facts)
     state.paths = iscsi.usable_now(facts)
     return state

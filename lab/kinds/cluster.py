@@ -1,37 +1,19 @@
 """A Proxmox VE cluster: membership, HA and datacenter options.
 
-Sources: corosync.conf(5), votequorum(5); the Proxmox VE administration guide, cluster manager and
-high availability.
+Membership is in `corosync`. Source: the Proxmox VE administration guide, cluster manager and high
+availability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import Field
 
-from lab.item import Flaw, Item, Owned
+from lab.item import Item, Owned
+from lab.kinds.corosync import Corosync
 from lab.names import VlanName
-from lab.units import Count, Duration, Flag, Natural, Size, Version
-
-MAX_LINKS = 8  # corosync.conf(5), interface: linknumber 0 to 7
-
-
-class Corosync(Item):
-    """Membership. Timers in milliseconds; defaults are corosync 3's, 125 is what new clusters of
-    9.2 write.
-    """
-
-    links: tuple[VlanName, ...]
-    token_ms: Count = 3000
-    token_coefficient_ms: Natural = 650
-    two_node: Flag = False
-
-    def flaws(self) -> Iterator[Flaw]:
-        if not 1 <= len(self.links) <= MAX_LINKS:
-            what = f"there are {len(self.links)} corosync links"
-            yield Flaw(("links",), what, fix=f"write 1 to {MAX_LINKS}")
+from lab.units import Duration, Size, Version
 
 
 class ShutdownPolicy(StrEnum):

@@ -22,6 +22,7 @@ from lab.rules import (
     membership,
     mtu,
     osds,
+    quorum,
     storage,
     trunks,
 )
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *addresses.RULES,
     *management.RULES,
     *membership.RULES,
+    *quorum.RULES,
     *belonging.RULES,
     *storage.RULES,
     *osds.RULES,

@@ -1,8 +1,7 @@
 """What Proxmox VE asks before a cluster is made.
 
-Sources: the Proxmox VE administration guide, cluster manager and high availability;
-corosync.conf(5), votequorum(5). That all nodes run one version is in the language: the cluster says
-it.
+Source: the Proxmox VE administration guide, cluster manager and high availability. That all nodes
+run one version is in the language: the cluster says it. Votes are in `quorum`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from lab.rules.wiring import hosts
 
 HOST_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")  # RFC 1123, 2.1
 HA_NODES = 3  # the Proxmox VE administration guide, high availability, requirements
-WATCHDOG_S = 60.0  # the same, fencing: a node that lost quorum is reset after this
-CONSENSUS_PER_TOKEN = 1.2  # corosync.conf(5), consensus
 BUSY = (Role.ISCSI, Role.CEPH, Role.NFS, Role.BACKUP)
 
 
@@ -86,37 +83,10 @@ def links_are_apart_from_storage(lab: Lab) -> Iterator[Problem]:
             yield Problem(lab.place("clusters", name, "corosync", "links", "0"), what, why, fix)
 
 
-def corosync_is_faster_than_the_watchdog(lab: Lab) -> Iterator[Problem]:
-    """A lost node is noticed well before the watchdog of those that remain could fire."""
-    for name, cluster in lab.clusters.items():
-        corosync, count = cluster.corosync, len(lab.members(name))
-        extra_ms = max(0, count - 2) * corosync.token_coefficient_ms
-        token_s = (corosync.token_ms + extra_ms) / 1000
-        slowest_s = token_s * (1 + CONSENSUS_PER_TOKEN)
-        if slowest_s > WATCHDOG_S / 2:
-            what = f"cluster {name} needs up to {slowest_s:.0f} s to agree that a node is lost"
-            why = f"the watchdog resets a node {WATCHDOG_S:.0f} s after it last saw a quorum"
-            fix = "lower token-ms or token-coefficient-ms"
-            yield Problem(lab.place("clusters", name, "corosync"), what, why, fix, "warning")
-
-
-def two_node_has_two_nodes(lab: Lab) -> Iterator[Problem]:
-    """`two-node` is for two nodes."""
-    for name, cluster in lab.clusters.items():
-        count = len(lab.members(name))
-        if cluster.corosync.two_node and count != 2:
-            what = f"{title('clusters', name)} has two-node and {count} nodes"
-            why = "votequorum then lets each half of a split cluster go on"
-            place = lab.place("clusters", name, "corosync", "two-node")
-            yield Problem(place, what, why, "remove two-node")
-
-
 RULES = (
     host_names_are_valid,
     ha_has_three_nodes,
     clocks_have_one_source,
     nodes_are_on_every_link,
     links_are_apart_from_storage,
-    corosync_is_faster_than_the_watchdog,
-    two_node_has_two_nodes,
 )

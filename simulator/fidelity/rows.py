@@ -121,9 +121,10 @@ ROWS: Mapping[str, Row] = {
             "corosync",
             "corosync 3.1.7 with votequorum, two to five nodes",
             "network-data",
-            "Whether each node is quorate and among how many; token and consensus timeouts, equal;"
-            " when the token is lost and when the last membership forms."
-            f" {_SPREAD} {corosync.TOLERANCE_S:g} s.",
+            "Whether each node is quorate, among how many, and how many votes it expects; token and"
+            " consensus timeouts, equal; when the token is lost, when the last membership forms,"
+            " when the last node wins or loses quorum."
+            f" {_SPREAD} {corosync.TOLERANCE:.0%} of it.",
             {"corosync*.json": corosync.cases},
         ),
         Row(

@@ -176,7 +176,7 @@ def test_membership_is_compared_by_verdict_and_time(tmp_path: Path) -> None:
 
     assert verdicts("corosync", tmp_path) == dict.fromkeys(
         ["config token", "config consensus", "kill n1", "kill n2", "kill token lost",
-         "kill membership"], Verdict.EQUAL
+         "kill membership", "kill verdict"], Verdict.EQUAL
     )  # fmt: skip
 
 
@@ -196,19 +196,38 @@ def test_a_verdict_on_quorum_differs_whatever_the_times(tmp_path: Path) -> None:
 def test_a_known_difference_is_told_apart_and_keeps_its_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    membership(tmp_path, "own-stop-graceful", 3.3, 0.3, what="SIGTERM to node 3")
+    membership(tmp_path, "own-pause-2s", 3.3, 12.0, what="then node 3 dies")
     code, answer = asked("corosync", tmp_path, capsys)
 
     assert code == Exit.FINE
     assert (answer["known"], answer["different"]) == (1, 0)
-    assert "leaving in order" in answer["known_differences"][0]["why"]
+    assert "after a pause" in answer["known_differences"][0]["why"]
 
 
-def test_what_cannot_be_declared_is_not_built(tmp_path: Path) -> None:
-    seen = {"quorate": "Yes", "nodes": "2", "flags": "Quorate Qdevice"}
+def test_settings_are_read_from_the_flags_of_the_daemons(tmp_path: Path) -> None:
+    seen = {"quorate": "Yes", "nodes": "2", "expected": "2", "total": "2"}
+    seen["flags"] = "Quorate WaitForAll LastManStanding"
     membership(tmp_path, "kill", 3.3, 7.7, after={"n1": seen, "n2": seen})
+    assert set(verdicts("corosync", tmp_path).values()) == {Verdict.EQUAL}
 
-    assert verdicts("corosync", tmp_path)["kill"] is Verdict.NOT_BUILT
+    plain = {**seen, "flags": "Quorate"}
+    membership(tmp_path, "kill", 3.3, 7.7, after={"n1": plain, "n2": plain})
+    assert verdicts("corosync", tmp_path)["kill n1"] is Verdict.DIFFERENT  # it expects 3 still
+
+
+def test_a_device_that_votes_for_nobody_was_lost(tmp_path: Path) -> None:
+    seen = {"quorate": "No", "nodes": "1", "expected": "3", "total": "1", "flags": "Qdevice"}
+    log = [[2.6, "TOTEM", "A processor failed"], [6.2, "QUORUM", "Sync members[1]: 1"],
+           [6.2, "QUORUM", "Sync left[1]: 2"],
+           [9.0, "QUORUM", "This node is within the non-primary component"]]  # fmt: skip
+    after = {"n": 2, "after": {"n1": seen}, "log": {"n1": log}, "token_lost_s": 2.6}
+    membership(tmp_path, "kill", 2.6, 6.2, **after)
+    assert set(verdicts("corosync", tmp_path).values()) == {Verdict.EQUAL}
+
+    voted = {**seen, "quorate": "Yes", "total": "2"}
+    membership(tmp_path, "kill", 2.6, 6.2, **{**after, "after": {"n1": voted}})
+    found = verdicts("corosync", tmp_path)
+    assert (found["kill n1"], found["kill verdict"]) == (Verdict.EQUAL, Verdict.DIFFERENT)
 
 
 # network
@@ -324,7 +343,7 @@ def test_all_rows_are_found_below_one_folder(
 
     assert truth.fidelity(None, tmp_path, "text") == Exit.DIFFERENT
     out = capsys.readouterr().out
-    assert re.search(r"^corosync +6 +5 +0 +1 +0 +0$", out, re.MULTILINE)
+    assert re.search(r"^corosync +7 +6 +0 +1 +0 +0$", out, re.MULTILINE)
     assert "`vlab fidelity corosync` says where" in out
 
 

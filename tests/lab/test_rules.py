@@ -23,6 +23,7 @@ from lab.rules import (
     membership,
     mtu,
     osds,
+    quorum,
     storage,
     trunks,
 )
@@ -49,6 +50,12 @@ class Case:
 @cache
 def sound() -> Lab:
     return load({"lab.yaml": SOUND.encode()})
+
+
+def votes(rule: rules.Rule, settings: str, says: str, severity: str = "error") -> Case:
+    """Cluster a, which has three nodes, with more corosync settings."""
+    old = "time-source: 192.168.99.1, corosync: {links: [management]"
+    return Case(rule, old, f"{old}, {settings}", says, severity)
 
 
 CASES = [
@@ -361,18 +368,64 @@ CASES = [
         "public: management",
         "the first corosync link of cluster a is management, which carries storage",
     ),
-    Case(
-        membership.corosync_is_faster_than_the_watchdog,
-        "time-source: 192.168.99.1, corosync: {links: [management]}",
-        "time-source: 192.168.99.1, corosync: {links: [management], token-ms: 13500}",
+    votes(
+        quorum.corosync_is_faster_than_the_watchdog,
+        "token-ms: 13500",
         "cluster a needs up to 31 s to agree that a node is lost",
         "warning",
     ),
-    Case(
-        membership.two_node_has_two_nodes,
-        "time-source: 192.168.99.1, corosync: {links: [management]}",
-        "time-source: 192.168.99.1, corosync: {links: [management], two-node: true}",
+    votes(
+        quorum.two_node_has_two_nodes,
+        "two-node: true",
         "cluster a has two-node and 3 nodes",
+    ),
+    votes(
+        quorum.tie_breaker_of_odd_nodes_waits_for_all,
+        "auto-tie-breaker: true",
+        "cluster a has auto-tie-breaker and 3 nodes",
+    ),
+    votes(
+        quorum.tie_breaker_of_odd_nodes_waits_for_all,
+        "auto-tie-breaker: true, wait-for-all: true, last-man-standing: true",
+        "cluster a has auto-tie-breaker and 3 nodes",
+    ),
+    votes(
+        quorum.last_man_standing_waits_for_all,
+        "last-man-standing: true",
+        "cluster a has last-man-standing without wait-for-all",
+        "warning",
+    ),
+    votes(
+        quorum.expected_votes_are_those_of_the_nodes,
+        "expected-votes: 2",
+        "cluster a expects 2 votes of 3 nodes",
+    ),
+    votes(
+        quorum.expected_votes_are_those_of_the_nodes,
+        "expected-votes: 5",
+        "cluster a expects 5 votes of 3 nodes",
+        "warning",
+    ),
+    votes(
+        quorum.qdevice_is_outside,
+        "qdevice: {host: pve2, vlan: management}",
+        "the qdevice of cluster a is pve2, one of its nodes",
+    ),
+    votes(
+        quorum.qdevice_is_outside,
+        "qdevice: {host: bak2, vlan: management}",
+        "the qdevice of cluster a is bak2, which is no server",
+    ),
+    votes(
+        quorum.qdevice_is_outside,
+        "qdevice: {host: bak1, vlan: production}",
+        "pve1 has no address in production, where cluster a has its qdevice",
+    ),
+    votes(
+        quorum.ffsplit_has_even_nodes,
+        "qdevice: {host: bak1, vlan: management}",
+        "cluster a has 3 nodes and a qdevice with ffsplit",
+        "warning",
     ),
     Case(
         belonging.names_stay_in_their_clusters,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.faults import parse_faults
+from simulator.corosync import leave, token_age_s
+from simulator.knet import memberships
 from simulator.state import View
+from simulator.steady import steady
 from simulator.twin import Twin
-from tests.simulator.rack import Tree, after, twin, when
+from tests.simulator.rack import Tree, after, rack, twin, when
 
 # Times measured with corosync 3.1.7 from the fault to the new membership, seconds, with the default
 # token; the upper bound is token + consensus.
@@ -147,3 +155,214 @@ def test_nodes_that_do_not_all_reach_each_other_form_groups_that_do() -> None:
     views = {node: world.facts.view(node).members for node in ("pve1", "pve2", "pve3")}
     assert views["pve1"] == views["pve2"] == {"pve1", "pve2"}
     assert views["pve3"] == {"pve3"}
+
+
+def corosync(**words: object) -> Callable[[Tree], None]:
+    """A change of the settings: `token_ms=1000` writes `token-ms: 1000`."""
+
+    def change(tree: Tree) -> None:
+        written = {key.replace("_", "-"): value for key, value in words.items()}
+        tree["clusters"]["a"]["corosync"] |= written
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("nodes", "coefficient", "token"),
+    [(2, 650, 3000), (3, 650, 3650), (5, 650, 4950), (3, 125, 3125), (32, 125, 6750)],
+)
+def test_the_token_grows_with_each_node_above_two(nodes: int, coefficient: int, token: int) -> None:
+    lab = rack(2, corosync(token_coefficient_ms=coefficient))
+    assert lab.clusters["a"].corosync.token_in_force_ms(nodes) == token
+    assert lab.clusters["a"].corosync.slowest_s(nodes) == pytest.approx(2.2 * token / 1000)
+
+
+def test_a_short_token_is_not_older_than_it_is_ever_held() -> None:
+    assert token_age_s(3.65) == 0.45
+    assert token_age_s(1.65) == pytest.approx(0.306, abs=0.001)  # the daemon says hold 303 ms
+
+
+def test_a_cut_that_ends_after_the_token_was_lost_ends_in_the_same_membership() -> None:
+    world = after(twin(), "silence-node pve1@0s..5s", 60)
+
+    changes = [event for event in world.trace if event.kind == "membership"]
+    assert [event.text for event in changes] == ["pve1, pve2, pve3: 3 of 3 nodes are members"]
+    assert changes[0].at_s == pytest.approx(7.6, abs=0.1)  # measured 7.9 s
+    assert when(world, "quorum-lost") == float("inf")
+
+
+def test_a_node_that_leaves_in_order_is_missed_at_once() -> None:
+    world = twin()
+    leave(world, "pve3")
+    world.run_until(5)
+
+    assert when(world, "membership") == pytest.approx(0.3, abs=0.01)
+    assert when(world, "token-lost") == float("inf")
+    assert quorate_of(world) == "pve1 pve2"
+    assert world.facts.view("pve3").members == frozenset()
+
+
+def test_a_node_that_left_is_a_member_again_once_it_has_started_anew() -> None:
+    world = twin()
+    leave(world, "pve3")
+    world.run_until(5)
+    after(world, "fail-node pve3@1s..2s", 20)
+    assert quorate_of(world) == "pve1 pve2"
+    world.run_until(300)
+    assert quorate_of(world) == "pve1 pve2 pve3"
+
+
+# Links
+
+
+def two_links(tree: Tree) -> None:
+    tree["clusters"]["a"]["corosync"]["links"] = ["mgmt", "ceph"]
+
+
+def test_the_loss_of_one_of_two_links_is_told_and_changes_no_membership() -> None:
+    world = after(twin(change=two_links), cut("pve1"), 60)
+
+    assert 1.5 <= when(world, "link-down") <= 3.0  # measured 1.6-3 s of a token of 3.65 s
+    (told,) = [event for event in world.trace if event.kind == "link-down"]
+    assert told.text == "link 0 (mgmt): pve2, pve3 | pve1"
+    assert when(world, "membership") == float("inf")
+
+
+def test_a_link_that_is_back_is_told() -> None:
+    faults = "fail-cable pve1-eno3@0s..20s fail-cable pve1-eno4@0s..20s"
+    world = after(twin(change=two_links), faults, 60)
+
+    (told,) = [event for event in world.trace if event.kind == "link-up"]
+    assert told.text == "link 1 (ceph) joins all nodes"
+
+
+def test_both_links_cut_for_one_node_put_it_out() -> None:
+    faults = f"{cut('pve1')} fail-cable pve1-eno3 fail-cable pve1-eno4"
+    assert quorate_of(after(twin(change=two_links), faults, 30)) == "pve2 pve3"
+
+
+def test_a_node_that_reaches_one_peer_by_each_link_is_joined_to_both() -> None:
+    def change(tree: Tree) -> None:
+        two_links(tree)
+        del tree["cables"]["pve1-eno1"], tree["cables"]["pve1-eno2"]  # pve1 has ceph only
+        del tree["cables"]["pve3-eno3"], tree["cables"]["pve3-eno4"]  # pve3 has mgmt only
+
+    groups = memberships(twin(change=change).facts, "a")
+    assert [sorted(group) for group in groups] == [["pve1", "pve2"], ["pve3"]]
+
+
+# Votes over time
+
+
+def test_last_man_standing_lowers_the_votes_once_its_window_is_over() -> None:
+    change = corosync(last_man_standing=True, wait_for_all=True, last_man_standing_window_ms=4000)
+    world = after(twin(4, change), "fail-node pve4", 60)
+
+    assert when(world, "votes-lowered") == pytest.approx(when(world, "membership") + 4, abs=0.01)
+    assert world.state.ballots["pve1"].expected == 3
+    after(world, "fail-node pve3", 120)
+    assert quorate_of(world) == "pve1 pve2"
+
+
+def test_two_losses_in_one_window_block_last_man_standing() -> None:
+    change = corosync(last_man_standing=True, wait_for_all=True)
+    faults = "fail-node pve4 fail-node pve3@12s"
+    assert quorate_of(after(twin(4, change), faults, 120)) == ""
+
+
+def test_the_tie_breaker_lets_one_half_go_on() -> None:
+    faults = f"{cut('pve1')} {cut('pve2')}"  # each for itself, so one of four is left with pve1
+    assert quorate_of(after(twin(4, corosync(auto_tie_breaker=True)), faults, 30)) == ""
+    two = after(twin(2, corosync(auto_tie_breaker=True)), cut("pve1"), 30)
+    assert quorate_of(two) == "pve1"
+
+
+def with_device(**more: object) -> Callable[[Tree], None]:
+    return corosync(qdevice={"host": "nas1", "vlan": "mgmt", **more})
+
+
+def test_the_device_lets_the_only_node_that_is_left_go_on() -> None:
+    world = after(twin(2, with_device()), "fail-node pve2", 60)
+
+    assert quorate_of(world) == "pve1"
+    assert world.state.ballots["pve1"].device
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_node_cut_off_from_all_has_its_verdict_when_it_misses_the_device(seed: int) -> None:
+    world = after(twin(2, with_device(), seed=seed), cut("pve2"), 60)
+
+    assert quorate_of(world) == "pve1"
+    assert when(world, "membership") < 7
+    assert 8 <= when(world, "quorum-lost") <= 16.5  # measured 9.4-16.0 s
+
+
+def test_without_its_device_a_pair_goes_on_until_one_more_is_lost() -> None:
+    world = after(twin(2, with_device()), "fail-nas nas1", 60)
+    assert 8 <= when(world, "device", "cluster a") <= 16
+    assert quorate_of(world) == "pve1 pve2"
+    after(world, "fail-node pve2", 120)
+    assert quorate_of(world) == ""
+    formed_s = [event.at_s for event in world.trace if event.kind == "membership"][-1]
+    assert formed_s < when(world, "quorum-lost") < formed_s + 5
+
+
+def test_a_device_that_is_back_votes_again() -> None:
+    world = after(twin(2, with_device()), "fail-nas nas1@0s..30s", 29)
+    assert not world.state.ballots["pve1"].device
+    world.run_until(600)
+    assert world.state.ballots["pve1"].device
+
+
+SETTINGS = (
+    corosync(),
+    corosync(wait_for_all=True),
+    corosync(auto_tie_breaker=True, wait_for_all=True),
+    corosync(last_man_standing=True, wait_for_all=True),
+    with_device(),
+    with_device(algorithm="lms"),
+    two_links,
+)
+FAULTS = (
+    "fail-node pve1",
+    "fail-node pve4",
+    "fail-switch sw1",
+    cut("pve2"),
+    cut("pve3"),
+    "fail-nas nas1",
+    "fail-cable peer",
+)
+
+
+@given(st.sampled_from(SETTINGS), st.lists(st.sampled_from(FAULTS), unique=True, max_size=3))
+@settings(max_examples=30)
+def test_both_engines_agree_who_has_quorum_in_the_end(
+    change: Callable[[Tree], None], faults: list[str]
+) -> None:
+    world = twin(4, change)
+    if faults:
+        after(world, " ".join(faults), 55)  # before a watchdog fires
+    end = steady(world.model, parse_faults(faults) if faults else ())
+
+    views = {node: view for node, view in world.state.views.items() if view.members}
+    assert views == end.views
+
+
+@given(
+    st.sampled_from(SETTINGS),
+    st.sampled_from(FAULTS),
+    st.floats(0, 40, allow_nan=False),
+    st.integers(0, 9),
+)
+@settings(max_examples=30)
+def test_a_fork_at_any_instant_goes_on_as_the_original(
+    change: Callable[[Tree], None], fault: str, at_s: float, seed: int
+) -> None:
+    world = after(twin(4, change, seed), f"{fault} fail-node pve3@9s..30s", at_s)
+    seen = len(world.trace)
+    fork = world.fork()
+    world.run_until(300)
+    fork.run_until(300)
+
+    assert fork.trace == world.trace[seen:]
+    assert fork.state == world.state
