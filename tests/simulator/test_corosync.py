@@ -177,9 +177,9 @@ def test_the_token_grows_with_each_node_above_two(nodes: int, coefficient: int, 
     assert lab.clusters["a"].corosync.slowest_s(nodes) == pytest.approx(2.2 * token / 1000)
 
 
-def test_a_short_token_is_not_older_than_it_is_ever_held() -> None:
-    assert token_age_s(3.65) == 0.45
-    assert token_age_s(1.65) == pytest.approx(0.306, abs=0.001)  # the daemon says hold 303 ms
+def test_a_token_is_lost_at_half_the_age_it_can_have() -> None:
+    assert token_age_s(3.65) == 0.45  # the daemon says hold 685 ms; measured 0.0-0.8 s
+    assert token_age_s(1.65) == pytest.approx(0.303 / 2, abs=0.003)  # the daemon says 303 ms
 
 
 def test_a_cut_that_ends_after_the_token_was_lost_ends_in_the_same_membership() -> None:
@@ -196,7 +196,7 @@ def test_a_node_that_leaves_in_order_is_missed_at_once() -> None:
     leave(world, "pve3")
     world.run_until(5)
 
-    assert when(world, "membership") == pytest.approx(0.3, abs=0.01)
+    assert 0.2 <= when(world, "membership") <= 0.4  # measured 0.25-0.38 s
     assert when(world, "token-lost") == float("inf")
     assert quorate_of(world) == "pve1 pve2"
     assert world.facts.view("pve3").members == frozenset()
