@@ -42,6 +42,7 @@ LINK_DOWN = (0.1, 0.5)
 # from 1.1 s on with a token of 1 s.
 MERGE_S = (1.5, 3.3)
 MERGE_BASE_S, MERGE_PER_TOKEN = 0.75, 0.35
+MERGE_SOONER_S = 0.35  # than a long token
 # From the message of a node that leaves to the membership without it; measured 0.25-0.38
 # s.
 LEAVE_S = (0.2, 0.4)
@@ -122,7 +123,7 @@ class CorosyncPart:
         if not lost:
             low_s, high_s = MERGE_S
             low_s = min(low_s, MERGE_BASE_S + MERGE_PER_TOKEN * token_s)
-            high_s = max(high_s, token_s)
+            high_s = max(high_s, token_s - MERGE_SOONER_S)
             twin.after(twin.between(low_s, high_s, cluster, group), form)
             return
         if lost <= twin.state.stopped.keys():

@@ -24,6 +24,14 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from lab.errors import VlabError
+from simulator.emulate.corosync_conf import (
+    DEVICE,
+    DEVICE_LINK,
+    LINKS,
+    address_of,
+    config,
+    port_of,
+)
 
 # Debian packages: corosync, corosync-qdevice, corosync-qnetd, iproute2, util-linux.
 NEEDED = (
@@ -31,9 +39,6 @@ NEEDED = (
 )  # fmt: skip
 NEEDED_FOR_DEVICE = ("corosync-qdevice", "corosync-qnetd")
 
-LINKS = (0, 1)
-DEVICE = 0  # the number of the quorum device's server among the nodes
-_DEVICE_LINK = 9
 _POLL_S = 0.1
 ENVIRONMENT: dict[str, str] = {
     **os.environ,
@@ -49,40 +54,6 @@ mount -t tmpfs none /run && mount -t tmpfs none /var/lib/corosync
 mkdir /run/corosync-qdevice /run/corosync-qnetd
 echo held
 exec cat
-"""
-_CONFIG = """
-system {{
- sched_rr: no
- move_to_root_cgroup: no
-}}
-totem {{
- version: 2
- cluster_name: vlab
- transport: knet
- crypto_cipher: none
- crypto_hash: none
-{timers}}}
-logging {{
- to_logfile: yes
- logfile: {log}
- to_syslog: no
- to_stderr: no
- timestamp: hires
-}}
-quorum {{
-provider: corosync_votequorum
-{votes}}}
-nodelist {{
-{members}}}
-"""
-_QDEVICE = """device {{
- model: net
-{votes} net {{
-  host: {host}
-  algorithm: {algorithm}
-  tls: off
- }}
-}}
 """
 _LINE = re.compile(r"(\w+ \d+ \d+:\d+:\d+)\.(\d+) \[\d+\] \S+ \S+ +\w+ +\[(\w+) *\] (.*)")
 
@@ -114,14 +85,10 @@ def missing(*, device: bool = False) -> str:
         return f"{', '.join(absent)} not installed"
     if os.geteuid() != 0:
         return "namespaces need root"
-    made = subprocess.run(
-        ["unshare", "--net", "--mount", "true"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=ENVIRONMENT,
-    )
-    return f"no namespaces here: {made.stderr.strip()}" if made.returncode else ""
+    trial = "mount -t tmpfs none /run && ip link add name near type veth peer name far"
+    command = ["unshare", "--net", "--mount", "sh", "-c", trial]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    return f"no namespaces or cables here: {made.stderr.strip()}" if made.returncode else ""
 
 
 class Cluster:
@@ -147,7 +114,7 @@ class Cluster:
         self._device = device
         for number in self.nodes:
             log = folder / f"{number}.log"
-            text = _config(log, self.nodes, totem or {}, quorum or {}, device)
+            text = config(log, self.nodes, totem or {}, quorum or {}, device)
             self._conf(number).write_text(text)
 
     def __enter__(self) -> Self:
@@ -159,7 +126,7 @@ class Cluster:
                     self._cable(one, other, link)
             if self._device:
                 for number in self.nodes:
-                    self._cable(number, DEVICE, _DEVICE_LINK)
+                    self._cable(number, DEVICE, DEVICE_LINK)
                 self.start_device()
         except BaseException:
             self.__exit__()
@@ -307,21 +274,23 @@ class Cluster:
 
     def _ip(self, number: int, *words: str) -> None:
         command = [*self._inside(number), "ip", *words]
-        subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRONMENT)
+        if done.returncode:
+            raise VlabError(f"real daemons: ip {' '.join(words)}: {done.stderr.strip()}")
 
     def _cable(self, one: int, other: int, link: int) -> None:
-        near, far = _port(link, other), _port(link, one)
+        near, far = port_of(link, other), port_of(link, one)
         self._ip(
             one, "link", "add", near, "type", "veth", "peer", "name", far,
             "netns", str(self._holders[other].pid),
         )  # fmt: skip
         for here, there, port in ((one, other, near), (other, one, far)):
-            own, peer = _address(link, here), _address(link, there)
+            own, peer = address_of(link, here), address_of(link, there)
             self._ip(here, "addr", "add", own, "peer", f"{peer}/32", "dev", port)
             self._ip(here, "link", "set", port, "up")
 
     def _plug(self, one: int, other: int, link: int, *, up: bool) -> None:
-        self._ip(one, "link", "set", _port(link, other), "up" if up else "down")
+        self._ip(one, "link", "set", port_of(link, other), "up" if up else "down")
 
 
 def _held() -> subprocess.Popen[str]:
@@ -339,36 +308,6 @@ def _held() -> subprocess.Popen[str]:
         holder.communicate()
         raise VlabError("no namespaces for real daemons here")
     return holder
-
-
-def _port(link: int, peer: int) -> str:
-    return f"l{link}n{peer}"
-
-
-def _address(link: int, number: int) -> str:
-    return f"10.{link}.0.{number + 1}"
-
-
-def _config(
-    log: Path,
-    nodes: Iterable[int],
-    totem: Mapping[str, int],
-    quorum: Mapping[str, int | str],
-    device: str,
-) -> str:
-    members = "".join(
-        f"node {{\n nodeid: {number}\n name: n{number}\n"
-        + "".join(f" ring{link}_addr: {_address(link, number)}\n" for link in LINKS)
-        + "}\n"
-        for number in nodes
-    )
-    votes = "".join(f"{key}: {value}\n" for key, value in quorum.items())
-    if device:
-        host = _address(_DEVICE_LINK, DEVICE)
-        one = " votes: 1\n" if device == "ffsplit" else ""  # it refuses to start without
-        votes += _QDEVICE.format(host=host, algorithm=device, votes=one)
-    timers = "".join(f"{key}: {value}\n" for key, value in totem.items())
-    return _CONFIG.format(log=log, timers=timers, members=members, votes=votes)
 
 
 def _entries(line: str) -> Iterator[Entry]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lab.faults import parse_faults
 from simulator.corosync import leave, token_age_s
 from simulator.knet import memberships
+from simulator.redundancy import reduced
 from simulator.state import View
 from simulator.steady import steady
 from simulator.twin import Twin
@@ -312,6 +313,15 @@ def test_a_device_that_is_back_votes_again() -> None:
     assert not world.state.ballots["pve1"].device
     world.run_until(600)
     assert world.state.ballots["pve1"].device
+
+
+def test_a_device_or_a_link_that_is_lost_is_reserve_that_is_lost() -> None:
+    world = after(twin(2, with_device()), "fail-nas nas1", 60)
+    assert reduced(world.facts)["qdevice of cluster a"] == "it does not vote"
+
+    world = after(twin(change=two_links), cut("pve1"), 60)
+    assert reduced(world.facts)["link 0 of cluster a"] == "mgmt is split: pve2, pve3 | pve1"
+    assert "link 1 of cluster a" not in reduced(world.facts)
 
 
 SETTINGS = (
