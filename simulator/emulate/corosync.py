@@ -111,10 +111,10 @@ class Cluster:
         self._holders: dict[int, subprocess.Popen[str]] = {}
         self._daemons: dict[int, subprocess.Popen[bytes]] = {}
         self._devices: dict[int, subprocess.Popen[bytes]] = {}
+        self._begun: dict[int, int] = {}  # how long the log was when the daemon was started
         self._device = device
         for number in self.nodes:
-            log = folder / f"{number}.log"
-            text = config(log, self.nodes, totem or {}, quorum or {}, device)
+            text = config(self._log(number), self.nodes, totem or {}, quorum or {}, device)
             self._conf(number).write_text(text)
 
     def __enter__(self) -> Self:
@@ -148,6 +148,8 @@ class Cluster:
     def start(self, *numbers: int) -> None:
         """Start corosync on nodes, and the device's client with it."""
         for number in numbers:
+            file = self._log(number)
+            self._begun[number] = file.stat().st_size if file.exists() else 0
             command = ["corosync", "-f", "-c", str(self._conf(number))]
             self._daemons[number] = self._run(number, command)
             if self._device:
@@ -204,7 +206,7 @@ class Cluster:
 
     def log(self, number: int, since_s: float = 0.0) -> list[Entry]:
         """What a node's daemon wrote from an instant on."""
-        file = self._folder / f"{number}.log"
+        file = self._log(number)
         lines = file.read_text().splitlines() if file.exists() else []
         return [entry for line in lines for entry in _entries(line) if entry.at_s >= since_s]
 
@@ -226,9 +228,11 @@ class Cluster:
         )
 
     def members(self, number: int) -> frozenset[int]:
-        """Whom a node took for members last, by its log; it says so once it knows its verdict."""
-        file = self._folder / f"{number}.log"
-        said = file.read_text() if file.exists() else ""
+        """Whom a node took for members last since it started, by its log; it says so once it knows
+        its verdict.
+        """
+        file = self._log(number)
+        said = file.read_text()[self._begun[number] :] if file.exists() else ""
         last = said.rpartition("[QUORUM] Members[")[2].partition("\n")[0]  # `2]: 1 2`
         return frozenset(map(int, last.partition(": ")[2].split()))
 
@@ -236,7 +240,13 @@ class Cluster:
         """A timer in force on a node: `token`, `consensus`."""
         key = f"runtime.config.totem.{name}"
         command = [*self._inside(number), "corosync-cmapctl", "-g", key]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+        told = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+        if told.returncode:
+            why = (
+                f"has ended: {self._daemons[number].poll()}" if self._ended(number) else told.stderr
+            )
+            last = [entry.text for entry in self.log(number)][-3:]
+            raise VlabError(f"corosync of n{number} does not tell its {name}: {why} {last}")
         return int(told.stdout.rpartition("=")[2])
 
     def until(self, true: Callable[[], bool], limit_s: float) -> bool:
@@ -252,6 +262,12 @@ class Cluster:
 
     def _conf(self, number: int) -> Path:
         return self._folder / f"{number}.conf"
+
+    def _log(self, number: int) -> Path:
+        return self._folder / f"{number}.log"
+
+    def _ended(self, number: int) -> bool:
+        return self._daemons[number].poll() is not None
 
     def _answers(self, number: int) -> bool:
         return self.quorum(number) is not None
