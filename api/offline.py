@@ -26,7 +26,8 @@ def validate(tree: Path, output: str) -> int:
         result_json({"problems": [asdict(problem) for problem in found]})
     elif output == "markdown":
         result(
-            "\n".join(f"- `{problem.place}` {problem.what}" for problem in found) or "No problems."
+            "\n".join(f"- {problem.severity} `{problem.place}` {problem.what}" for problem in found)
+            or "No problems."
         )
     else:
         for problem in found:

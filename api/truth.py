@@ -1,4 +1,5 @@
-"""`vlab fidelity`: how often the twin agrees with recorded truth, a row for each recorded thing.
+"""`vlab fidelity`: how often the twin agrees with the truth, a row for each real thing, be it
+recorded or run here.
 
 Also writes the page `docs/reference/fidelity.md` (`page`), which is this command's own markdown.
 """
@@ -16,11 +17,12 @@ from api.exits import Exit
 from api.output import result, result_json, say
 from lab.errors import VlabError
 from simulator.fidelity.case import Case, Verdict
-from simulator.fidelity.rows import ROWS, Row, Score, measure
+from simulator.fidelity.rows import LIVE, ROWS, Row, Score, measure, run
 
 REFERENCE = "VLAB_REFERENCE"
 HOW = f"set {REFERENCE} to the folder that has {{folder}}/, or give the row and --cases DIR"
 ABSENT = "cases not present"
+ALL: Mapping[str, Row] = {**ROWS, **LIVE}
 
 Scores = Mapping[str, Score | None]
 """By row; None: its cases are not here."""
@@ -33,15 +35,20 @@ def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -
     `case`: the name of one of the row's. Raises VlabError if the folder has none such, and, after
     the others are told, for cases that can't be read.
     """
-    if row is not None and row not in ROWS:
-        raise typer.BadParameter(f"there is no row {row}; rows are {', '.join(ROWS)}")
+    if row is not None and row not in ALL:
+        raise typer.BadParameter(f"there is no row {row}; rows are {', '.join(ALL)}")
+    if row in LIVE and cases is not None:
+        raise typer.BadParameter(f"{row} runs the real thing, it takes no --cases")
     if case and row is None:
         raise typer.BadParameter(f"--case {case} needs the row that it is of")
     if cases is not None and not cases.is_dir():
         raise typer.BadParameter(f"{cases} is no folder")
     if row is None:
-        scores = measured(cases or reference())
+        scores = measured(cases or reference(), live=cases is None)
         _show_all(scores, output)
+    elif row in LIVE:
+        scores = {row: run(LIVE[row], case)}
+        _show(LIVE[row], scores[row], output)
     else:
         folder = cases or reference() / ROWS[row].folder
         score = measure(ROWS[row], folder, case)
@@ -64,12 +71,15 @@ def reference() -> Path:
     return Path(os.environ.get(REFERENCE, beside))
 
 
-def measured(folder: Path) -> Scores:
-    """Every row whose cases are in a folder of this one."""
+def measured(folder: Path, *, live: bool = False) -> Scores:
+    """Every row whose cases are in a folder of this one; `live`: and those that are run here."""
     scores = {}
     for row in ROWS.values():
         say(f"{row.name}: {row.truth}")
         scores[row.name] = measure(row, folder / row.folder)
+    for row in LIVE.values() if live else ():
+        say(f"{row.name}: {row.truth}")
+        scores[row.name] = run(row)
     return scores
 
 
@@ -80,13 +90,20 @@ def counts(score: Score | None) -> dict[str, int]:
     return {"cases": len(cases), **{v.value.replace(" ", "_"): judged[v] for v in Verdict}}
 
 
+def _absent(row: Row) -> str:
+    """Why a row has no score."""
+    if row.name in LIVE:
+        return f"not run: {row.why_not()}"
+    return f"{ABSENT}; {HOW.format(folder=row.folder)}"
+
+
 def _differs(score: Score | None) -> bool:
     return score is not None and score.count(Verdict.DIFFERENT) > 0
 
 
 def _show_all(scores: Scores, output: str) -> None:
     if output == "json":
-        result_json({"rows": [_row_json(ROWS[name], score) for name, score in scores.items()]})
+        result_json({"rows": [_row_json(ALL[name], score) for name, score in scores.items()]})
     elif output == "markdown":
         result(page(scores))
     else:
@@ -94,7 +111,7 @@ def _show_all(scores: Scores, output: str) -> None:
         result(_aligned([head, *(_row_cells(name, score) for name, score in scores.items())]))
         for name, score in scores.items():
             if score is None:
-                result(f"{name}: {ABSENT}; {HOW.format(folder=ROWS[name].folder)}")
+                result(f"{name}: {_absent(ALL[name])}")
             elif _differs(score):
                 result(f"{name} differs: `vlab fidelity {name}` says where")
 
@@ -107,7 +124,7 @@ def _show(row: Row, score: Score | None, output: str) -> None:
     else:
         result(f"{row.name}: {row.truth}")
         if score is None:
-            result(f"  {ABSENT}; {HOW.format(folder=row.folder)}")
+            result(f"  {_absent(row)}")
             return
         told = [f"{number} {word.replace('_', ' ')}" for word, number in counts(score).items()]
         if row.by_folder:
@@ -126,7 +143,7 @@ def _show(row: Row, score: Score | None, output: str) -> None:
 def _row_json(row: Row, score: Score | None) -> dict[str, object]:
     data: dict[str, object] = {"row": row.name, "present": score is not None, **counts(score)}
     if score is None:
-        return {**data, "how": HOW.format(folder=row.folder)}
+        return {**data, "how": row.why_not() or HOW.format(folder=row.folder)}
     return {
         **data,
         "differences": _cases_json(_of(score, Verdict.DIFFERENT)),
@@ -144,7 +161,7 @@ def _of(score: Score, verdict: Verdict) -> list[Case]:
 
 def _row_cells(name: str, score: Score | None) -> list[str]:
     if score is None:
-        return [name, ABSENT]
+        return [name, "not run" if name in LIVE else ABSENT]
     return [name, *(str(number) for number in counts(score).values())]
 
 
@@ -180,14 +197,18 @@ def page(scores: Scores) -> str:
         "what the twin says there rests on documentation alone.",
     ]  # fmt: skip
     for name, score in scores.items():
-        lines += ["", *_section(ROWS[name], score)]
+        lines += ["", *_section(ALL[name], score)]
+    for name, row in LIVE.items():
+        if name not in scores:
+            how = f"`vlab fidelity {name}` runs it; its figures are those of your machine."
+            lines += ["", f"## {name}", "", f"Truth: {row.truth}.", "", row.compared, "", how]
     return "\n".join(lines)
 
 
 def _section(row: Row, score: Score | None) -> list[str]:
     lines = [f"## {row.name}", "", f"Truth: {row.truth}.", "", row.compared]
     if score is None:
-        return [*lines, "", f"{ABSENT.capitalize()}: {HOW.format(folder=row.folder)}."]
+        return [*lines, "", f"{_absent(row).capitalize()}."]
     if row.by_part:
         lines += ["", *_table(["part", "cases", *(v.value for v in Verdict)], _parts(score))]
     for verdict, title in (

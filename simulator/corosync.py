@@ -29,18 +29,23 @@ from simulator.twin import Twin
 TO_MEMBERSHIP = 1 + CONSENSUS_PER_TOKEN
 # The token is held at an idle node for up to `hold` of its time; measured 0..0.8 s, centre 0.45 s.
 TOKEN_AGE_S = 0.45
-# hold = 0.8 (retransmit - 10 ms), retransmit = token / 4.2. Source: corosync.conf(5), and the
+# That was with tokens from here on; with shorter ones half of `hold`, measured 0.06-0.31 s of 1.65
+# s. hold = 0.8 (retransmit - 10 ms), retransmit = token / 4.2. Source: corosync.conf(5), and the
 # runtime keys of a running daemon.
+LONG_TOKEN_S = 3.0
 HOLD, RETRANSMITS, TICK_S = 0.8, 4.2, 0.01
 # A dead link is marked down after at most the knet ping timeout, half the token; measured 0.2-1.9
 # s of 1.825 s.
 LINK_DOWN = (0.1, 0.5)
 # From a healed network to the new membership: two pongs, then the merge; measured 1.5-3.3 s with
-# the default token, down to 1.1 s with one of 1 s, which pings more often.
+# two and three nodes. Pings are the rarer the longer the token: up to 5.1 s with five nodes, and
+# from 1.1 s on with a token of 1 s.
 MERGE_S = (1.5, 3.3)
 MERGE_BASE_S, MERGE_PER_TOKEN = 0.75, 0.35
-# From the message of a node that leaves to the membership without it; measured 0.3 s.
-LEAVE_S = 0.3
+MERGE_SOONER_S = 0.35  # than a long token
+# From the message of a node that leaves to the membership without it; measured 0.17-0.38
+# s.
+LEAVE_S = (0.15, 0.4)
 
 # Steps of a formation; `again` is one whose cause is over.
 FORMATION = ("link", "token", "form")
@@ -118,10 +123,11 @@ class CorosyncPart:
         if not lost:
             low_s, high_s = MERGE_S
             low_s = min(low_s, MERGE_BASE_S + MERGE_PER_TOKEN * token_s)
+            high_s = max(high_s, token_s - MERGE_SOONER_S)
             twin.after(twin.between(low_s, high_s, cluster, group), form)
             return
         if lost <= twin.state.stopped.keys():
-            twin.after(LEAVE_S, form)
+            twin.after(twin.between(*LEAVE_S, cluster, group), form)
             return
         link_s = token_s * twin.between(*LINK_DOWN, cluster, group)
         twin.after(link_s, (self.name, cluster, "link", group))
@@ -154,8 +160,9 @@ def token_ms(model: Model, cluster: str) -> float:
 
 
 def token_age_s(token_s: float) -> float:
-    """How old the token is when it is lost: what is taken of the time in which it may be held."""
-    return min(TOKEN_AGE_S, HOLD * (token_s / RETRANSMITS - TICK_S))
+    """How old the token is when it is lost: the middle of the time in which it may be held."""
+    hold_s = HOLD * (token_s / RETRANSMITS - TICK_S)
+    return TOKEN_AGE_S if token_s >= LONG_TOKEN_S else hold_s / 2
 
 
 def _seen(twin: Twin, members: frozenset[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What works on with less in reserve: bonds, paths, copies, votes, disks.
+"""What works on with less in reserve: bonds, paths, copies, votes, links, disks.
 
 Asked by `simulator/simulate.py` at every instant of a run; what was so before the run began is
 left out there. Leaves out what has no reserve by design (a single port), and boxes that do not run
@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.facts import Facts
+from simulator.knet import memberships, names, ring
 from simulator.quorum import rules_of
 from simulator.storage import osd_works, path_works
 
 
 def reduced(facts: Facts) -> dict[str, str]:
     """What runs on reduced redundancy, with how much is left, by vertex name: `bond pve1/bond1`."""
-    found = [*_bonds(facts), *_paths(facts), *_pools(facts), *_votes(facts), *_raids(facts)]
+    found = [*_bonds(facts), *_paths(facts), *_pools(facts), *_votes(facts)]
+    found += [*_links(facts), *_raids(facts)]
     return dict(found)
 
 
@@ -50,17 +52,29 @@ def _pools(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _votes(facts: Facts) -> Iterator[tuple[str, str]]:
-    """A cluster that would lose quorum with the next node, or whose quorum device is missing."""
+    """Clusters that would lose quorum with the next node, or whose quorum device is missing."""
     for cluster, nodes in facts.model.nodes.items():
         rules = rules_of(facts.model, cluster)
-        for node in sorted(facts.quorate(cluster))[:1]:
-            ballot, members = facts.state.ballots[node], len(facts.view(node).members)
-            votes = rules.votes(members, ballot)
-            if votes == ballot.needed < ballot.expected and members < len(nodes):
+        running = facts.quorate(cluster)
+        for node in sorted(running)[:1]:
+            ballot, members = facts.state.ballots[node], running & facts.view(node).members
+            votes = rules.votes(len(members), ballot)
+            if votes == ballot.needed < ballot.expected and len(members) < len(nodes):
                 what = f"{votes} of {ballot.expected} votes, quorum needs {ballot.needed}"
                 yield f"cluster {cluster}", what
             if rules.device_votes and not ballot.device:
-                yield f"cluster {cluster}", "its quorum device does not vote"
+                yield f"qdevice of cluster {cluster}", "it does not vote"
+
+
+def _links(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Links of a cluster that do not join all nodes, where another one does."""
+    for cluster in facts.model.nodes:
+        links = facts.model.lab.clusters[cluster].corosync.links
+        if len(memberships(facts, cluster)) == 1 < len(links):
+            for number, vlan in enumerate(links):
+                if len(groups := ring(facts, cluster, number)) > 1:
+                    apart = " | ".join(names(group) for group in groups)
+                    yield f"link {number} of cluster {cluster}", f"{vlan} is split: {apart}"
 
 
 def _raids(facts: Facts) -> Iterator[tuple[str, str]]:

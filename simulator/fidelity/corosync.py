@@ -35,8 +35,10 @@ Groups = frozenset[frozenset[str]]
 # Of a recorded time: where within its bounds a time falls is chance, of which the twin takes the
 # centre; and there is 0.1 s of noise.
 TOLERANCE = 0.15
-BEGIN_S = 40.0  # of the fault; what the case starts from has formed by then, and votes are lowered
-END_S = 100.0
+# Nodes that are gone before are lost one by one, the last first, so that votes can be lowered.
+APART_S = 22.0
+BEGIN_S = 100.0  # of what happens in the case
+END_S = 155.0
 LINKS = ("link0", "link1")
 DEVICE, DEVICE_VLAN = "qnetd", "device"
 KNOWN: Known = {
@@ -260,13 +262,14 @@ def _run(recording: Recording, seed: int) -> Twin:
 
 def _faults(recording: Recording) -> Iterator[Fault]:
     """Before `BEGIN_S` what the case starts from, then what happens in it."""
-    before = frozenset().union(*recording.before)
+    before = frozenset[str]().union(*recording.before)
+    gone = [node for node in recording.nodes if node not in before | recording.started]
+    for number, node in enumerate(reversed(gone)):
+        yield Fault(FaultKind.NODE, node, number * APART_S)
     for node in recording.nodes:
         if node in recording.started:
             yield Fault(FaultKind.NODE, node, restore_at_s=BEGIN_S)
-        elif node not in before:
-            yield Fault(FaultKind.NODE, node)
-        elif node not in recording.alive and node not in recording.left:
+        elif node in before and node not in recording.alive and node not in recording.left:
             yield Fault(FaultKind.NODE, node, BEGIN_S)
     atoms = recording.atoms
     for one, other in combinations(range(len(atoms)), 2):

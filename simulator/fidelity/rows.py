@@ -3,7 +3,8 @@
     folder of recordings -> cases -> score
 
 The recordings are data of others and no part of this project; whoever has them names their folder.
-A row without its recordings is neither equal nor different: it has no score.
+A row of `LIVE` needs none: it runs the real thing here, where that is installed. A row without its
+recordings or programs is neither equal nor different: it has no score.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import VlabError
-from simulator.fidelity import bonds, ceph, corosync, multipath, pve_ha
+from simulator.fidelity import bonds, ceph, corosync, corosync_live, multipath, pve_ha
 from simulator.fidelity.case import SEEDS, Case, Verdict
 from simulator.pve.replay import replay
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `readers`: names of files (patterns) -> what makes cases of such a file."""
+    """One row. `readers`: names of files (patterns) -> what makes cases of such a file.
+
+    `live`: what runs the real thing instead; `why_not`: why it can't be run here, or nothing.
+    """
 
     name: str
     truth: str  # whose behaviour was recorded
@@ -31,6 +35,8 @@ class Row:
     readers: Mapping[str, Callable[[Path], Iterable[Case]]]
     by_part: bool = False  # cases are named part/...
     by_folder: bool = False  # each case is a folder of its name, and told one by one
+    live: Callable[[], Iterable[Case]] | None = None
+    why_not: Callable[[], str] = str
 
     def files(self, folder: Path) -> list[Path]:
         """The recordings that are there."""
@@ -77,6 +83,13 @@ def measure(row: Row, folder: Path, name: str = "") -> Score | None:
     kept = tuple(case for case in cases if name in ("", case.name))
     found = kept or malformed or (files and not name)
     return Score(row, kept, tuple(malformed)) if found else None
+
+
+def run(row: Row, name: str = "") -> Score | None:
+    """Run the real thing of a row; None if it can't be run here. `name`: the case that counts."""
+    if row.live is None or row.why_not():
+        return None
+    return Score(row, tuple(case for case in row.live() if name in ("", case.name)))
 
 
 def _read(row: Row, file: Path) -> Iterator[Case]:
@@ -145,6 +158,26 @@ ROWS: Mapping[str, Row] = {
             " too small nodes, whose order is left to chance there.",
             {"*/cmdlist": pve_ha.cases},
             by_folder=True,
+        ),
+    )
+}
+
+LIVE: Mapping[str, Row] = {
+    row.name: row
+    for row in (
+        Row(
+            "corosync-live",
+            "corosync, votequorum and qnetd of this machine, clusters of two to five nodes in"
+            " network namespaces",
+            "",
+            "After each of a row of starts, splits, mends and losses, whether each node is quorate,"
+            " among how many and how many votes it expects; token and consensus timeouts, equal;"
+            " when the token is lost, the last membership forms, the last node wins or loses"
+            f" quorum. {_SPREAD} {corosync.TOLERANCE:.0%} of it.",
+            {},
+            by_part=True,
+            live=corosync_live.cases,
+            why_not=corosync_live.why_not,
         ),
     )
 }

@@ -38,6 +38,26 @@ def test_every_problem_has_its_place_and_the_exit_code_is_one(shell: Shell) -> N
     assert {row["place"]["file"] for row in rows} == {"company/guests.yaml"}
 
 
+def test_a_warning_is_in_every_output_and_is_no_failure(shell: Shell) -> None:
+    """Token and consensus of cluster a come close to the watchdog of its nodes."""
+    file = shell.folder / "desired-state" / "cluster-a.yaml"
+    text = file.read_text()
+    file.write_text(
+        text.replace("links: [management]", "links: [management]\n      token-ms: 15000")
+    )
+    what = "cluster a needs up to 33 s to agree that a node is lost"
+
+    done = shell("validate")
+    assert done.code == 0
+    assert f"warning: {what}\n  why: 15.125 s token + 18.15 s consensus" in done.out
+    assert done.out.endswith("0 errors, 1 warnings\n")
+    (row,) = json.loads(shell("validate", "--output", "json").out)["problems"]
+    assert (row["severity"], row["what"]) == ("warning", what)
+    done = shell("validate", "--output", "markdown")
+    assert (done.code, done.out.partition("`")[0]) == (0, "- warning ")
+    assert what in done.out
+
+
 def test_fmt_says_what_would_change_and_then_there_is_nothing_left(shell: Shell) -> None:
     file = shell.folder / "desired-state" / "power.yaml"
     file.write_text(file.read_text() + "\n\n\n")

@@ -215,6 +215,19 @@ def test_settings_are_read_from_the_flags_of_the_daemons(tmp_path: Path) -> None
     assert verdicts("corosync", tmp_path)["kill n1"] is Verdict.DIFFERENT  # it expects 3 still
 
 
+def test_who_is_gone_before_a_case_was_lost_one_by_one(tmp_path: Path) -> None:
+    """The last of four that counted their votes down: at once they could not have."""
+    seen = {"quorate": "No", "nodes": "1", "expected": "2", "total": "1"}
+    seen["flags"] = "WaitForAll LastManStanding"
+    log = [[3.9, "TOTEM", "A processor failed"], [9.0, "QUORUM", "Sync members[1]: 1"],
+           [9.0, "QUORUM", "Sync left[1]: 2"],
+           [9.0, "QUORUM", "This node is within the non-primary component"]]  # fmt: skip
+    case = {"n": 4, "after": {"n1": seen}, "log": {"n1": log}, "token_lost_s": 3.9}
+    membership(tmp_path, "third-kill", 3.9, 9.0, **case)
+
+    assert set(verdicts("corosync", tmp_path).values()) == {Verdict.EQUAL}
+
+
 def test_a_device_that_votes_for_nobody_was_lost(tmp_path: Path) -> None:
     seen = {"quorate": "No", "nodes": "1", "expected": "3", "total": "1", "flags": "Qdevice"}
     log = [[2.6, "TOTEM", "A processor failed"], [6.2, "QUORUM", "Sync members[1]: 1"],

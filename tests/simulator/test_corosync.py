@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lab.faults import parse_faults
 from simulator.corosync import leave, token_age_s
 from simulator.knet import memberships
+from simulator.redundancy import reduced
 from simulator.state import View
 from simulator.steady import steady
 from simulator.twin import Twin
@@ -177,9 +178,9 @@ def test_the_token_grows_with_each_node_above_two(nodes: int, coefficient: int, 
     assert lab.clusters["a"].corosync.slowest_s(nodes) == pytest.approx(2.2 * token / 1000)
 
 
-def test_a_short_token_is_not_older_than_it_is_ever_held() -> None:
-    assert token_age_s(3.65) == 0.45
-    assert token_age_s(1.65) == pytest.approx(0.306, abs=0.001)  # the daemon says hold 303 ms
+def test_a_token_is_lost_at_half_the_age_it_can_have() -> None:
+    assert token_age_s(3.65) == 0.45  # the daemon says hold 685 ms; measured 0.0-0.8 s
+    assert token_age_s(1.65) == pytest.approx(0.303 / 2, abs=0.003)  # the daemon says 303 ms
 
 
 def test_a_cut_that_ends_after_the_token_was_lost_ends_in_the_same_membership() -> None:
@@ -196,7 +197,7 @@ def test_a_node_that_leaves_in_order_is_missed_at_once() -> None:
     leave(world, "pve3")
     world.run_until(5)
 
-    assert when(world, "membership") == pytest.approx(0.3, abs=0.01)
+    assert 0.15 <= when(world, "membership") <= 0.4  # measured 0.17-0.38 s
     assert when(world, "token-lost") == float("inf")
     assert quorate_of(world) == "pve1 pve2"
     assert world.facts.view("pve3").members == frozenset()
@@ -219,8 +220,9 @@ def two_links(tree: Tree) -> None:
     tree["clusters"]["a"]["corosync"]["links"] = ["mgmt", "ceph"]
 
 
-def test_the_loss_of_one_of_two_links_is_told_and_changes_no_membership() -> None:
-    world = after(twin(change=two_links), cut("pve1"), 60)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_loss_of_one_of_two_links_is_told_and_changes_no_membership(seed: int) -> None:
+    world = after(twin(change=two_links, seed=seed), cut("pve1"), 60)
 
     assert 1.5 <= when(world, "link-down") <= 3.0  # measured 1.6-3 s of a token of 3.65 s
     (told,) = [event for event in world.trace if event.kind == "link-down"]
@@ -312,6 +314,15 @@ def test_a_device_that_is_back_votes_again() -> None:
     assert not world.state.ballots["pve1"].device
     world.run_until(600)
     assert world.state.ballots["pve1"].device
+
+
+def test_a_device_or_a_link_that_is_lost_is_reserve_that_is_lost() -> None:
+    world = after(twin(2, with_device()), "fail-nas nas1", 60)
+    assert reduced(world.facts)["qdevice of cluster a"] == "it does not vote"
+
+    world = after(twin(change=two_links), cut("pve1"), 60)
+    assert reduced(world.facts)["link 0 of cluster a"] == "mgmt is split: pve2, pve3 | pve1"
+    assert "link 1 of cluster a" not in reduced(world.facts)
 
 
 SETTINGS = (

@@ -1,0 +1,1 @@
+"""Real daemons, started privately and ended with us: what the twin is measured against."""
