@@ -101,6 +101,19 @@ class Facts:
             return "it is booting"
         return next(self._cut_nets(self.spec(key), guest.node, vlan), "")
 
+    def hindrance(self, key: GuestKey, node: str) -> str:
+        """Why a hypervisor could not start a guest on a node: a storage, or a missing bridge.
+
+        A network that leads nowhere does not stop it, nor a storage that only waits for a death to
+        be noticed: the guest starts, and its I/O goes on in a moment.
+        """
+        spec = self.spec(key)
+        for bridge, _ in spec.nets:
+            if bridge not in self.model.hosts[node].bridges:
+                return f"{node} has no bridge {bridge}"
+        found = (self._trouble(key[0], name, node) for name in sorted(spec.storages))
+        return next((trouble.text for trouble in found if trouble.text and not trouble.passes), "")
+
     def service_problem(self, name: str) -> str:
         """Why a service is not up: `any` needs one of its guests to serve, `all` every one."""
         service = self.model.lab.services[name]

@@ -3,8 +3,8 @@
     twin -> Sight -> stack (simulator/ha_stack: whose round, when) -> core (simulator/cluster: what)
     core -> acts on guests (simulator/ha_guests), lines (simulator/ha_trace) -> twin
 
-`HaPart` is what the twin drives; `ha_request`, `shut_down` and `let_lead` are what happens to a
-stack from outside; `run_in` is what the builder calls; `state.ha` what anybody may read.
+`HaPart` is what the twin drives; `ha_command` and `let_lead` are what happens to a stack from
+outside; `run_in` is what the builder calls; `state.ha` what anybody may read.
 
 Recovery waits as in Proxmox VE: for quorum, for the master's lock, for the fence; memory is not
 looked at. A round can't happen while a lost token blocks the cluster file system. A watchdog that
@@ -58,8 +58,12 @@ class HaPart:
 
     def settle(self, twin: Twin) -> bool:
         """Show the daemons what changed around them."""
+        changed = bool(twin.state.orders)
+        for node, word in list(twin.state.orders.items()):
+            if word in ("reboot", "shutdown"):
+                del twin.state.orders[node]
+                _shut_down(twin, node, word, skips=self.skips)
         facts = twin.facts
-        changed = False
         for name, nodes in twin.model.nodes.items():
             if nodes:
                 changed |= _Driver(twin, name, skips=self.skips).follow(facts)
@@ -88,19 +92,19 @@ def ha_command(twin: Twin, cluster: str, command: str) -> None:
     driver.arm()
 
 
-def shut_down(twin: Twin, node: str, word: str) -> None:
+def _shut_down(twin: Twin, node: str, word: str, *, skips: bool) -> None:
     """Let a node go down in order: `word` is reboot or shutdown. What is not under HA stops first.
 
     When its HA daemons leave, and what becomes of its services, is as the shutdown policy says. A
     node that does not run, or goes down already, stays as it is.
     """
-    driver = _Driver(twin, twin.model.lab.nodes[node].cluster)
+    driver = _Driver(twin, twin.model.lab.nodes[node].cluster, skips=skips)
     cluster = driver.stack.cluster
     if not twin.facts.host_on(node) or cluster.machines[node].shutdown:
         return
     driver.wake()
-    how = "reboots" if word == "reboot" else "shuts down"
-    twin.note(f"node {node}", "shutdown", f"{node} {how}")
+    how = "reboot" if word == "reboot" else "shut down"
+    twin.note(f"node {node}", "asked", f"{node} is asked to {how}")
     for key, guest in twin.state.guests.items():
         if guest.node == node and f"vm:{key[1]}" not in cluster.services:
             guests.stop(twin, key)
@@ -205,12 +209,13 @@ class _Driver:
     def do_rounds(self) -> bool:
         """All rounds that are due, and watchdogs; whether anything came of it."""
         stack, now_s = self.stack, self.twin.now_s
-        said = False
+        said, before = False, stack.cluster.status
         while daemon := stack.round(now_s, self.guests):
             said |= self.tell()
             for sid in sorted(stack.cluster.written):
-                self._write(sid)
-            stack.cluster.written = frozenset()
+                known = before.services.get(sid)
+                self._write(sid, known.node if known else self.stack.at[sid])
+            stack.cluster.written, before = frozenset(), stack.cluster.status
             self._power_off(daemon[0])
         said |= self._reset_unwatched()
         if said or self.guests.acted:
@@ -312,10 +317,13 @@ class _Driver:
         machine = cluster.machines[node]
         cluster.machines[node] = replace(machine, power=on, network=on, shutdown="")
 
-    def _write(self, sid: str) -> None:
-        """Let the twin have what a daemon wrote into a service's config."""
+    def _write(self, sid: str, node: str) -> None:
+        """Let the twin have what the master wrote into a service's config.
+
+        `node`: where the master took it to be until then.
+        """
         config = self.stack.cluster.services[sid]
-        self.guests.recover(self.stack.cluster, sid)
+        self.guests.recover(self.stack.cluster, sid, node)
         workload = self.twin.state.workloads[self.name]
         resource = workload.ha.get(sid)
         if resource is not None and resource.state != config.state:
