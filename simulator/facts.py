@@ -44,9 +44,13 @@ class Facts:
         """What does not work."""
         return self.reach.broken
 
+    @cached_property
+    def _dead(self) -> int:
+        return self.broken.dead
+
     def works(self, vertex: str) -> bool:
         """Whether a box or part (by its vertex) has power, is not broken and does not hang."""
-        return not self.model.bits[vertex] & self.broken.dead
+        return not self.model.bits[vertex] & self._dead
 
     def host_on(self, host: str) -> bool:
         """Whether a server runs its operating system, and does not hang."""

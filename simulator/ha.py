@@ -172,7 +172,7 @@ class _Driver:
         self.timer: Timer = ("ha", "round", name, "")
 
     def follow(self, facts: Facts) -> bool:
-        """Let the daemons see the world as it is; whether any of it made them say something."""
+        """Let the daemons see the world as it is; whether that made them act on it."""
         stack, state = self.stack, self.twin.state
         workload = state.workloads.get(self.name, NO_WORKLOAD)
         if workload is not stack.workload:
@@ -194,20 +194,20 @@ class _Driver:
                 self.wake()
                 self.arm()
             return False
-        said = self.wake()
+        self.wake()
         self._show(sight, workload)
         stack.keys = keys
-        said |= self.tell()
+        self.tell()
         self.arm()
-        return said
+        return self.guests.acted
 
-    def wake(self) -> bool:
-        """Let the daemons be where they should be by now; whether they say something."""
+    def wake(self) -> None:
+        """Let the daemons be where they should be by now."""
         self.stack.wake(self.twin.now_s, self.guests)
-        return self.tell()
+        self.tell()
 
     def do_rounds(self) -> bool:
-        """All rounds that are due, and watchdogs; whether anything came of it."""
+        """All rounds that are due, and watchdogs; whether the world is another after it."""
         stack, now_s = self.stack, self.twin.now_s
         said, before = False, stack.cluster.status
         while daemon := stack.round(now_s, self.guests):
@@ -217,13 +217,13 @@ class _Driver:
                 self._write(sid, known.node if known else self.stack.at[sid])
             stack.cluster.written, before = frozenset(), stack.cluster.status
             self._power_off(daemon[0])
-        said |= self._reset_unwatched()
-        if said or self.guests.acted:
+        changed = self._reset_unwatched() or self.guests.acted
+        if said or changed:
             stack.last = None
         elif self.skips:
             stack.rest(now_s)
         self.arm()
-        return said or self.guests.acted
+        return changed
 
     def end_move(self, sid: str) -> None:
         """A move of a service is over."""
