@@ -81,14 +81,23 @@ def simulate(
     restore_at: Annotated[str | None, typer.Option(help="When it is whole again: 5min.")] = None,
     scenario: Annotated[list[Path] | None, typer.Option(help="A story with expectations.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same trace.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Outages over so many seeds, from --seed on.", min=1)
+    ] = 1,
     output: Write = Output.TEXT,
 ) -> None:
     """Say what a failure will do: a timeline, outages, a verdict."""
     from api import simulations
 
+    if scenario and seeds > 1:
+        raise typer.BadParameter("--seeds goes with faults, a --scenario is one run")
     if scenario:
         raise typer.Exit(simulations.scenarios(tree, scenario, output))
-    raise typer.Exit(simulations.simulate(tree, faults or [], at, restore_at, seed, output))
+    words = faults or []
+    if seeds > 1:
+        chances = range(seed, seed + seeds)
+        raise typer.Exit(simulations.over_seeds(tree, words, at, restore_at, chances, output))
+    raise typer.Exit(simulations.simulate(tree, words, at, restore_at, seed, output))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from api import spread as spreads
 from api.exits import Exit
 from api.output import result, result_json
 from api.timeline import render
@@ -18,6 +19,7 @@ from lab.tree import read_tree
 from lab.units import parse_duration
 from simulator.scenario import run_scenario
 from simulator.simulate import simulate as run
+from simulator.spread import spread
 
 
 def simulate(
@@ -31,13 +33,35 @@ def simulate(
     """One run; 0 for safe, 3 for unsafe."""
     lab = load_tree(tree)
     try:
-        at_s = parse_duration(at) if at is not None else None
-        restore_at_s = parse_duration(restore_at) if restore_at is not None else None
-        report = run(lab, parse_faults(words, at_s, restore_at_s), seed=seed)
+        faults = parse_faults(words, _seconds(at), _seconds(restore_at))
+        report = run(lab, faults, seed=seed)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     result(render(report, output, colour=sys.stdout.isatty()))
     return Exit.FINE if report.verdict.safe else Exit.UNSAFE
+
+
+def over_seeds(
+    tree: Path,
+    words: Sequence[str],
+    at: str | None,
+    restore_at: str | None,
+    seeds: range,
+    output: str,
+) -> int:
+    """A run under each seed; 0 if all are safe, 3 if one is not."""
+    lab = load_tree(tree)
+    try:
+        faults = parse_faults(words, _seconds(at), _seconds(restore_at))
+        done = spread(lab, faults, seeds)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    result(spreads.render(done, output))
+    return Exit.FINE if done.safe else Exit.UNSAFE
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else parse_duration(text)
 
 
 def scenarios(tree: Path, paths: Sequence[Path], output: str) -> int:

@@ -87,14 +87,14 @@ def _text(report: Report, *, colour: bool) -> Iterator[str]:
 def _markdown(report: Report) -> Iterator[str]:
     yield f"### `{_faults(report)}`: {report.verdict.name}"
     yield ""
-    yield from (f"- {_escaped(line)}" for line in _reasons(report))
+    yield from (f"- {escaped(line)}" for line in _reasons(report))
     for title, rows in _tables(report):
-        yield from _table((title, *[""] * (len(rows[0]) - 1)), rows)
+        yield from table((title, *[""] * (len(rows[0]) - 1)), rows)
     yield ""
-    yield from (f"- {_escaped(line)}" for line in _others(report))
+    yield from (f"- {escaped(line)}" for line in _others(report))
     yield ""
     yield "<details><summary>Timeline</summary>"
-    yield from _table(
+    yield from table(
         ("at", "what", "happens"),
         [(f"+{event.at_s:.1f} s", event.subject, event.text) for event in report.events]
         + [(f"+{report.until_s:.1f} s", "", _end(report))],
@@ -103,17 +103,18 @@ def _markdown(report: Report) -> Iterator[str]:
     yield "</details>"
     yield ""
     yield "Rests on:"
-    yield from (f"- {_escaped(line)}" for line in report.rests_on)
+    yield from (f"- {escaped(line)}" for line in report.rests_on)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a Markdown table, after an empty one."""
     yield ""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
-    yield from (f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in rows)
+    yield from (f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown leaves as it is, whatever people call their guests."""
     return "".join(f"\\{sign}" if sign in r"\|`*_<>[]#" else sign for sign in text)
 

@@ -49,13 +49,18 @@ def line(bench: Bench, size: int, found: Figures, before: float | None, imports_
     told = f"{size} {bench.of}" if bench.of else ""
     aims = "  ".join(_aims(bench.bars.get(size, Bar()), found, imports_s))
     figures = f"{found.seconds:9.3f} {found.cpu_s:8.3f} {growth:>7} {found.mib:6.0f}"
-    return f"{bench.name:28} {told:>14} {figures}  {aims}".rstrip()
+    rate = f"{found.units / found.cpu_s:,.0f} {bench.unit} per cpu s" if bench.unit else ""
+    return f"{bench.name:28} {told:>14} {figures}  {'  '.join(filter(None, (rate, aims)))}".rstrip()
 
 
 def _aims(bar: Bar, found: Figures, imports_s: float) -> Iterator[str]:
     if bar.seconds is not None:
         cpu = " (processor time fits)" if found.cpu_s <= bar.seconds < found.seconds else ""
         yield _aim(f"{bar.seconds:g} s{cpu}", fits=found.seconds <= bar.seconds)
+    if bar.cpu_s is not None:
+        yield _aim(f"{bar.cpu_s:g} cpu s", fits=found.cpu_s <= bar.cpu_s)
+    if bar.rate is not None:
+        yield _aim(f"{bar.rate:g} per cpu s", fits=found.units >= bar.rate * found.cpu_s)
     if bar.mib is not None:
         yield _aim(f"{bar.mib:g} MiB", fits=found.mib <= bar.mib)
     if bar.imports is not None and imports_s:

@@ -42,6 +42,9 @@ _ROWS = (
     ),
     Bench("plan-none", _in("offline", "planning_nothing"), "objects", SIZES, bars={1000: Bar(1.0)}),
     Bench("pass", _in("passing", "passing"), "guests", SIZES, bars={1000: Bar(10.0, mib=250)}),
+    Bench("ha-cases", _in("ha", "cases"), unit="cases", bars={0: Bar(cpu_s=2.0)}),
+    Bench("ha-clock", _in("ha", "clock"), unit="simulated s"),
+    Bench("timelines", _in("ha", "timelines"), unit="timelines", bars={0: Bar(rate=200)}),
     Bench("sweep", _in("simulating", "sweeping"), repeats=1),
     Bench("rehearsal", _in("simulating", "rehearsing"), repeats=1),
 )

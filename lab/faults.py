@@ -1,10 +1,11 @@
 """The one grammar of faults, used by the command line, scenarios, expectations and the served lab.
 
-    fail-node pve2@0s..300s fail-switch sw1@30s silence-cable pve1-3
+    fail-node pve2@0s..300s fail-switch sw1@30s silence-cable pve1-3 shutdown-node pve3@60s
 
 `fail-` is a hard fault (power or carrier lost, both ends know); `silence-` leaves the lights on
-while nothing passes, so that only timers notice. Times are seconds after the start; without `..`
-the fault stays.
+while nothing passes, so that only timers notice. `shutdown-` and `reboot-` are no faults but done
+on purpose, to nodes: in order, as the cluster's shutdown policy says. Times are seconds after the
+start; without `..` the fault stays, and a node that was shut down stays off.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Fault:
     at_s: float = 0.0
     restore_at_s: float | None = None
     silent: bool = False
+    orderly: str = ""  # reboot or shutdown: a node that goes down in order
 
     @property
     def subject(self) -> str:
@@ -50,7 +52,7 @@ class Fault:
         return f"{self.kind} {self.name}"
 
     def __str__(self) -> str:
-        verb = "silence" if self.silent else "fail"
+        verb = self.orderly or ("silence" if self.silent else "fail")
         when = f"@{self.at_s:g}s" if self.at_s or self.restore_at_s is not None else ""
         until = f"..{self.restore_at_s:g}s" if self.restore_at_s is not None else ""
         return f"{verb}-{self.kind} {self.name}{when}{until}"
@@ -79,9 +81,11 @@ def parse_faults(
 def _parse(verb: str, rest: str) -> Fault:
     act, _, kind = verb.partition("-")
     kinds = [str(known) for known in FaultKind]
-    if act not in ("fail", "silence") or kind not in kinds:
+    orderly = act if act in ("reboot", "shutdown") and kind == FaultKind.NODE else ""
+    if not orderly and (act not in ("fail", "silence") or kind not in kinds):
         raise ValueError(
-            f"{verb!r} is no fault; write fail- or silence- with one of {', '.join(kinds)}"
+            f"{verb!r} is no fault; write fail- or silence- with one of {', '.join(kinds)},"
+            " or shutdown-node, reboot-node"
         )
     name, _, when = rest.partition("@")
     start, _, end = when.partition("..")
@@ -92,6 +96,7 @@ def _parse(verb: str, rest: str) -> Fault:
             parse_duration(start) if start else 0.0,
             parse_duration(end) if end else None,
             silent=act == "silence",
+            orderly=orderly,
         )
     )
 
@@ -99,4 +104,6 @@ def _parse(verb: str, rest: str) -> Fault:
 def _ordered(fault: Fault) -> Fault:
     if fault.restore_at_s is not None and fault.restore_at_s <= fault.at_s:
         raise ValueError(f"{fault}: it is restored before it fails")
+    if fault.restore_at_s is not None and fault.orderly == "reboot":
+        raise ValueError(f"{fault}: a node that reboots comes back by itself")
     return fault

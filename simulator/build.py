@@ -39,13 +39,13 @@ PARTS: tuple[Part, ...] = (
 )
 
 
-def twin_of(lab: Lab, *, empty: bool = False, seed: int = 0) -> Twin:
+def twin_of(lab: Lab, *, empty: bool = False, seed: int = 0, model: Model | None = None) -> Twin:
     """A running lab. `empty`: installed, clustered and wired, with Ceph and the array, but no load.
 
     Else the declared guests run, placed as `placement` chooses, and HA knows them. Its trace is
-    empty.
+    empty. `model`: of this lab, if there is one already.
     """
-    model = Model(lab)
+    model = model or Model(lab)
     twin = Twin(model, PARTS, steady(model, seed=seed))
     if not empty:
         _load(twin)

@@ -136,6 +136,8 @@ class CephPart:
             return now
         if now.up and not now.died:
             twin.cancel(look)
+            if now.reported_s is None and now.started_s is None:
+                return now
             return replace(now, reported_s=None, started_s=None)
         if now.started_s is None:
             due_s = twin.after(twin.between(*START_S, key), look)

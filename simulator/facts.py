@@ -44,9 +44,13 @@ class Facts:
         """What does not work."""
         return self.reach.broken
 
+    @cached_property
+    def _dead(self) -> int:
+        return self.broken.dead
+
     def works(self, vertex: str) -> bool:
         """Whether a box or part (by its vertex) has power, is not broken and does not hang."""
-        return not self.model.bits[vertex] & self.broken.dead
+        return not self.model.bits[vertex] & self._dead
 
     def host_on(self, host: str) -> bool:
         """Whether a server runs its operating system, and does not hang."""
@@ -100,6 +104,19 @@ class Facts:
         if guest.power is GuestPower.BOOTING:
             return "it is booting"
         return next(self._cut_nets(self.spec(key), guest.node, vlan), "")
+
+    def hindrance(self, key: GuestKey, node: str) -> str:
+        """Why a hypervisor could not start a guest on a node: a storage, or a missing bridge.
+
+        A network that leads nowhere does not stop it, nor a storage that only waits for a death to
+        be noticed: the guest starts, and its I/O goes on in a moment.
+        """
+        spec = self.spec(key)
+        for bridge, _ in spec.nets:
+            if bridge not in self.model.hosts[node].bridges:
+                return f"{node} has no bridge {bridge}"
+        found = (self._trouble(key[0], name, node) for name in sorted(spec.storages))
+        return next((trouble.text for trouble in found if trouble.text and not trouble.passes), "")
 
     def service_problem(self, name: str) -> str:
         """Why a service is not up: `any` needs one of its guests to serve, `all` every one."""

@@ -51,8 +51,15 @@ class FaultPart:
         return False
 
     def due(self, twin: Twin, timer: Timer) -> None:
-        """A fault begins or ends."""
-        update(twin)
+        """A fault begins or ends; what is done on purpose, people ask of the server."""
+        fault = twin.state.pending.get(timer[2])
+        if fault is None or not fault.orderly:
+            update(twin)
+        elif timer[1] == "fail":
+            twin.state.orders[fault.name] = fault.orderly
+        else:
+            del twin.state.pending[timer[2]]
+            twin.state.orders[fault.name] = "start"
 
 
 def restore(twin: Twin, subject: str) -> None:
@@ -80,6 +87,8 @@ def update(twin: Twin) -> None:
     }
     force: dict[str, Fault] = {}
     for fault in state.pending.values():
+        if fault.orderly:
+            continue
         before = force.get(fault.subject)
         if fault.at_s <= now_s and (before is None or before.silent):
             force[fault.subject] = fault

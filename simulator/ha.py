@@ -1,10 +1,10 @@
 """High availability: the door between the twin and the HA stack of each cluster.
 
-    twin -> Sight -> stack (simulator/ha_stack: whose round, when) -> core (simulator/cluster: what)
-    core -> acts on guests (simulator/ha_guests), lines (simulator/ha_trace) -> twin
+    twin -> ha_driver: what the daemons see -> ha_stack: whose round, when -> cluster: what it does
+    cluster -> ha_guests: acts; ha_trace: lines -> twin
 
-`HaPart` is what the twin drives; `ha_request`, `shut_down` and `let_lead` are what happens to a
-stack from outside; `run_in` is what the builder calls; `state.ha` what anybody may read.
+`HaPart` is what the twin drives; `ha_command` and `let_lead` are what happens to a stack from
+outside; `run_in` is what the builder calls; `state.ha` what anybody may read.
 
 Recovery waits as in Proxmox VE: for quorum, for the master's lock, for the fence; memory is not
 looked at. A round can't happen while a lost token blocks the cluster file system. A watchdog that
@@ -16,34 +16,14 @@ Leaves out: hardware fencing, and that a guest takes time to shut down.
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 
-from simulator import corosync, guests, power
-from simulator.cluster import hardware, locks, lrm
-from simulator.cluster.documents import (
-    Amount,
-    LrmStatus,
-    ManagerStatus,
-    ServiceConfig,
-    ServiceRecord,
-)
-from simulator.cluster.locks import MANAGER_LOCK, WATCHDOG_S, agent_lock
-from simulator.cluster.state import CRM, LRM, Cluster, Datacenter, Lock, Machine, Manager
-from simulator.facts import NO_WORKLOAD, Facts
-from simulator.ha_guests import TwinGuests, guest_key
-from simulator.ha_stack import ACTIVE_ROUND_S, BEAT_S, WAITING_ROUND_S, Sight, Stack
-from simulator.ha_trace import news
-from simulator.model import Model
-from simulator.state import GuestPower, HostPower, Timer
-from simulator.twin import Twin, on_grid
-from simulator.workload import Workload
-
-LASTING = frozenset({"ha-no-node", "ha-disarm-waits", "ha-log"})
-"""Kinds of lines that daemons write in every round; one is enough."""
-
-
-# Assumed: daemons look at the clock once a second, so one that was held up goes on within that.
-RESUMED_S = 1.0
+from simulator import guests
+from simulator.cluster import lrm
+from simulator.cluster.locks import MANAGER_LOCK
+from simulator.cluster.state import CRM, Cluster
+from simulator.ha_driver import Driver
+from simulator.state import Timer
+from simulator.twin import Twin
 
 
 class HaPart:
@@ -58,17 +38,21 @@ class HaPart:
 
     def settle(self, twin: Twin) -> bool:
         """Show the daemons what changed around them."""
+        changed = bool(twin.state.orders)
+        for node, word in list(twin.state.orders.items()):
+            if word in ("reboot", "shutdown"):
+                del twin.state.orders[node]
+                _shut_down(twin, node, word, skips=self.skips)
         facts = twin.facts
-        changed = False
         for name, nodes in twin.model.nodes.items():
             if nodes:
-                changed |= _Driver(twin, name, skips=self.skips).follow(facts)
+                changed |= Driver(twin, name, skips=self.skips).follow(facts)
         return changed
 
     def due(self, twin: Twin, timer: Timer) -> bool:
         """A round, the end of a move, or a watchdog; whether it changed anything."""
         _, what, name, sid = timer
-        driver = _Driver(twin, name, skips=self.skips)
+        driver = Driver(twin, name, skips=self.skips)
         if what == "moved":
             driver.end_move(sid)
             return True
@@ -82,25 +66,25 @@ def ha_request(twin: Twin, cluster: str, word: str, sid: str, node: str) -> None
 
 def ha_command(twin: Twin, cluster: str, command: str) -> None:
     """Queue any CRM command, as `ha-manager crm-command` does: `stop vm:101 30`, `arm-ha`, ..."""
-    driver = _Driver(twin, cluster)
+    driver = Driver(twin, cluster)
     driver.wake()
     driver.stack.cluster.queue += (command,)
     driver.arm()
 
 
-def shut_down(twin: Twin, node: str, word: str) -> None:
+def _shut_down(twin: Twin, node: str, word: str, *, skips: bool) -> None:
     """Let a node go down in order: `word` is reboot or shutdown. What is not under HA stops first.
 
     When its HA daemons leave, and what becomes of its services, is as the shutdown policy says. A
     node that does not run, or goes down already, stays as it is.
     """
-    driver = _Driver(twin, twin.model.lab.nodes[node].cluster)
+    driver = Driver(twin, twin.model.lab.nodes[node].cluster, skips=skips)
     cluster = driver.stack.cluster
     if not twin.facts.host_on(node) or cluster.machines[node].shutdown:
         return
     driver.wake()
-    how = "reboots" if word == "reboot" else "shuts down"
-    twin.note(f"node {node}", "shutdown", f"{node} {how}")
+    how = "reboot" if word == "reboot" else "shut down"
+    twin.note(f"node {node}", "asked", f"{node} is asked to {how}")
     for key, guest in twin.state.guests.items():
         if guest.node == node and f"vm:{key[1]}" not in cluster.services:
             guests.stop(twin, key)
@@ -115,7 +99,7 @@ def shut_down(twin: Twin, node: str, word: str) -> None:
 
 def documents_of(twin: Twin, cluster: str) -> Cluster:
     """A copy of what the daemons have written, up to this instant even while they rest."""
-    return _Driver(twin, cluster).stack.caught_up(twin.now_s).cluster
+    return Driver(twin, cluster).stack.caught_up(twin.now_s).cluster
 
 
 def let_lead(twin: Twin, node: str) -> None:
@@ -127,7 +111,7 @@ def let_lead(twin: Twin, node: str) -> None:
     if name not in twin.state.ha or node not in twin.facts.quorate(name):
         return
     twin.settle()
-    driver = _Driver(twin, name)
+    driver = Driver(twin, name)
     stack, cluster = driver.stack, driver.stack.cluster
     old = cluster.status.master_node
     if old == node or old not in cluster.crms or cluster.crms[old].state != "master":
@@ -149,299 +133,4 @@ def run_in(twin: Twin) -> None:
     """
     for name, nodes in twin.model.nodes.items():
         if nodes:
-            _Driver(twin, name).run_in()
-
-
-class _Driver:
-    """One cluster's stack at this instant of the twin."""
-
-    def __init__(self, twin: Twin, name: str, *, skips: bool = True) -> None:
-        self.twin = twin
-        self.name = name
-        self.skips = skips
-        if (stack := twin.state.ha.get(name)) is None:
-            cluster = Cluster({node: _machine(twin.model, node) for node in twin.model.nodes[name]})
-            cluster.now_s = twin.now_s
-            stack = twin.state.ha[name] = Stack(cluster)
-        self.stack: Stack = stack
-        self.guests = TwinGuests(twin, name, self.tell)
-        self.timer: Timer = ("ha", "round", name, "")
-
-    def follow(self, facts: Facts) -> bool:
-        """Let the daemons see the world as it is; whether any of it made them say something."""
-        stack, state = self.stack, self.twin.state
-        workload = state.workloads.get(self.name, NO_WORKLOAD)
-        if workload is not stack.workload:
-            keys = tuple((sid, guest_key(self.name, sid)) for sid in workload.ha)
-        else:
-            keys = stack.keys
-        found = tuple(map(state.guests.get, [key for _, key in keys]))
-        places = stack.sight.places
-        if workload is not stack.workload or found != stack.guests:
-            places = tuple(
-                (sid, guest.node, guest.power is not GuestPower.STOPPED)
-                for (sid, _), guest in zip(keys, found, strict=True)
-                if guest is not None
-            )
-        sight = _sight(facts, self.name, places)
-        stack.guests = found
-        if sight == stack.sight and workload is stack.workload:
-            if not self.skips and stack.resting_s is not None:
-                self.wake()
-                self.arm()
-            return False
-        said = self.wake()
-        self._show(sight, workload)
-        stack.keys = keys
-        said |= self.tell()
-        self.arm()
-        return said
-
-    def wake(self) -> bool:
-        """Let the daemons be where they should be by now; whether they say something."""
-        self.stack.wake(self.twin.now_s, self.guests)
-        return self.tell()
-
-    def do_rounds(self) -> bool:
-        """All rounds that are due, and watchdogs; whether anything came of it."""
-        stack, now_s = self.stack, self.twin.now_s
-        said = False
-        while daemon := stack.round(now_s, self.guests):
-            said |= self.tell()
-            for sid in sorted(stack.cluster.written):
-                self._write(sid)
-            stack.cluster.written = frozenset()
-            self._power_off(daemon[0])
-        said |= self._reset_unwatched()
-        if said or self.guests.acted:
-            stack.last = None
-        elif self.skips:
-            stack.rest(now_s)
-        self.arm()
-        return said or self.guests.acted
-
-    def end_move(self, sid: str) -> None:
-        """A move of a service is over."""
-        self.wake()
-        self.stack.cluster.now_s = self.twin.now_s
-        self.guests.end_move(self.stack.cluster, sid)
-        self.tell()
-        self.arm()
-
-    def tell(self) -> bool:
-        """Bring what the daemons logged into the trace; whether any of it is new."""
-        cluster, twin = self.stack.cluster, self.twin
-        entries, cluster.log = cluster.log, []
-        said = False
-        for subject, kind, text in news(cluster, self.name, self.stack.at, entries):
-            told = subject
-            if subject.startswith("sid "):
-                told = twin.facts.guest_name(guest_key(self.name, subject.removeprefix("sid ")))
-            if self.stack.told.get(told) == text and kind in LASTING:
-                continue
-            self.stack.told[told] = text
-            twin.note(told, kind, self._named(text))
-            said = True
-        return said
-
-    def _named(self, text: str) -> str:
-        """With the names of guests in place of `{vm:101}`."""
-        before, brace, rest = text.partition("{")
-        if not brace:
-            return text
-        sid, _, after = rest.partition("}")
-        key = guest_key(self.name, sid)
-        name = self.twin.facts.guest_name(key).removeprefix("guest ")
-        return f"{before}{name}{after}"
-
-    def arm(self) -> None:
-        """Set the timer to what is next."""
-        twin = self.twin
-        due_s = self.stack.due_s(twin.now_s, every=not self.skips)
-        known = twin.state.timers.get(self.timer)
-        if due_s == float("inf"):
-            twin.cancel(self.timer)
-        elif known is None or known.at_s != due_s:
-            twin.at(due_s, self.timer)
-
-    def _show(self, sight: Sight, workload: Workload) -> None:
-        stack, cluster = self.stack, self.stack.cluster
-        cluster.now_s = self.twin.now_s
-        for node in cluster.machines:
-            if (node in sight.on) != cluster.machines[node].power:
-                self._switch(node, on=node in sight.on)
-        for (node, kind), at_s in stack.next_s.items():
-            if at_s < cluster.now_s and node not in sight.frozen:
-                wait_s = self.twin.between(0, RESUMED_S, "ha", node, kind)
-                stack.next_s[node, kind] = on_grid(cluster.now_s + wait_s)
-        cluster.views = dict(sight.members)
-        if sight.places != stack.sight.places or workload is not stack.workload:
-            running: dict[str, set[str]] = {}
-            cluster.services = {}
-            for sid, node, runs in sight.places:
-                cluster.services[sid] = _config(workload, sid, node)
-                if runs:
-                    running.setdefault(node, set()).add(sid)
-            cluster.running = {node: frozenset(sids) for node, sids in running.items()}
-        if workload is not stack.workload:
-            cluster.rules = workload.rules
-            cluster.datacenter = Datacenter(workload.shutdown_policy, workload.crs)
-            limits = {
-                f"vm:{vmid}": Amount(float(spec.cores), float(spec.memory_bytes))
-                for vmid, spec in workload.guests.items()
-            }
-            cluster.static_stats = cluster.dynamic_stats = limits
-        stack.sight, stack.workload = sight, workload
-
-    def _switch(self, node: str, *, on: bool) -> None:
-        """Start the daemons of a node that has come up, or forget those of one that is down."""
-        cluster, next_s = self.stack.cluster, self.stack.next_s
-        if on:
-            hardware.start_crm(cluster, node)
-            hardware.start_lrm(cluster, node)
-            for kind in (CRM, LRM):
-                wait_s = self.twin.between(0, WAITING_ROUND_S, "ha", node, kind)
-                next_s[node, kind] = on_grid(self.twin.now_s + wait_s)
-        else:
-            if node in cluster.lrms:
-                for sid in cluster.lrms[node].moving:
-                    self.twin.cancel(("ha", "moved", self.name, sid))
-            hardware.kill(cluster, node)
-            next_s.pop((node, CRM), None)
-            next_s.pop((node, LRM), None)
-        machine = cluster.machines[node]
-        cluster.machines[node] = replace(machine, power=on, network=on, shutdown="")
-
-    def _write(self, sid: str) -> None:
-        """Let the twin have what a daemon wrote into a service's config."""
-        config = self.stack.cluster.services[sid]
-        self.guests.recover(self.stack.cluster, sid)
-        workload = self.twin.state.workloads[self.name]
-        resource = workload.ha.get(sid)
-        if resource is not None and resource.state != config.state:
-            changed = replace(resource, state=config.state)
-            new = replace(workload, ha={**workload.ha, sid: changed})
-            guests.set_workload(self.twin, self.name, new)
-
-    def _power_off(self, node: str) -> None:
-        """Let a node that goes down in order be off, or start anew, once its daemons have left."""
-        cluster = self.stack.cluster
-        word = cluster.machines[node].shutdown
-        if word and node not in cluster.crms and node not in cluster.lrms:
-            cluster.machines[node] = replace(cluster.machines[node], shutdown="")
-            if word == "reboot":
-                power.reboot(self.twin, node)
-            else:
-                power.halt(self.twin, node)
-            self.guests.acted = True
-
-    def _reset_unwatched(self) -> bool:
-        """Reset the nodes whose LRM has not renewed its lock for too long."""
-        twin, cluster = self.twin, self.stack.cluster
-        late = {
-            node for (node, _), at_s in cluster.watchdogs.items() if twin.now_s - at_s >= WATCHDOG_S
-        }
-        for node in sorted(late):
-            for kind in (CRM, LRM):
-                locks.close_watchdog(cluster, node, kind)
-            power.reset(twin, node, "its watchdog fires, the LRM has not renewed its lock")
-        return bool(late)
-
-    # The beginning
-
-    def run_in(self) -> None:
-        """Let the stack be as it is when nothing has happened for long.
-
-        Where something is still to be done, such as a move that a rule wants, it begins now.
-        """
-        twin, stack = self.twin, self.stack
-        self.follow(twin.facts)
-        self._begin(twin.now_s - 5 * BEAT_S)
-        if not stack.settle(twin.now_s):
-            self._begin(twin.now_s)
-        stack.cluster.log.clear()
-        self.arm()
-
-    def _begin(self, at_s: float) -> None:
-        """Let the daemons be at work since an instant, with services as they are wanted."""
-        stack, cluster, seed = self.stack, self.stack.cluster, self.twin.state.seed
-        able = [node for node in cluster.machines if cluster.quorate(node)]
-        records = {
-            sid: ServiceRecord(
-                "started" if config.state == "started" else "stopped",
-                config.node,
-                cluster.new_uid(),
-                running=config.state == "started",
-            )
-            for sid, config in cluster.services.items()
-            if config.state != "ignored"
-        }
-        stack.at = {sid: record.node for sid, record in records.items()}
-        cluster.now_s, cluster.locks, cluster.watchdogs = at_s, {}, {}
-        busy = {rec.node for rec in records.values() if rec.state == "started"}.intersection(able)
-        for node in busy:
-            _hold(cluster, node, LRM, agent_lock(node))
-            cluster.lrms[node].state = "active"
-        if able and records:
-            master = Random(f"{seed} {self.name} master").choice(able)
-            _hold(cluster, master, CRM, MANAGER_LOCK)
-            for node in able:
-                cluster.crms[node].state = "slave"
-            states = {node: "online" if node in able else "unknown" for node in cluster.machines}
-            cluster.crms[master].state = "master"
-            cluster.crms[master].manager = Manager(
-                dict(states), dict(records), frozenset(), None, cluster.datacenter.crs,
-                dict.fromkeys(cluster.machines, at_s),
-            )  # fmt: skip
-            cluster.status = ManagerStatus(master, states, records, timestamp_s=at_s)
-        cluster.lrm_status_written = True
-        cluster.lrm_status = {
-            node: LrmStatus(cluster.lrms[node].state, timestamp_s=at_s) for node in able
-        }
-        for node, kind in stack.next_s:
-            chance = Random(f"{seed} {self.name} {node} {kind}")
-            stack.next_s[node, kind] = at_s + on_grid(chance.uniform(0, ACTIVE_ROUND_S))
-
-
-def _hold(cluster: Cluster, node: str, kind: str, lock: str) -> None:
-    """Let a daemon have its lock, and its watchdog."""
-    cluster.locks[lock] = Lock(node, cluster.now_s)
-    locks.update_watchdog(cluster, node, kind)
-
-
-def _machine(model: Model, node: str) -> Machine:
-    """A node's hardware as its cluster sees it; its system is yet to come up."""
-    declared = model.lab.nodes[node]
-    version = str(model.lab.clusters[declared.cluster].version)
-    return Machine(maxcpu=declared.cores, maxmem_bytes=declared.memory, version=version)
-
-
-def _sight(facts: Facts, name: str, places: tuple[tuple[str, str, bool], ...]) -> Sight:
-    """The world as a cluster's daemons see it.
-
-    While a token is lost nobody can write: what a node does stands still until those that are left
-    have formed a membership. Source: the cluster file system, which is a corosync process group.
-    """
-    hosts, nodes = facts.state.hosts, facts.model.nodes[name]
-    on = frozenset(node for node in nodes if hosts[node] is HostPower.ON)
-    group = {node: members for members in corosync.memberships(facts, name) for node in members}
-    frozen = frozenset(
-        node for node in on if node not in group or not facts.view(node).members <= group[node]
-    )
-    members = tuple(
-        (node, facts.view(node).members)
-        for node in nodes
-        if node in group and facts.view(node).quorate
-    )
-    return Sight(on, frozen, members, places)
-
-
-def _config(workload: Workload, sid: str, node: str) -> ServiceConfig:
-    resource = workload.ha[sid]
-    return ServiceConfig(
-        node,
-        resource.state,
-        failback=resource.failback,
-        max_restart=resource.max_restart,
-        max_relocate=resource.max_relocate,
-    )
+            Driver(twin, name).run_in()

@@ -8,6 +8,7 @@ at once. A move takes the time that `guests.migration_s` says, and ends with `en
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from simulator import guests
 from simulator.cluster import jobs
@@ -33,7 +34,7 @@ class TwinGuests:
         """Power it on, unless the node has not what it needs."""
         self._act()
         key = guest_key(self.name, sid)
-        if problem := self._start_problem(key, node):
+        if problem := self.twin.facts.hindrance(key, node):
             text = f"HA: can't be started on {node}: {problem}"
             self.twin.note(self.twin.facts.guest_name(key), "ha-start-failed", text)
             return
@@ -62,7 +63,7 @@ class TwinGuests:
         target = cluster.lrms[node].moving[sid].target
         key = guest_key(self.name, sid)
         able = self.twin.facts.quorate(self.name)
-        problem = self._start_problem(key, target)
+        problem = self.twin.facts.hindrance(key, target)
         if not {node, target} <= able:
             problem = f"{node if node in able else target} is no member with quorum"
         if problem:
@@ -73,12 +74,21 @@ class TwinGuests:
             cluster.arrive(sid, node, target)
         jobs.end_move(cluster, node, sid, arrived=not problem)
 
-    def recover(self, cluster: Cluster, sid: str) -> None:
-        """Follow the manager, which has given a guest of a fenced node to another node."""
+    def recover(self, cluster: Cluster, sid: str, fenced: str) -> None:
+        """Follow the manager, which has given a guest of a fenced node to another node.
+
+        One that had left the fenced node, without the manager hearing of it, can't be taken from
+        where it is.
+        """
         self._act()
         key, node = guest_key(self.name, sid), cluster.services[sid].node
         guest = self.twin.state.guests.get(key)
         if guest is None or guest.node == node:
+            return
+        if guest.node != fenced:
+            cluster.services[sid] = replace(cluster.services[sid], node=guest.node)
+            text = f"HA: it is on {guest.node} already, and can't be taken from there"
+            self.twin.note(self.twin.facts.guest_name(key), "ha-elsewhere", text)
             return
         if guest.power is not GuestPower.STOPPED:
             text = f"HA: its machine on {guest.node} is forgotten, though it was not stopped"
@@ -88,18 +98,6 @@ class TwinGuests:
     def _act(self) -> None:
         self.told()
         self.acted = True
-
-    def _start_problem(self, key: GuestKey, node: str) -> str:
-        """Why QEMU would not start: a storage or a bridge. A network that leads nowhere does not
-        stop it.
-        """
-        facts = self.twin.facts
-        spec = facts.spec(key)
-        for bridge, _ in spec.nets:
-            if bridge not in self.twin.model.hosts[node].bridges:
-                return f"{node} has no bridge {bridge}"
-        reasons = (facts.storage_problem(self.name, name, node) for name in sorted(spec.storages))
-        return next((reason for reason in reasons if reason), "")
 
 
 def guest_key(cluster: str, sid: str) -> GuestKey:

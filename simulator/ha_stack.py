@@ -11,17 +11,17 @@ Leaves out: how long a round takes, and the drift that comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from simulator.cluster import crm, lrm
-from simulator.cluster.documents import Records, ServiceRecord
+from simulator.cluster.documents import ServiceRecord
 from simulator.cluster.hardware import start_lrm
 from simulator.cluster.jobs import Hypervisor
 from simulator.cluster.locks import LIFETIME_S, MANAGER_LOCK, WATCHDOG_S, agent_lock
 from simulator.cluster.manager import IDLE_STATES
-from simulator.cluster.state import CRM, LRM, Cluster, Lock, Manager
+from simulator.cluster.state import CRM, LRM, Cluster, Lock
+from simulator.ha_rest import shape_of, stamps_of
 from simulator.state import GuestKey, GuestState
 from simulator.workload import Workload
 
@@ -211,8 +211,8 @@ class Stack:
         """Rest if a whole beat has brought nothing new, and no age can bring any."""
         if self.last is not None and now_s - self.last.at_s < BEAT_S:
             return
-        cluster, last, shape = self.cluster, self.last, _shape(self.cluster)
-        decisive = dict(_stamps(cluster))
+        cluster, last, shape = self.cluster, self.last, shape_of(self.cluster)
+        decisive = dict(stamps_of(cluster))
         stamps: dict[object, float] = {
             **decisive,
             **{(WRITTEN, node): s.timestamp_s for node, s in cluster.lrm_status.items()},
@@ -288,95 +288,3 @@ class _AtRest:
 
     def move(self, cluster: Cluster, node: str, sid: str, target: str, *, live: bool) -> None:
         raise _TouchedError(sid)
-
-
-def _shape(cluster: Cluster) -> tuple[object, ...]:
-    """All that rounds depend on, but for names that change with every round, and ages."""
-    status = cluster.status
-    uids = {record.uid for record in status.services.values()}
-    return (
-        cluster.queue,
-        _records(status.services),
-        status.master_node,
-        status.nodes,
-        status.maintenance,
-        status.disarm,
-        {
-            node: (
-                one.state,
-                one.mode,
-                {(r.sid, r.state, r.exit_code, uid in uids) for uid, r in one.results.items()},
-            )
-            for node, one in cluster.lrm_status.items()
-        },
-        {name: lock.node for name, lock in cluster.locks.items()},
-        set(cluster.watchdogs),
-        {
-            node: (one.state, one.idle_rounds, one.disarmed, one.shutdown, _memory(one.manager))
-            for node, one in cluster.crms.items()
-        },
-        {
-            node: (
-                one.state,
-                one.mode,
-                one.idle_rounds,
-                one.shutdown,
-                one.failed_stops,
-                tuple(one.jobs),
-                tuple(one.moving),
-                {sid: n for sid, n in one.restarts.items() if n},
-            )
-            for node, one in cluster.lrms.items()
-        },
-    )
-
-
-def _memory(manager: Manager | None) -> tuple[object, ...]:
-    if manager is None:
-        return ()
-    return (
-        _records(manager.records),
-        dict(manager.node_states),
-        manager.maintenance,
-        manager.disarm,
-        manager.hold,
-        manager.rounds_to_group_migration,
-        manager.fully_disarmed,
-    )
-
-
-def _records(records: Records) -> dict[str, tuple[object, ...]]:
-    return {
-        sid: (
-            record.state,
-            record.node,
-            record.target,
-            record.timeout_s,
-            record.command,
-            record.failed_nodes,
-            record.maintenance_node,
-            record.running,
-        )
-        for sid, record in records.items()
-    }
-
-
-def _stamps(cluster: Cluster) -> Iterator[tuple[object, float]]:
-    """Every instant whose age may decide something.
-
-    Of a node that is off and has no service it decides nothing before one of the two changes.
-    """
-    wanted = {node for rec in cluster.status.services.values() for node in (rec.node, rec.target)}
-    asleep = {node for node in cluster.machines if node not in cluster.lrms and node not in wanted}
-    unused = {agent_lock(node) for node in asleep}
-    yield from (
-        (name, lock.renewed_s) for name, lock in cluster.locks.items() if name not in unused
-    )
-    yield from cluster.watchdogs.items()
-    for node, one in cluster.crms.items():
-        for seen, at_s in (one.manager.last_online_s if one.manager else {}).items():
-            if seen not in asleep:
-                yield (node, seen, "online"), at_s
-    for node, guard in cluster.lrms.items():
-        if guard.state == "lost_agent_lock":
-            yield (node, guard.state), guard.entered_s

@@ -43,6 +43,8 @@ class Volume:
     def survives(self, broken: Broken) -> bool:
         """Whether the data is there."""
         dead = broken.dead
+        if not any(bit & dead for bit in self.disks):
+            return True
         lost = (name for name, bit in zip(self.raid.disks, self.disks, strict=True) if bit & dead)
         return self.raid.survives(frozenset(lost))
 

@@ -9,8 +9,8 @@ A node that hangs (silent fault) is frozen: corosync loses it, its guests stand 
 hardware watchdog resets it; the hang is over then, whatever time the fault was to last. Arrays,
 backup servers, switches and routers have none.
 
-A server that was shut down stays off until somebody presses its button, or its power is cut and
-comes back.
+A server that was shut down stays off until it is asked to start (`orders`), or its power is cut
+and comes back.
 
 Leaves out: uninterruptible supplies, dual power supplies, firmware that stays off.
 """
@@ -40,6 +40,9 @@ class PowerPart:
         """Switch off what has no power, start what has it again, let watchdogs run."""
         broken = twin.facts.broken
         changed = False
+        for host in [host for host, word in twin.state.orders.items() if word == "start"]:
+            del twin.state.orders[host]
+            changed |= twin.state.halted.pop(host, None) is not None
         for host in twin.state.hosts:
             reason = host_off(twin.model, twin.state, broken, host)
             changed |= self._host(twin, host, reason)
@@ -142,12 +145,6 @@ def halt(twin: Twin, host: str) -> None:
     twin.state.onboot.pop(host, None)
     twin.note(twin.model.vertex[host], "off", f"{host} is shut down")
     twin.changed()
-
-
-def press(twin: Twin, host: str) -> None:
-    """Press the button of a server that was shut down: it starts."""
-    if twin.state.halted.pop(host, None) is not None:
-        twin.changed()
 
 
 def _boot(twin: Twin, host: str, how: str) -> None:

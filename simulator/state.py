@@ -101,6 +101,7 @@ class State:
     faults: dict[str, Fault] = field(default_factory=dict)  # those in force, by subject
     hosts: dict[str, HostPower] = field(default_factory=dict)
     halted: dict[str, float] = field(default_factory=dict)  # shut down in order, since
+    orders: dict[str, str] = field(default_factory=dict)  # to servers: start, reboot, shutdown
     boxes: dict[str, HostPower] = field(default_factory=dict)  # "switch sw1", "router r1"
     unnoticed: dict[str, float] = field(default_factory=dict)  # "port pve1/eno1" -> dead since
     left: dict[str, float] = field(default_factory=dict)  # bond members not in use -> since

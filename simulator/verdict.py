@@ -20,8 +20,9 @@ from simulator.twin import Twin
 
 __all__ = ["faults_to_try", "invariants", "judge", "worse"]
 
-# Two runs of one fault may differ by the beat of the HA daemons, whose rounds are 10 s apart.
-NOISE_S = 10.0
+# Two runs of one fault may differ by the beats of the HA daemons: the master's rounds are 10 s
+# apart, and so are those of the LRM that starts a guest.
+NOISE_S = 20.0
 
 Progress = Callable[[int, int, Fault], None]
 """Told before each run: how many are done, of how many, and which comes now."""

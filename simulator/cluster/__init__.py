@@ -3,7 +3,7 @@
     documents         the plain values that daemons share
     state             a cluster at an instant: documents, hardware, daemons, log; forkable
     locks, hardware   the cluster's locks, watchdogs; power and network of the nodes
-    guests, jobs      guests that pretend to run, and what an LRM does to them
+    guests, jobs      guests that pretend to run, and what an LRM does to those or real ones
     crm, lrm          the two daemons of a node, one iteration each
     manager, turn     the master's round and what its steps share:
     nodes, services, commands, disarm

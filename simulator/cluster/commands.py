@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.cluster.documents import Disarm
-from simulator.cluster.services import MOVES
 from simulator.cluster.turn import Turn
 
 
@@ -69,14 +68,6 @@ def queue_move(turn: Turn, command: str, word: str, sid: str, target: str) -> No
             why = f"service '{other}' in positive affinity with service '{sid}'"
             turn.say("info", f"crm command '{command}' - {along} ({why})")
             turn.records[other] = replace(record, command=(word, target))
-
-
-def moving(turn: Turn) -> bool:
-    """Whether any service moves or is asked to."""
-    return any(
-        record.state in MOVES or (record.command and record.command[0] in MOVES)
-        for record in turn.records.values()
-    )
 
 
 def _stop(turn: Turn, command: str, sid: str, timeout: str) -> None:

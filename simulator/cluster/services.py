@@ -157,7 +157,8 @@ def _judged_start(turn: Turn, sid: str, result: LrmResult | None) -> str | None:
             failed = ", ".join(record.failed_nodes)
             done = f"relocation policy successful for '{sid}' on node '{record.node}'"
             turn.say("info", f"{done}, failed nodes: {failed}")
-        turn.records[sid] = replace(record, failed_nodes=(), running=True)
+        if record.failed_nodes or not record.running:
+            turn.records[sid] = replace(record, failed_nodes=(), running=True)
         return "none"
     failed_nodes = (*record.failed_nodes, record.node)
     running = record.running and result.exit_code not in (ERROR, WRONG_NODE)

@@ -213,3 +213,33 @@ def groups(call: Call) -> object:
 def create_group(call: Call) -> object:
     """Refused, too."""
     raise _refuse_groups(call, "create group")
+
+
+@routes.add("GET /cluster/ha/groups/{group}", AUDIT, "group pve-configid")
+def group(call: Call) -> object:
+    """Refused as well."""
+    raise _refuse_groups(call, "read group")
+
+
+@routes.add(
+    "PUT /cluster/ha/groups/{group}",
+    WRITE,
+    """
+    comment?     string ..4096
+    delete?      pve-configid-list ..4096
+    digest?      string ..64
+    group        pve-configid
+    nodes?       pve-ha-node-list
+    nofailback?  boolean
+    restricted?  boolean
+    """,
+)
+def update_group(call: Call) -> object:
+    """Refused as well."""
+    raise _refuse_groups(call, "update group")
+
+
+@routes.add("DELETE /cluster/ha/groups/{group}", WRITE, "group pve-configid")
+def delete_group(call: Call) -> object:
+    """Refused as well."""
+    raise _refuse_groups(call, "delete group")

@@ -47,6 +47,11 @@ def disarm(call: Call) -> object:
 @routes.add("GET /cluster/ha/status/current", AUDIT)
 def current(call: Call) -> object:
     """Quorum, master, fencing, local resource managers and services, a row each."""
+    return rows(call)
+
+
+def rows(call: Call) -> list[Row]:
+    """The status as rows."""
     ha = documents_of(call.twin, call.api.cluster)
     return [
         _quorum(call),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from simulator.cluster.documents import NodeAffinity, ResourceAffinity
+from typing import Any
+
+import pytest
+
+from simulator.cluster.documents import NodeAffinity, ResourceAffinity, ServiceRecord
+from simulator.pve.ha_command import ha_manager
+from simulator.pve.ha_status import verbose_state
 from tests.simulator.pve_cluster import Cluster, cluster
 
 
@@ -97,6 +103,11 @@ def test_what_is_no_guest_can_not_be_managed() -> None:
     assert here.refusal("GET /cluster/ha/groups")[1] == (
         "cannot index groups: ha groups have been migrated to rules"
     )
+    for method, word in (("GET", "read"), ("PUT", "update"), ("DELETE", "delete")):
+        assert here.refusal(f"{method} /cluster/ha/groups/home") == (
+            500,
+            f"cannot {word} group: ha groups have been migrated to rules",
+        )
 
 
 def test_settings_of_a_resource_are_changed_deleted_and_guarded() -> None:
@@ -176,3 +187,116 @@ def test_a_rule_goes_with_its_last_resource() -> None:
     assert list(here.twin.facts.workload("a").rules) == ["near"]
     here.ok("DELETE /cluster/ha/resources/vm:100")
     assert [row["rule"] for row in here.ok("GET /cluster/ha/rules")] == ["far"]
+
+
+def _rows(here: Cluster, node: str = "pve1") -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in here.ok("GET /cluster/ha/status/current", node=node)}
+
+
+def test_the_status_has_the_daemons_own_documents() -> None:
+    here = _managed(100)
+    here.wait(121)
+    documents = here.ok("GET /cluster/ha/status/manager_status")
+    manager, lrm = documents["manager_status"], documents["lrm_status"]["pve1"]
+    assert manager["node_status"] == dict.fromkeys(("pve1", "pve2", "pve3"), "online")
+    service = manager["service_status"]["vm:100"]
+    assert (service["node"], service["state"], service["running"]) == ("pve1", "started", 1)
+    assert len(service["uid"]) == 22
+    assert (lrm["state"], lrm["mode"]) == ("active", "active")
+    assert 0 <= here.api.epoch_s + here.twin.now_s - lrm["timestamp"] <= 11
+    assert _rows(here)["lrm:pve2"]["status"].startswith("pve2 (idle, watchdog standby, ")
+    assert _rows(here)["lrm:pve1"]["status"].startswith("pve1 (active, watchdog active, ")
+
+
+def test_the_status_of_a_dead_node_grows_old() -> None:
+    here = _managed(100)
+    here.wait(120)
+    here.fail("fail-node pve1", wait_s=60)
+    lrm = _rows(here, "pve2")["lrm:pve1"]
+    assert lrm["status"].startswith("pve1 (old timestamp - dead?, watchdog standby, ")
+    assert lrm["timestamp"] < here.api.epoch_s + here.twin.now_s - 50
+
+
+def test_ha_can_be_disarmed_and_armed() -> None:
+    here = _managed(100)
+    here.wait(120)
+    here.ok("POST /cluster/ha/status/disarm-ha", resource__mode="freeze")
+    here.wait(60)
+    rows = _rows(here)
+    assert rows["fencing"]["armed-state"] == "disarmed"
+    assert rows["lrm:pve1"]["status"].startswith("pve1 (disarm mode, watchdog standby, ")
+    assert _services(here)["vm:100"] == ("pve1", "freeze")
+    here.ok("POST /cluster/ha/status/arm-ha")
+    here.wait(60)
+    assert _rows(here)["fencing"]["armed-state"] == "armed"
+    assert _services(here)["vm:100"] == ("pve1", "started")
+
+
+def test_a_node_is_put_into_maintenance_with_the_command_that_nodes_have() -> None:
+    here = _managed(100)
+    here.wait(120)
+    maintain = ["crm-command", "node-maintenance"]
+    assert ha_manager(here.api, here.twin, "pve2", [*maintain, "enable", "pve1"]) == (0, "", "")
+    here.wait(120)
+    assert _rows(here)["lrm:pve1"]["status"].startswith("pve1 (maintenance mode, ")
+    status = here.ok("GET /cluster/ha/status/manager_status")["manager_status"]
+    assert status["node_status"]["pve1"] == "maintenance"
+    assert status["node_request"] == {"pve1": {"maintenance": 1}}
+    assert status["service_status"]["vm:100"]["maintenance_node"] == "pve1"
+    assert _services(here)["vm:100"][0] != "pve1"
+    nodes = {row["node"]: row for row in here.ok("GET /cluster/resources", type="node")}
+    assert nodes["pve1"]["hastate"] == "maintenance"
+    ha_manager(here.api, here.twin, "pve2", [*maintain, "disable", "pve1"])
+    here.wait(120)
+    assert _services(here)["vm:100"] == ("pve1", "started")
+
+
+def test_ha_manager_says_the_status_and_what_it_does_not_know() -> None:
+    here = _managed(100)
+    here.wait(120)
+    out = ha_manager(here.api, here.twin, "pve1", ["status"]).out.splitlines()
+    assert out[0] == "quorum OK"
+    assert "service vm:100 (pve1, started)" in out
+    for words in (["dance"], ["crm-command", "stop", "vm:999", "0"]):
+        assert ha_manager(here.api, here.twin, "pve1", words).status != 0
+
+
+def test_a_guest_that_is_told_to_stop_is_wanted_stopped_in_the_file_too() -> None:
+    here = _managed(100)
+    here.wait(120)
+    ha_manager(here.api, here.twin, "pve1", ["crm-command", "stop", "vm:100", "0"])
+    here.wait(60)
+    assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "stopped"
+    assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "stopped"
+    here.ok("PUT /cluster/ha/resources/vm:100", comment="kept")
+    here.wait(60)
+    assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "stopped"
+
+
+def test_the_scheduler_of_the_datacenter_options_is_the_managers() -> None:
+    here = _managed(100)
+    here.ok("PUT /cluster/options", crs="ha=static,ha-rebalance-on-start=1")
+    assert here.twin.facts.workload("a").crs.mode == "static"
+    assert here.twin.facts.workload("a").crs.rebalance_on_start
+
+
+@pytest.mark.parametrize(
+    ("requested", "record", "shown"),
+    [
+        (None, ServiceRecord("started", "pve1", "u"), "deleting"),
+        ("ignored", None, "ignored"),
+        ("started", None, "queued"),
+        ("started", ServiceRecord("stopped", "pve1", "u"), "starting"),
+        ("disabled", ServiceRecord("stopped", "pve1", "u"), "disabled"),
+        ("started", ServiceRecord("started", "pve1", "u"), "starting"),
+        ("stopped", ServiceRecord("started", "pve1", "u", running=True), "stopping"),
+        ("disabled", ServiceRecord("error", "pve1", "u"), "clearing error flag"),
+        ("started", ServiceRecord("fence", "pve1", "u"), "fence"),
+    ],
+)
+def test_a_state_is_told_in_words_for_people(
+    requested: str | None, record: ServiceRecord | None, shown: str
+) -> None:
+    assert verbose_state(requested, "pve1", record) == shown
+    if requested not in (None, "ignored"):
+        assert verbose_state(requested, "", record) == "not found"
