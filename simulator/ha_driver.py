@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from simulator import corosync, guests, power
+from simulator import guests, knet, power
 from simulator.cluster import hardware, locks
 from simulator.cluster.documents import (
     Amount,
@@ -314,7 +314,7 @@ def _sight(facts: Facts, name: str, places: tuple[tuple[str, str, bool], ...]) -
     """
     hosts, nodes = facts.state.hosts, facts.model.nodes[name]
     on = frozenset(node for node in nodes if hosts[node] is HostPower.ON)
-    group = {node: members for members in corosync.memberships(facts, name) for node in members}
+    group = {node: members for members in knet.memberships(facts, name) for node in members}
     frozen = frozenset(
         node for node in on if node not in group or not facts.view(node).members <= group[node]
     )
