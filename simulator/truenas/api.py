@@ -9,8 +9,8 @@ administrator. Source: reference of the TrueNAS API; middlewared.main.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
+from simulator.face import Reachable, reachable
 from simulator.state import HostPower, Timer
 from simulator.truenas import (
     alerts,
@@ -49,8 +49,6 @@ AREAS = (
 """Whatever registers handlers when it is imported."""
 
 EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins, unless told otherwise
-
-Reachable = Literal["", "refused", "timeout"]
 
 
 class TrueNasApi:
@@ -102,17 +100,8 @@ class TrueNasApi:
         return auth.add_key(self.documents, self.version, name, secret, self.epoch_s)
 
     def reachable(self, twin: Twin) -> Reachable:
-        """Whether a client in the middle of the management network gets through.
-
-        An array that is off is refused at once on one segment; one that hangs, or lies behind a
-        dead switch, times out.
-        """
-        if not twin.facts.host_on(self.nas):
-            hangs = twin.state.hosts[self.nas] is HostPower.ON
-            return "timeout" if hangs else "refused"
-        if twin.model.management and not twin.facts.api_reachable(self.nas):
-            return "timeout"
-        return ""
+        """Whether a client gets through."""
+        return reachable(twin, self.nas)
 
     def sync(self, twin: Twin) -> None:
         """Tell the physics what the array serves now, if that may have changed."""

@@ -2,8 +2,8 @@
 
 Objects first, then methods with their positional parameters; the notation is that of `parameters`.
 A `new|old` name is the parameter's before 25.04, where a refusal shows it. `job` starts a job,
-`open` needs no login. What a method does is in the areas. Source: reference of the TrueNAS API,
-methods; CORE 13.0, TrueNAS 25.04 and 25.10.
+`open` needs no login, `item` has a path below its object in REST. What a method does is in the
+areas. Source: reference of the TrueNAS API, methods; CORE 13.0, TrueNAS 25.04 and 25.10.
 """
 
 from __future__ import annotations
@@ -342,7 +342,7 @@ alert.dismiss
 disk.query                query
 pool.query                query
 pool.get_instance         instance
-pool.attachments
+pool.attachments          item
   id                      int!
 pool.scrub.scrub          job @12.0..
   name                    text!
@@ -364,7 +364,7 @@ pool.dataset.update
 pool.dataset.delete
   id                      text!
   options|dataset_delete  {pool.dataset.delete} = {}
-pool.dataset.attachments
+pool.dataset.attachments  item
   id                      text!
 pool.dataset.recommended_zvol_blocksize
   pool                    text!
@@ -524,13 +524,16 @@ _SHORTHAND = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method. `open`: it needs no login; `query`: it takes filters and options."""
+    """One method. `open`: it needs no login; `query`: it takes filters and options; `item`: REST
+    has it below its object.
+    """
 
     name: str
     params: tuple[Param, ...]
     job: bool = False
     open: bool = False
     query: bool = False
+    item: bool = False
     span: str = ""
 
     @property
@@ -556,7 +559,8 @@ def _read(text: str) -> dict[str, Method]:
         short = next((_SHORTHAND[word] for word in words if word in _SHORTHAND), ())
         span = next((word[1:] for word in words if word.startswith("@")), "")
         params = (*short, *read_params(lines))
-        found[name] = Method(name, params, "job" in words, "open" in words, "query" in words, span)
+        marks = {mark: mark in words for mark in ("job", "open", "query", "item")}
+        found[name] = Method(name, params, span=span, **marks)
     return found
 
 
