@@ -170,6 +170,9 @@ def create(call: Call) -> object:
     name, kind = data["name"], data["type"]
     missing = _check_place(call, name, problems, ancestors=bool(data.get("create_ancestors")))
     _check_words(data, kind, problems)
+    if not call.version.scale:  # only an update could name it then
+        for key in [key for key, value in data.items() if value == "INHERIT"]:
+            problems.add(key, "Invalid choice: INHERIT")
     if kind == "VOLUME":
         _check_new_volume(call, data, problems)
     problems.check()

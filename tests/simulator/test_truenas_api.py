@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from simulator.truenas.errors import CallError, Invalid
 from simulator.truenas.inprocess import InProcess
 from simulator.truenas.install import from_answers
 from simulator.truenas.query import selected
+from simulator.truenas.tables import TABLES
 from simulator.truenas.version import version_of
 from simulator.twin import Twin
 from tests.simulator.array import PASSWORD, SECRET, Array, array, chain
@@ -382,8 +384,6 @@ JSON = st.recursive(
 
 def known_data(name: str) -> st.SearchStrategy[Any]:
     """Objects whose members have names that the method knows, and values that may not fit."""
-    from simulator.truenas.catalogue import TABLES
-
     table = next(
         (param.kind.strip("{}~") for param in METHODS[name].params if param.kind.startswith("{")),
         "",
@@ -412,15 +412,12 @@ def test_whatever_is_sent_is_answered_or_refused_in_the_arrays_words(
     here.wait(3)
 
 
-_ARRAYS: dict[str, Array] = {}
-
-
+@cache
 def _shared(version: str) -> Array:
     """One array that all examples shake, so that states pile up."""
-    if version not in _ARRAYS:
-        _ARRAYS[version] = array(version)
-        chain(_ARRAYS[version])
-    return _ARRAYS[version]
+    here = array(version)
+    chain(here)
+    return here
 
 
 @pytest.mark.parametrize(
