@@ -303,6 +303,17 @@ def test_an_alert_goes_with_its_cause() -> None:
     assert here("alert.list") == []
 
 
+def test_a_pool_that_fills_up_raises_an_alert() -> None:
+    here = array()
+    size = here("pool.query", [["name", "=", "tank"]], {"get": True})["size"]
+    here.volume(size=int(size * 0.85) // 16384 * 16384, force_size=True)
+    assert [alert["klass"] for alert in here("alert.list")] == ["ZpoolCapacityWarning"]
+    here.volume("tank/y", size=int(size * 0.07) // 16384 * 16384, force_size=True)
+    assert [alert["klass"] for alert in here("alert.list")] == ["ZpoolCapacityCritical"]
+    here("pool.dataset.delete", "tank/z")
+    assert here("alert.list") == []
+
+
 def test_raid_10_of_four_is_two_mirrors_of_two() -> None:
     here = array()
     pool = here("pool.query", [["name", "=", "tank"]], {"get": True})

@@ -63,6 +63,9 @@ def test_more_than_80_percent_of_what_is_free_has_to_be_forced() -> None:
     with pytest.raises(Invalid, match="80%"):
         here.volume(size=size)
     here.volume(size=size, force_size=True)
+    with pytest.raises(CallError, match="out of space"):
+        here.volume("tank/y", size=size, force_size=True)
+    here.volume("tank/thin", size=size, force_size=True, sparse=True)
     with pytest.raises(Invalid, match="80%"):
         here("pool.dataset.update", "tank/z", {"volsize": size + 16384})
 
