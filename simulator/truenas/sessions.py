@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from simulator.truenas.attachments import ASSOCIATIONS, EXTENTS, extent_dataset
 from simulator.truenas.call import Call, Entry, serves
 from simulator.truenas.served import target_logins
 from simulator.truenas.world import Login
+from simulator.workload import EVERYBODY
 
 
 def live_sessions(call: Call) -> Iterator[tuple[int, Login]]:
-    """Target and login of every session."""
-    documents = call.documents
-    logins = [login for login, _ in call.world.logins()]
-    offered = {
-        target: target_logins(documents, target) for target in documents.rows("iscsi.target")
-    }
-    for target, pairs in offered.items():
-        for login in logins:
-            if (login.portal, login.initiator) in pairs or (login.portal, "*") in pairs:
+    """Target and login of every session: a host is in where it sees a LUN."""
+    documents, logins = call.documents, list(call.world.logins())
+    volumes: dict[int, set[str]] = {}
+    for row in documents.rows(ASSOCIATIONS).values():
+        extent = documents.rows(EXTENTS)[row["extent"]]
+        volumes.setdefault(row["target"], set()).add(extent_dataset(extent))
+    for target, shown in volumes.items():
+        pairs = target_logins(documents, target)
+        for login, seen in logins:
+            known = (login.portal, login.initiator) in pairs or (login.portal, EVERYBODY) in pairs
+            if known and shown & seen:
                 yield target, login
 
 
