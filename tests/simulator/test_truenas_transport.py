@@ -25,7 +25,7 @@ from simulator.face import Close
 from simulator.inprocess import TwinAdapter
 from simulator.serve import ServedLab
 from simulator.truenas.ddp import Ddp
-from simulator.truenas.face import ArrayFace
+from simulator.truenas.face import ArrayFace, attach_installed
 from simulator.truenas.jsonrpc import JsonRpc
 from tests.simulator.array import GIB, PASSWORD, Array, array, chain
 from tests.simulator.rack import Tree, rack
@@ -241,6 +241,24 @@ def test_a_client_that_does_not_know_the_authority_turns_away(lab: ServedLab) ->
 def _get(lab: ServedLab, path: str, **options: Any) -> httpx.Response:
     context = ssl.create_default_context(cafile=str(lab.ca_file))
     return httpx.get(f"https://{lab.addresses['nas1']}{path}", verify=context, **options)
+
+
+def test_an_array_may_be_served_as_just_installed(tmp_path: Path) -> None:
+    twin = twin_of(rack(change=_version("25.10")), empty=True)
+    attach_installed(twin)
+    with ServedLab.start(twin, tmp_path, port=0) as served:
+        headers = {"Authorization": f"Bearer {served.login.api_keys['nas1']}"}
+
+        def names(path: str) -> list[str]:
+            return [
+                row["name"] for row in _get(served, f"/api/v2.0/{path}", headers=headers).json()
+            ]
+
+        assert names("pool") == names("pool/dataset")[::-1] == ["tank", "images"]
+        assert names("iscsi/target") == []
+        assert _get(served, "/api/v2.0/iscsi/portal", headers=headers).json() == []
+        assert served.addresses["nas1"].startswith("127.0.10.1:")
+        assert _get(served, "/elsewhere").status_code == 404
 
 
 def test_losing_the_array_cuts_connections_and_refuses_new_ones(tmp_path: Path) -> None:
