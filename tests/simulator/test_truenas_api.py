@@ -209,7 +209,8 @@ def test_a_job_takes_time_and_can_be_waited_for() -> None:
     assert (job["state"], job["method"]) == ("RUNNING", "service.control")
     waiting = here("core.job_wait", number)
     here.wait(1)
-    assert here("core.get_jobs", [["state", "=", "RUNNING"]], {"count": True}) == 2
+    running = here("core.get_jobs", [["state", "=", "RUNNING"]])
+    assert [job["progress"]["percent"] for job in running] == [50, 0]
     here.wait(5)
     states = {job["id"]: (job["state"], job["result"]) for job in here("core.get_jobs")}
     assert states == {number: ("SUCCESS", True), waiting: ("SUCCESS", True)}
