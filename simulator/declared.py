@@ -28,6 +28,8 @@ from simulator.workload import (
     Workload,
 )
 
+ISCSI_PORT = 3260  # RFC 7143
+
 
 def declared_workload(lab: Lab, cluster: str) -> Workload:
     """Guests, storages and HA of one cluster, as declared."""
@@ -49,12 +51,13 @@ def declared_workload(lab: Lab, cluster: str) -> Workload:
     )
 
 
-def declared_array(lab: Lab, name: str) -> ArraySpec:
+def declared_array(lab: Lab, array: str) -> ArraySpec:
     """LUNs and exports of one array, as declared: of what runs and is enabled."""
-    nas = lab.nas[name]
+    nas = lab.nas[array]
     services = nas.services or NasServices()
     luns: dict[str, frozenset[tuple[str, str]]] = {}
-    for target in nas.targets.values() if _runs(services.iscsi) else ():
+    shown_by: dict[str, str] = {}
+    for name, target in nas.targets.items() if _runs(services.iscsi) else ():
         addresses = {str(nas.portals[portal].address) for portal in target.portals}
         seen = frozenset(product(addresses, _let_in(lab, nas, target)))
         for zvol in target.luns.values():
@@ -62,9 +65,12 @@ def declared_array(lab: Lab, name: str) -> ArraySpec:
             if extent is None or extent.enabled:
                 volume = f"{nas.zvols[zvol].pool}/{zvol}"
                 luns[volume] = luns.get(volume, frozenset()) | seen
+                shown_by[volume] = f"{nas.iqn}:{name} port {ISCSI_PORT}"
     shares = nas.shares.values() if _runs(services.nfs) else ()
     return ArraySpec(
-        luns, {share.path: _clients(lab, share) for share in shares if share.enabled is not False}
+        luns,
+        shown_by,
+        {share.path: _clients(lab, share) for share in shares if share.enabled is not False},
     )
 
 

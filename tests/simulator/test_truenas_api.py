@@ -407,6 +407,20 @@ def test_documents_from_answers_give_these_answers(version: str) -> None:
     assert here.problem() == here.problem("iso") == ""
 
 
+@pytest.mark.parametrize("silent", ["iscsi.extent", "iscsi.target", "iscsi.portal", "pool.dataset"])
+def test_what_was_not_observed_is_not_offered_and_breaks_nothing(silent: str) -> None:
+    here = array("13.0", full=True)
+    names = ("portal", "initiator", "target", "extent", "targetextent")
+    asked = {f"iscsi.{name}" for name in names} | {"service", "pool", "pool.dataset"}
+    answers = {f"{name}.query": here(f"{name}.query") for name in asked - {silent}}
+    again = TrueNasApi("nas1", from_answers(answers, here.api.version), here.api.version)
+    again.set_password("root", PASSWORD)
+    here.twin.attach(again)
+    client = InProcess(here.twin, "nas1", user="root", password=PASSWORD)
+    assert client.call("iscsi.global.sessions") == []
+    assert here.problem() == "nas1 LUN 0 is not offered to pve1"
+
+
 def trace(twin: Twin) -> list[str]:
     return [str(event) for event in twin.trace]
 
