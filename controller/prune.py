@@ -16,6 +16,7 @@ from controller.order import waves
 from controller.owned import OwnedRecord, Ownership
 from controller.plan import Action, Note, NoteKind, Operation, short
 from controller.step import Step
+from lab.errors import Refused
 from lab.item import Act
 
 
@@ -38,7 +39,10 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
     yield from _order(used, observed)
     going = {key: record for key, record in going.items() if key not in used}
     for key, record in going.items():
-        yield Verdict(_delete(observed.things[key], record, observed))
+        try:
+            yield Verdict(_delete(observed.things[key], record, observed))
+        except Refused as refused:  # by the kind, which knows what else would be lost
+            yield _kept(key, refused.what)
 
 
 def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:

@@ -15,13 +15,11 @@ bandwidth of one path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from simulator.facts import Facts
-from simulator.model import Model
 from simulator.state import HostPower, Timer
 from simulator.storage import path_works
 from simulator.twin import Twin
+from simulator.workload import ArraySpec
 
 # node.conn[0].timeo.noop_out_interval 5 s and noop_out_timeout 5 s, the interval already partly
 # gone; then fast_io_fail_tmo 5 s, which multipathd puts in place of replacement_timeout.
@@ -36,10 +34,20 @@ class IscsiPart:
     name = "iscsi"
 
     def settle(self, twin: Twin) -> bool:
-        """Compare every path with the network."""
+        """Compare every path with the network, and with what the arrays offer."""
         facts, paths = twin.facts, twin.state.paths
         changed = False
-        for node, nas, portal in all_paths(twin.model):
+        for key in list(twin.state.stale):
+            if twin.state.hosts[key.partition("/")[0]] is not HostPower.ON:
+                del twin.state.stale[key]
+        offered = offers(facts)
+        for path in [path for path in paths if (*path.split("/"),) not in offered]:
+            node, nas, portal = path.split("/")
+            twin.cancel((self.name, node, nas, portal))
+            twin.note(f"node {node}", "path-lost", f"{nas} offers it nothing over {portal} now")
+            del paths[path]
+            changed = True
+        for node, nas, portal in offered:
             path = f"{node}/{nas}/{portal}"
             works = path_works(facts, node, nas, portal)
             timer = (self.name, node, nas, portal)
@@ -62,7 +70,7 @@ class IscsiPart:
         twin.state.paths[path] = not twin.state.paths[path]
         usable = [
             twin.state.paths[f"{node}/{nas}/{other}"]
-            for known, array, other in all_paths(twin.model)
+            for known, array, other in offers(twin.facts)
             if (known, array) == (node, nas)
         ]
         left = f"{sum(usable)} of {len(usable)} paths to {nas} in use"
@@ -72,22 +80,45 @@ class IscsiPart:
         twin.note(f"node {node}", kind, f"path over {portal} {word}: {left}")
 
 
-def all_paths(model: Model) -> Iterator[tuple[str, str, str]]:
-    """Node, array, portal of every path that an initiator has."""
-    seen: set[tuple[str, str, str]] = set()
-    for nas, declared in model.lab.nas.items():
-        for target in declared.targets.values():
-            for node in target.initiators:
-                for portal in target.portals:
-                    if (path := (node, nas, portal)) not in seen:
-                        seen.add(path)
-                        yield path
+def offers(facts: Facts) -> dict[tuple[str, str, str], frozenset[str]]:
+    """Node, array, portal of every path that an initiator has -> volumes that it sees there."""
+    found = {
+        (node, nas, portal): volumes
+        for nas, spec in facts.state.arrays.items()
+        for (node, portal), volumes in facts.model.offered(nas, spec).items()
+    }
+    for stale in facts.state.stale:
+        node, nas, volume = stale.split("/", 2)
+        for place in [place for place in found if place[:2] == (node, nas)]:
+            found[place] -= {volume}
+    return {place: volumes for place, volumes in found.items() if volumes}
+
+
+def set_array(twin: Twin, nas: str, now: ArraySpec) -> None:
+    """Let an array serve something else.
+
+    Hosts ask for a target by its name: of one that is renamed under them they lose the LUNs, until
+    it has its old name again, they start anew, or it was gone in between and they are told.
+    """
+    before = twin.state.arrays[nas]
+    logged_in = offers(twin.facts)
+    for volume, target in now.targets.items():
+        old = before.targets.get(volume, target)
+        for (node, array, _), volumes in logged_in.items():
+            if array == nas and volume in volumes and old != target:
+                twin.state.stale[f"{node}/{nas}/{volume}"] = old
+    for key, asked in list(twin.state.stale.items()):
+        _, array, volume = key.split("/", 2)
+        if array == nas and now.targets.get(volume) in (None, asked):
+            del twin.state.stale[key]
+    twin.state.arrays[nas] = now
+    twin.changed()
 
 
 def usable_now(facts: Facts) -> dict[str, bool]:
     """Every path of running nodes, as it is once everybody knows."""
     return {
         f"{node}/{nas}/{portal}": path_works(facts, node, nas, portal)
-        for node, nas, portal in all_paths(facts.model)
+        for node, nas, portal in offers(facts)
         if facts.host_on(node)
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults import Fault
 from simulator.votequorum import Ballot
-from simulator.workload import Workload
+from simulator.workload import ArraySpec, Workload
 
 if TYPE_CHECKING:
     from simulator.ha_stack import Stack
@@ -113,9 +113,11 @@ class State:
     mons: dict[str, frozenset[str]] = field(default_factory=dict)  # ceph -> monitors in quorum
     osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
+    stale: dict[str, str] = field(default_factory=dict)  # "pve4/nas1/tank/z" -> target it asks for
     paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
+    arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)
     ha: dict[str, Stack] = field(default_factory=dict)  # by cluster
     down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from lab.faults import Fault, FaultKind
 from simulator import ceph, iscsi, knet, links, quorum
+from simulator.declared import declared_array
 from simulator.facts import Facts
 from simulator.model import Model
 from simulator.power import dark, host_off
@@ -40,6 +41,7 @@ def steady(model: Model, faults: Iterable[Fault] = (), *, seed: int = 0) -> Stat
     knet.settled(facts)
     quorum.settled(facts)
     _ceph(facts)
+    state.arrays = {nas: declared_array(model.lab, nas) for nas in model.lab.nas}
     state.paths = iscsi.usable_now(facts)
     return state
 

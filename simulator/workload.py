@@ -1,7 +1,8 @@
-"""What a cluster holds and runs, as the physics needs it: guests with their size, storages, HA.
+"""What a cluster holds and runs, and what an array serves, as the physics needs it.
 
 Plain frozen values. Two producers: the desired state (`simulator/declared.py`) and the documents of
-a served Proxmox VE API (`simulator/pve/`). Leaves out all that has no weight: people, comments.
+a served API (`simulator/pve/`, `simulator/truenas/`). Leaves out all that has no weight: people,
+comments.
 """
 
 from __future__ import annotations
@@ -62,3 +63,21 @@ class Workload:
     rules: Rules = field(default_factory=dict)  # by id
     shutdown_policy: str = "conditional"
     crs: CrsSettings = CrsSettings()
+
+
+EVERYBODY = "*"
+"""Initiator of a LUN that is offered to all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """What an array serves.
+
+    `luns`: volume (`tank/group1`) -> the (portal address, initiator name) pairs that see it.
+    `targets`: volume -> the target that shows it, as hosts ask for it: `iqn...:t port 3260`.
+    `exports`: folder -> networks and hosts that may mount it, none for everybody.
+    """
+
+    luns: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
