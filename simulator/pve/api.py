@@ -19,6 +19,8 @@ from simulator.pve import (
     access,
     backup,
     cluster,
+    firewall,
+    firewall_sets,
     guest_config,
     guest_create,
     guest_migrate,
@@ -26,12 +28,17 @@ from simulator.pve import (
     guest_update,
     ha,
     ha_rules,
+    mapping,
+    metrics,
     network,
     nodes,
     pools,
     realms,
+    replication,
     resources,
     rights,
+    sdn,
+    sdn_vnets,
     storage,
     tasks,
     tickets,
@@ -66,9 +73,10 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, guest_config, guest_create, guest_migrate, guest_power,
-                guest_update, ha, ha_rules, network, nodes, pools, realms, resources, rights,
-                storage, tasks, tickets, volumes,
+                access, backup, cluster, firewall, firewall_sets, guest_config, guest_create,
+                guest_migrate, guest_power, guest_update, ha, ha_rules, mapping, metrics, network,
+                nodes, pools, realms, replication, resources, rights, sdn, sdn_vnets, storage,
+                tasks, tickets, volumes,
             )
         ]
     )  # fmt: skip

@@ -141,6 +141,7 @@ class Documents:
     ha_rules: dict[str, Entry] = field(default_factory=dict)
     jobs: dict[str, Entry] = field(default_factory=dict)
     options: dict[str, Value] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # below /etc/pve; those kept as they are
     nodes: dict[str, NodeFiles] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))

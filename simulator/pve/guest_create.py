@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from simulator import guests
-from simulator.pve import guest_drives, pools, resources, volumes
+from simulator.pve import guest_drives, pools, replication, resources, volumes
 from simulator.pve.call import Call
 from simulator.pve.documents import GuestConfig, Volume
 from simulator.pve.guest_config import (
@@ -132,6 +132,7 @@ def _forget(worker: Worker, vmid: int) -> None:
     """Remove what there is of a guest: its file, its rights, its place in a pool."""
     documents = worker.documents
     documents.guests.pop(vmid, None)
+    documents.files.pop(f"firewall/{vmid}.fw", None)
     pools.remove_guest(documents, vmid)
     for entry in [entry for entry in documents.acl if entry[0] == f"/vms/{vmid}"]:
         del documents.acl[entry]
@@ -147,6 +148,8 @@ def _check_destroy(call: Call, vmid: int) -> None:
         raise died(
             f"unable to remove VM {vmid} - used in HA resources and purge parameter not set."
         )
+    if not call.flag("purge"):
+        replication.need_no_jobs(call, vmid)
 
 
 @routes.add(
@@ -201,5 +204,7 @@ def _purge(worker: Worker, vmid: int) -> None:
                 documents.jobs[name] = {**job, "vmid": left}
             else:
                 del documents.jobs[name]
+    for name in replication.jobs_of(worker, vmid):
+        replication.JOBS.put(documents, name, None)
     if documents.ha_resources.pop(f"vm:{vmid}", None) is not None:
         worker.say(f"NOTE: removed VM {vmid} from HA resource configuration.")
