@@ -21,13 +21,18 @@ from simulator.pve import (
     cluster,
     firewall,
     firewall_sets,
+    guest_clone,
     guest_config,
     guest_create,
     guest_migrate,
     guest_power,
+    guest_snapshots,
     guest_update,
     ha,
     ha_rules,
+    lxc_config,
+    lxc_create,
+    lxc_power,
     mapping,
     metrics,
     network,
@@ -73,9 +78,9 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, firewall, firewall_sets, guest_config, guest_create,
-                guest_migrate, guest_power, guest_update, ha, ha_rules, mapping, metrics, network,
-                nodes, pools, realms, replication, resources, rights, sdn, sdn_vnets, storage,
+                access, backup, cluster, firewall, firewall_sets, guest_clone, guest_config,
+                guest_create, guest_migrate, guest_power, guest_snapshots, guest_update, ha,
+                ha_rules, lxc_config, lxc_create, lxc_power, mapping, metrics, network, nodes, pools, realms, replication, resources, rights, sdn, sdn_vnets, storage,
                 tasks, tickets, volumes,
             )
         ]
@@ -197,7 +202,7 @@ class PveApi:
         """A task of ours has come to its end."""
         task = self.documents.tasks[timer[2]]
         tasks.finish(tasks.Worker(self, twin, task.node, task.user, task=task))
-        if task.type.startswith("qm") and task.id.isdigit():
+        if task.type.startswith(("qm", "vz")) and task.id.isdigit():
             self._follow_guest(twin, int(task.id))
 
     def settle(self, twin: Twin) -> bool:
@@ -264,7 +269,10 @@ class PveApi:
             return False
         scene = Environment(self, twin, now.node, "root@pam")
         try:
-            apply_pending(scene, vmid, [])
+            if guest.kind == "lxc":
+                lxc_config.apply_pending(scene, vmid)
+            else:
+                apply_pending(scene, vmid, [])
         except ApiError as error:
             scene.log(error.spoken.strip(), pri=3)
         self.sync(twin)

@@ -28,12 +28,14 @@ class GuestConfig:
     """A guest's file: what it runs with, and what waits for its next start.
 
     `pending` holds new values, `removals` options to remove: 1, or 2 to free the volume too.
+    `snapshots` are its sections: the options as they were, with snaptime, parent, description.
     """
 
     kind: str  # qemu or lxc
     current: Entry = field(default_factory=dict)
     pending: Entry = field(default_factory=dict)
     removals: Mapping[str, int] = field(default_factory=dict)
+    snapshots: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
     def future(self) -> Entry:
@@ -46,7 +48,7 @@ class GuestConfig:
     @property
     def digest(self) -> str:
         """SHA-1 of the file."""
-        return digest_of([self.current, self.pending, self.removals])
+        return digest_of([self.current, self.pending, self.removals, self.snapshots])
 
 
 @dataclass(frozen=True, slots=True)

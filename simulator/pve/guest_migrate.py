@@ -125,8 +125,10 @@ def _took_s(call: Call, vmid: int, target: str, running: bool) -> float:
 
 def _finish_ha_migrate(worker: Worker) -> None:
     vmid, target = worker.task.id, worker.text("target")
-    worker.say(f"Requesting HA migration for VM {vmid} to node {target}")
-    ha_request(worker.twin, worker.api.cluster, "migrate", f"vm:{vmid}", target)
+    sid = worker.text("sid", f"vm:{vmid}")
+    word = "CT" if sid.startswith("ct:") else "VM"
+    worker.say(f"Requesting HA migration for {word} {vmid} to node {target}")
+    ha_request(worker.twin, worker.api.cluster, "migrate", sid, target)
 
 
 FINISH["hamigrate"] = _finish_ha_migrate

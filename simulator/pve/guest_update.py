@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from simulator.pve import guest_drives, load, propertystring, volumes
 from simulator.pve.call import Call, Environment
-from simulator.pve.documents import Entry, GuestConfig
+from simulator.pve.documents import Entry
 from simulator.pve.guest_config import (
     boot_devices,
     check_lock,
@@ -226,7 +226,9 @@ def apply_pending(scene: Environment, vmid: int, said: list[str]) -> None:
             continue
         _set(scene, config, option, value)
         del pending[option]
-    scene.documents.guests[vmid] = GuestConfig(guest.kind, config, pending, removals)
+    scene.documents.guests[vmid] = replace(
+        guest, current=config, pending=pending, removals=removals
+    )
     if errors:
         raise wrong(errors)
 

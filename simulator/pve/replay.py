@@ -25,7 +25,7 @@ from simulator.build import twin_of
 from simulator.pve.api import PveApi
 from simulator.pve.comparison import difference, is_reference, pairs
 from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles
-from simulator.pve.guest_config import read_config
+from simulator.pve import guest_file
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
@@ -33,7 +33,7 @@ from simulator.twin import Twin
 CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
 BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
-NOT_BUILT: frozenset[str] = frozenset({"lxc"})
+NOT_BUILT: frozenset[str] = frozenset()
 """Areas whose calls this API does not have yet: no exchange of theirs counts as equal."""
 
 
@@ -211,7 +211,7 @@ def prepare(player: Player, header: Mapping[str, Any]) -> None:
             player.api.documents.files[path] = text
             continue
         vmid, kind = int(match["vmid"]), "qemu" if match["kind"] == "qemu-server" else "lxc"
-        player.api.documents.guests[vmid] = GuestConfig(kind, read_config(text))
+        player.api.documents.guests[vmid] = guest_file.read(text, kind)
         player.api.sync(player.twin)
         guests.place(player.twin, (CLUSTER, vmid), match["node"])
     player.twin.settle()

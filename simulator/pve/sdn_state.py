@@ -251,6 +251,12 @@ def subnets_of(documents: Documents, vnet: str) -> dict[str, Entry]:
     return {name: entry for name, entry in entries.items() if entry.get("vnet") == vnet}
 
 
+def bridge_path(documents: Documents, bridge: str) -> str:
+    """Where rights to attach to a bridge are given: below its zone, or the node's own bridges."""
+    zone = running(documents, "vnets").get(bridge, {}).get("zone", "localnetwork")
+    return f"/sdn/zones/{zone}/{bridge}"
+
+
 _SETS = ("all", "gateway", "no-gateway", "dhcp")
 
 
