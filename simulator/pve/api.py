@@ -21,6 +21,7 @@ from simulator.pve import (
     cluster,
     firewall,
     firewall_sets,
+    guest_agent,
     guest_clone,
     guest_config,
     guest_create,
@@ -48,6 +49,7 @@ from simulator.pve import (
     tasks,
     tickets,
     volumes,
+    vzdump,
 )
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
@@ -78,10 +80,11 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, firewall, firewall_sets, guest_clone, guest_config,
-                guest_create, guest_migrate, guest_power, guest_snapshots, guest_update, ha,
-                ha_rules, lxc_config, lxc_create, lxc_power, mapping, metrics, network, nodes, pools, realms, replication, resources, rights, sdn, sdn_vnets, storage,
-                tasks, tickets, volumes,
+                access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
+                guest_config, guest_create, guest_migrate, guest_power, guest_snapshots,
+                guest_update, ha, ha_rules, lxc_config, lxc_create, lxc_power, mapping, metrics,
+                network, nodes, pools, realms, replication, resources, rights, sdn, sdn_vnets,
+                storage, tasks, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip

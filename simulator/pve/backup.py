@@ -125,11 +125,12 @@ def _schedule(call: Call, sent: dict[str, Value], *, needed: bool) -> None:
         raise bad_parameters(schedule="neither 'starttime' nor 'schedule' were set")
 
 
-def _check_rights(call: Call, sent: Mapping[str, Value]) -> None:
+def need_job_rights(call: Call, sent: Mapping[str, Value]) -> None:
+    """Raise unless the caller may use these settings of a backup."""
     for key in ROOT_ONLY:
-        if key in sent and call.user != "root@pam":
+        if sent.get(key) is not None and call.user != "root@pam":
             raise bad_parameters(**{key: "Only root may set this option."})
-    if "pool" in sent:
+    if sent.get("pool") is not None:
         if sent["pool"] not in call.documents.pools:
             raise pool_error(str(sent["pool"]))
         call.need(f"/pool/{sent['pool']}", "VM.Backup")
@@ -154,7 +155,7 @@ def create_job(call: Call) -> object:
     """A new job."""
     sent = _sent(call)
     _refuse_maxfiles(call)
-    _check_rights(call, sent)
+    need_job_rights(call, sent)
     _schedule(call, sent, needed=True)
     name = call.text("id") or str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
     with call.locked("jobs_cfg"):
@@ -186,7 +187,7 @@ def update_job(call: Call) -> object:
     """Change a job; another way to choose guests replaces the one it had."""
     sent = _sent(call)
     _refuse_maxfiles(call)
-    _check_rights(call, sent)
+    need_job_rights(call, sent)
     _schedule(call, sent, needed=False)
     name = call.text("id")
     with call.locked("jobs_cfg"):

@@ -31,7 +31,7 @@ POLICY = "enum(ACCEPT,REJECT,DROP)"
 
 @dataclass(frozen=True)
 class Scope:
-    """A firewall somewhere. `file` names its file below /etc/pve; `takes` is what the path holds."""
+    """A firewall somewhere. `file`: its file below /etc/pve; `takes`: what its path holds."""
 
     base: str
     env: str
@@ -192,7 +192,13 @@ Write = Callable[[Call, tuple[Row, ...]], None]
 
 
 def rule_calls(
-    base: str, takes: str, scope: Scope, env: str, guards: tuple[Guard, Guard], read: Read, write: Write
+    base: str,
+    takes: str,
+    scope: Scope,
+    env: str,
+    guards: tuple[Guard, Guard],
+    read: Read,
+    write: Write,
 ) -> None:
     """Register the calls on one list of rules."""
     audit, modify = guards
@@ -244,7 +250,9 @@ def rule_calls(
     routes.add(f"DELETE {base}/{{pos}}", modify, at + DIGEST)(delete)
 
 
-def _shown(call: Call, rules: tuple[Row, ...], context: Context) -> tuple[list[dict[str, object]], str]:
+def _shown(
+    call: Call, rules: tuple[Row, ...], context: Context
+) -> tuple[list[dict[str, object]], str]:
     """Rules as lists show them, and the digest over them."""
     rows: list[dict[str, object]] = []
     kept: list[Row] = []

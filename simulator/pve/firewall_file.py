@@ -1,9 +1,9 @@
 """A firewall file of Proxmox VE: cluster.fw, a node's host.fw, a guest's or a virtual net's .fw.
 
-Read from and written to its text, which is all that is kept (`Documents.files`): the order of rules,
-small letters in names, sorted sets and what a line can't hold follow from that. Digests are of what
-a list shows, as the real ones are. Source: PVE::Firewall, generic_fw_config_parser, save_*_conf.
-Leaves out: what a rule does to packets.
+Read from and written to its text, which is all that is kept (`Documents.files`): the order of
+rules, small letters in names, sorted sets and what a line can't hold follow from that. Digests are
+of what a list shows, as the real ones are. Source: PVE::Firewall, generic_fw_config_parser and
+save_*_conf. Leaves out: what a rule does to packets.
 """
 
 from __future__ import annotations
@@ -15,20 +15,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from simulator.pve.propertystring import items
+
 Row = Mapping[str, str | int]
 """A rule, an alias or a member of a set, by the names that the API uses."""
 
 RULE_OPTIONS = ("iface", "source", "dest", "proto", "dport", "sport", "log", "icmp-type")
-_FLAGS = {"iface": "-i", "proto": "-p", **{o: f"-{o}" for o in RULE_OPTIONS if o not in ("iface", "proto")}}
+_FLAGS = {
+    "iface": "-i",
+    "proto": "-p",
+    **{o: f"-{o}" for o in RULE_OPTIONS if o not in ("iface", "proto")},
+}
 _NAMES = {flag: option for option, flag in _FLAGS.items()} | {"-iface": "iface"}
 NUMBERS = frozenset(
-    {
-        "enable", "ebtables", "dhcp", "ipfilter", "macfilter", "ndp", "radv", "nosmurfs", "tcpflags",
-        "nftables", "log_nf_conntrack", "nf_conntrack_allow_invalid", "nf_conntrack_max",
-        "nf_conntrack_tcp_timeout_established", "nf_conntrack_tcp_timeout_syn_recv",
-        "protection_synflood", "protection_synflood_burst", "protection_synflood_rate",
-    }
-)  # fmt: skip
+    items(
+        """
+    enable ebtables dhcp ipfilter macfilter ndp radv nosmurfs tcpflags nftables log_nf_conntrack
+    nf_conntrack_allow_invalid nf_conntrack_max nf_conntrack_tcp_timeout_established
+    nf_conntrack_tcp_timeout_syn_recv protection_synflood protection_synflood_burst
+    protection_synflood_rate
+    """
+    )
+)
 """Options whose values are numbers."""
 
 
@@ -104,7 +112,7 @@ def read(text: str) -> FirewallFile:
     groups: dict[str, Group] = {}
     rules: list[Row] = []
     section, name = "", ""
-    for number, raw in enumerate(text.splitlines()):
+    for raw in text.splitlines():
         line, _, note = raw.partition("#")
         line, note = line.strip(), note.strip()
         if not line:
@@ -164,8 +172,10 @@ def address(text: str) -> dict[str, str | int]:
     for what is no address.
     """
     version = ipaddress.ip_interface(text).version
-    return {"cidr": re.sub(r"/(32|128)$", "", text) if version == 4 else text.removesuffix("/128"),
-            "ipversion": version}
+    return {
+        "cidr": re.sub(r"/(32|128)$", "", text) if version == 4 else text.removesuffix("/128"),
+        "ipversion": version,
+    }
 
 
 def digest_of_rows(rows: Sequence[Row]) -> str:

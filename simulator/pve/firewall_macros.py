@@ -60,7 +60,8 @@ MySQL         tcp:3306
 NNTP          tcp:119
 NNTPS         tcp:563
 NTP           udp:123
-NeighborDiscovery icmpv6/router-solicitation icmpv6/router-advertisement icmpv6/neighbor-solicitation icmpv6/neighbor-advertisement
+NeighborDiscovery icmpv6/router-solicitation icmpv6/router-advertisement \
+    icmpv6/neighbor-solicitation icmpv6/neighbor-advertisement
 OSPF          89
 OpenVPN       udp:1194
 PBS           tcp:8007
@@ -147,9 +148,9 @@ SERVICES = frozenset(
     codaauth2 clearcase ldap svrloc https snpp microsoft-ds kpasswd submissions saft isakmp rtsp nqs
     asf-rmcp qmqp ipp ldp exec biff login who shell syslog printer talk ntalk gdomap uucp klogin
     kshell dhcpv6-client dhcpv6-server afpovertcp nntps submission ldaps tinc silc kerberos-adm
-    domain-s rsync ftps-data ftps telnets imaps pop3s socks proofd rootd openvpn rmiregistry lotusnote
-    ms-sql-s ms-sql-m ingreslock datametrics sa-msg-port kermit groupwise l2f radius radius-acct
-    cisco-sccp nfs gnunet rtcm-sc104 gsigatekeeper gris cvspserver venus venus-se codasrv
+    domain-s rsync ftps-data ftps telnets imaps pop3s socks proofd rootd openvpn rmiregistry
+    lotusnote ms-sql-s ms-sql-m ingreslock datametrics sa-msg-port kermit groupwise l2f radius
+    radius-acct cisco-sccp nfs gnunet rtcm-sc104 gsigatekeeper gris cvspserver venus venus-se codasrv
     codasrv-se mon dict f5-globalsite gpsd gds-db icpv2 isns iscsi-target mysql ms-wbt-server nut
     distcc daap svn suucp sysrqd sieve f5-iquery epmd remctl ntske ipsec-nat-t iax mtn radmin-port
     sip sip-tls xmpp-client xmpp-server cfengine mdns postgresql freeciv amqps amqp x11 gnutella-svc

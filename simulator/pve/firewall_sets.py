@@ -1,4 +1,4 @@
-"""Names for addresses: aliases and IP sets of a scope, security groups, and what rules can refer to.
+"""Names for addresses: aliases, IP sets and security groups, and what rules can refer to.
 
 Source: PVE::API2::Firewall::Aliases, ::IPSet, ::Groups, ::Helpers collect_refs.
 """
@@ -67,7 +67,9 @@ def alias_calls(scope: Scope) -> None:
         file = scope.read(call)
         scope.write(call, replace(file, aliases={**aliases, name.lower(): row}))
 
-    @routes.add(f"POST {base}", scope.modify, scope.takes + _ALIAS + "cidr IPorCIDR\ncomment? string")
+    @routes.add(
+        f"POST {base}", scope.modify, scope.takes + _ALIAS + "cidr IPorCIDR\ncomment? string"
+    )
     def create(call: Call) -> object:
         name, known = call.text("name"), dict(scope.read(call).aliases)
         if name.lower() in known:

@@ -1,5 +1,5 @@
-"""Copies of guests, templates, and which of both a guest can have. Source: PVE::API2::Qemu and ::LXC
-clone_vm, template, vm_feature; PVE::AbstractConfig has_feature.
+"""Copies of guests, templates, and which of both a guest can have. Source: PVE::API2::Qemu and
+::LXC clone_vm, template, vm_feature; PVE::AbstractConfig has_feature.
 
 Both ids are locked until the copy is done. Leaves out: copying a running guest's disks live, and
 how long a copy takes on what storage (a second for each disk).
@@ -231,7 +231,9 @@ def _planned(call: Call, kind: Kind, guest: GuestConfig) -> _Plan:
         base = "base-" in volid or "basevol-" in volid or call.has("snapname")
         if not full and "cloudinit" not in volid and not (base and entry["type"] in LINKABLE):
             raise died(f"Linked clone feature is not supported for {what} '{option}'")
-        call.need(f"/storage/{call.text('storage', volumes.storage_of(volid))}", "Datastore.AllocateSpace")
+        call.need(
+            f"/storage/{call.text('storage', volumes.storage_of(volid))}", "Datastore.AllocateSpace"
+        )
     return _Plan(source, full, disks)
 
 
@@ -269,7 +271,11 @@ def _copied(worker: Worker, kind: Kind, source: Entry, newid: int) -> dict[str, 
             continue
         if option.startswith("unused"):
             continue
-        config[option] = _new_mac(worker, str(value)) if option.startswith("net") and option[3:].isdigit() else value
+        config[option] = (
+            _new_mac(worker, str(value))
+            if option.startswith("net") and option[3:].isdigit()
+            else value
+        )
     key = "name" if kind.name == "qemu" else "hostname"
     if name := worker.text("name"):
         config[key] = name
@@ -341,7 +347,9 @@ def _finish_template(worker: Worker, kind: Kind) -> None:
 
 def _base_name(name: str, vmid: int) -> str:
     """`vm-100-disk-0` becomes `base-100-disk-0`, `subvol-` becomes `basevol-`."""
-    return name.replace(f"subvol-{vmid}-", f"basevol-{vmid}-").replace(f"vm-{vmid}-", f"base-{vmid}-")
+    return name.replace(f"subvol-{vmid}-", f"basevol-{vmid}-").replace(
+        f"vm-{vmid}-", f"base-{vmid}-"
+    )
 
 
 for _kind in KINDS.values():

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from simulator.pve import propertystring, sdn_state
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents, Entry, GuestConfig
-from simulator.pve.guest_options import GUEST, drive_kind, privilege_for, typed
+from simulator.pve.guest_options import GUEST, drive_kind, privilege_for
 from simulator.pve.parameters import Value, parse
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index

@@ -70,11 +70,11 @@ def calls(kind: Kind) -> None:
         if name in RESERVED[kind.name]:
             raise died(f"unable to use snapshot name '{name}' (reserved name)")
         work: dict[str, Value] = {
-            key: call.values[key]
-            for key in ("snapname", "description", "vmstate")
-            if call.has(key)
+            key: call.values[key] for key in ("snapname", "description", "vmstate") if call.has(key)
         }
-        call.log(f"snapshot {'container' if kind.word == 'CT' else 'VM'} {call.text('vmid')}: {name}")
+        call.log(
+            f"snapshot {'container' if kind.word == 'CT' else 'VM'} {call.text('vmid')}: {name}"
+        )
         return start_task(call, f"{kind.task}snapshot", call.text("vmid"), work)
 
     index(routes, at, "config rollback", "cmd", takes=NAME)
@@ -103,9 +103,7 @@ def calls(kind: Kind) -> None:
     @routes.add(f"DELETE {at}", MAY, GUEST + NAME + "force? boolean\n")
     def delete(call: Call) -> object:
         name = call.text("snapname")
-        return start_task(
-            call, f"{kind.task}delsnapshot", call.text("vmid"), {"snapname": name}
-        )
+        return start_task(call, f"{kind.task}delsnapshot", call.text("vmid"), {"snapname": name})
 
     @routes.add(
         f"POST {at}/rollback",
@@ -113,7 +111,10 @@ def calls(kind: Kind) -> None:
         GUEST + NAME + "start? boolean\n",
     )
     def rollback(call: Call) -> object:
-        work = {"snapname": call.text("snapname"), "start": call.number("start")}
+        work: dict[str, Value] = {
+            "snapname": call.text("snapname"),
+            "start": call.number("start"),
+        }
         return start_task(call, f"{kind.task}rollback", call.text("vmid"), work)
 
     FINISH[f"{kind.task}snapshot"] = lambda worker: _create(worker, kind)

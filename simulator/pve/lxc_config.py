@@ -157,9 +157,7 @@ def _change(
         else:
             _set(config, option, value)
             later.pop(option, None)
-    call.documents.guests[vmid] = replace(
-        guest, current=config, pending=later, removals=removals
-    )
+    call.documents.guests[vmid] = replace(guest, current=config, pending=later, removals=removals)
     call.api.sync(call.twin)
 
 
@@ -300,11 +298,10 @@ def _formatting(entry: Entry, volume: Volume) -> list[str]:
     lines = []
     if entry["type"] in volumes.FILE_TYPES:
         path = volumes.path_of(entry, volume)
-        lines.append(
-            f"Formatting '{path}', fmt=raw size={volume.size_bytes} preallocation=off"
-        )
+        lines.append(f"Formatting '{path}', fmt=raw size={volume.size_bytes} preallocation=off")
+    inodes = volume.size_bytes // _INODE_BYTES
     lines += [
-        f"Creating filesystem with {blocks} 4k blocks and {volume.size_bytes // _INODE_BYTES} inodes",
+        f"Creating filesystem with {blocks} 4k blocks and {inodes} inodes",
         "Filesystem UUID: 00000000-0000-4000-8000-000000000000",
         "Superblock backups stored on blocks: ",
     ]

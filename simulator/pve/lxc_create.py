@@ -42,9 +42,7 @@ NOT_CONFIG = frozenset(
     )
 )
 DEFAULT_ROOT_GIB = 4  # PVE::API2::LXC: a root is 4 GiB where nothing is said
-SYSTEMS = tuple(
-    items("debian devuan ubuntu centos fedora opensuse archlinux alpine gentoo nixos")
-)
+SYSTEMS = tuple(items("debian devuan ubuntu centos fedora opensuse archlinux alpine gentoo nixos"))
 SECONDS_FOR_A_DISK = 1.0  # assumed
 
 
@@ -147,10 +145,11 @@ def _unpack(worker: Worker) -> str:
         worker.say(f"volume '{volid}' does not exist")
         raise TaskError(f"volume '{volid}' does not exist\n")
     entry = worker.documents.storages[volume.storage]
-    path = f"{entry.get('path', f'/mnt/pve/{volume.storage}')}/template/cache/{volid.rpartition('/')[2]}"
-    worker.say(f"extracting archive '{path}'")
+    file = volid.rpartition("/")[2]
+    folder = entry.get("path", f"/mnt/pve/{volume.storage}")
+    worker.say(f"extracting archive '{folder}/template/cache/{file}'")
     worker.say("Detected container architecture: amd64")
-    name = re.split(r"[-_]", volid.rpartition("/")[2])[0]
+    name = re.split(r"[-_]", file)[0]
     return name if name in SYSTEMS else "unmanaged"
 
 

@@ -30,7 +30,7 @@ def _mount_problem(text: str) -> str:
 
 
 def _addresses(text: str) -> str:
-    """Addresses of name servers; a link-local one may name its interface; `host` takes the node's."""
+    """Addresses of name servers; a link-local one may name its interface; `host`: the node's."""
     for part in items(text):
         if part != "host" and (problem := check_format("ip", part.partition("%")[0])):
             return problem
@@ -40,7 +40,8 @@ def _addresses(text: str) -> str:
 FORMATS |= {
     "pve-lxc-mp-string": _mount_problem,
     "pve-lxc-dev-string": lambda text: (
-        "" if re.fullmatch(r"/dev/[^\s]+", text) and not _mount_problem(text)
+        ""
+        if re.fullmatch(r"/dev/[^\s]+", text) and not _mount_problem(text)
         else f"{text} must start with /dev/\n"
     ),
     "pve-ct-timezone": lambda text: (
@@ -240,7 +241,7 @@ def typed(option: str, text: str) -> str | int:
 def join(kind: str, values: Mapping[str, object]) -> str:
     """A property string as it is kept: the nameless value, what is required, then the rest."""
     known = PROPERTY_STRINGS[kind]
-    first = known.default_key
+    first = known.default_key or ""
     required = sorted(k for k, param in known.params.items() if not param.optional and k != first)
     rest = sorted(key for key in values if key != first and key not in required)
     head = [str(values[first])] if first in values else []

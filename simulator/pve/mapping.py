@@ -50,7 +50,7 @@ PROPERTY_STRINGS |= {
         """
     ),
 }
-FOLDERS = frozenset({"/", "/etc", "/home", "/mnt", "/opt", "/root", "/srv", "/tmp", "/usr", "/var",
+FOLDERS = frozenset({"/", "/etc", "/home", "/mnt", "/opt", "/root", "/srv", "/usr", "/var",
                      "/var/lib", "/var/lib/vz", "/mnt/pve"})  # fmt: skip
 """Folders that every installation has; storages add theirs."""
 
@@ -68,7 +68,9 @@ class Kind:
 
 
 def _file(name: str, keys: str) -> SectionFile:
-    known = f"map+ description {' '.join(line.split('?')[0] for line in keys.split(chr(10)) if line)}"
+    known = (
+        f"map+ description {' '.join(line.split('?')[0] for line in keys.split(chr(10)) if line)}"
+    )
     text = f"map? array:{{mapping-{name}}}\ndescription? string ..4096\n{keys}"
     return SectionFile(f"mapping/{name}.cfg", text, {name: section_type(known)}, only=name)
 
@@ -83,7 +85,9 @@ RIGHTS = ("Mapping.Use", "Mapping.Modify", "Mapping.Audit")
 
 def _sent(call: Call) -> dict[str, Value]:
     skipped = ("id", "digest", "delete")
-    return {key: value for key, value in call.values.items() if key not in skipped and call.has(key)}
+    return {
+        key: value for key, value in call.values.items() if key not in skipped and call.has(key)
+    }
 
 
 def _maps(entry: Entry) -> list[str]:

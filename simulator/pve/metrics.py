@@ -25,7 +25,8 @@ routes = Routes()
 index(routes, "/cluster/metrics", "server export")
 
 FORMATS["graphite-path"] = lambda text: (
-    "" if all(part.replace("_", "a").replace("-", "a").isalnum() for part in text.split("."))
+    ""
+    if all(part.replace("_", "a").replace("-", "a").isalnum() for part in text.split("."))
     else f"invalid path '{text}'\n"
 )
 _KEYS = """
@@ -73,7 +74,9 @@ AUDIT, MODIFY = "/ Sys.Audit", "/ Sys.Modify"
 
 def _sent(call: Call) -> dict[str, Value]:
     skipped = ("id", "type", "digest", "delete")
-    return {key: value for key, value in call.values.items() if key not in skipped and call.has(key)}
+    return {
+        key: value for key, value in call.values.items() if key not in skipped and call.has(key)
+    }
 
 
 def _kept(entry: Entry) -> Entry:

@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from lab.faults import Fault, FaultKind
 from simulator.pve import resources
 from simulator.pve.call import Call
 from simulator.pve.documents import NodeFiles, digest_of
 from simulator.pve.parameters import PROPERTY_STRINGS, table
 from simulator.pve.routes import Routes, index
-from simulator.pve.storage import CHANGED
+from simulator.pve.sections import CHANGED
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
@@ -44,6 +45,23 @@ def nodes(call: Call) -> object:
 def version(call: Call) -> object:
     """Release of one node."""
     return dict(call.api.version)
+
+
+REBOOT_S = 180.0  # assumed: firmware, boot loader and services of a server
+
+
+@routes.add(
+    "POST /nodes/{node}/status",
+    "/nodes/{node} Sys.PowerMgmt",
+    NODE + "command enum(reboot,shutdown)",
+)
+def power(call: Call) -> object:
+    """Power a node off, or off and on again. To the twin that is a loss of power: guests are not
+    moved first.
+    """
+    back_s = REBOOT_S if call.text("command") == "reboot" else None
+    call.twin.inject([Fault(FaultKind.NODE, call.node, 0.0, back_s)])
+    return None
 
 
 @routes.add("GET /nodes/{node}/status", "/nodes/{node} Sys.Audit", NODE)

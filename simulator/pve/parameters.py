@@ -3,8 +3,9 @@
 A table has a line per parameter:  `name[?][*]  kind  [min..max]  [requires=other]` `?` optional,
 `*` the default key of a property string, `net[32]?` numbered from 0. A kind is a type (string,
 integer, number, boolean), `enum(a,b)`, `/regular expression/`, a format of `formats.py`,
-`integer:format`, `array`, `array:format`, or `{name}`, a property string with a table of its own; `old -> new` is
-an alias. Source: PVE::JSONSchema; names, types and limits from the official API schema.
+`integer:format`, `array`, `array:format`, or `{name}`, a property string with a table of its own;
+`old -> new` is an alias. Source: PVE::JSONSchema; names, types and limits from the official API
+schema.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from simulator.pve.call import Call
 from simulator.pve.documents import Entry, digest_of
 from simulator.pve.parameters import Value, table
 from simulator.pve.routes import Routes
-from simulator.pve.storage import CHANGED
+from simulator.pve.sections import CHANGED
 from simulator.pve.wire import died
 
 routes = Routes()

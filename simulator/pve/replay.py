@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ from lab.faults import parse_faults
 from lab.load import load
 from simulator import guests
 from simulator.build import twin_of
+from simulator.pve import etc_pve
 from simulator.pve.api import PveApi
 from simulator.pve.comparison import difference, is_reference, pairs
-from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles
-from simulator.pve import guest_file
+from simulator.pve.documents import Documents, Entry, NodeFiles
+from simulator.pve.known_differences import KNOWN
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
@@ -33,8 +33,6 @@ from simulator.twin import Twin
 CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
 BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
-NOT_BUILT: frozenset[str] = frozenset()
-"""Areas whose calls this API does not have yet: no exchange of theirs counts as equal."""
 
 
 @dataclass(frozen=True)
@@ -198,22 +196,22 @@ def base() -> tuple[Twin, PveApi]:
     return twin, api
 
 
-_GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<kind>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
-
-
 def prepare(player: Player, header: Mapping[str, Any]) -> None:
     """Put a sequence's files in place, and make the failure that its initial state tells of."""
-    for path, text in header.get("files", {}).items():
-        match = _GUEST_FILE.fullmatch(path)
-        if text is None:
-            continue
-        if match is None:
-            player.api.documents.files[path] = text
-            continue
-        vmid, kind = int(match["vmid"]), "qemu" if match["kind"] == "qemu-server" else "lxc"
-        player.api.documents.guests[vmid] = guest_file.read(text, kind)
-        player.api.sync(player.twin)
-        guests.place(player.twin, (CLUSTER, vmid), match["node"])
+    files = {path: text for path, text in header.get("files", {}).items() if text is not None}
+    given, own = etc_pve.read(files), player.api.documents
+    own.files.update(given.documents.files)
+    own.guests.update(given.documents.guests)
+    if "storage.cfg" in files:
+        own.storages = given.documents.storages
+    for name in ("domains", "jobs", "ha_resources", "ha_rules", "options", "groups", "roles",
+                 "tokens", "acl", "pools"):  # fmt: skip
+        getattr(own, name).update(getattr(given.documents, name))
+    if "user.cfg" in files:
+        own.users = given.documents.users
+    player.api.sync(player.twin)
+    for vmid, node in given.places.items():
+        guests.place(player.twin, (CLUSTER, vmid), node)
     player.twin.settle()
 
 
@@ -265,8 +263,6 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         player.wait_for_tasks()
     if exchange.get("artifact"):
         return Outcome(area, seq, n, call, "skipped", "the recording calls it an artifact")
-    if area in NOT_BUILT:
-        return Outcome(area, seq, n, call, "not built", f"nothing of {area} is built")
     if response.status == 501 and exchange["status"] != 501:
         return Outcome(area, seq, n, call, "not built", "no such call here")
     why = difference(player.ours_by_theirs, exchange, response)
@@ -276,57 +272,6 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         if known.fits(area, seq, n, call):
             return Outcome(area, seq, n, call, "known", known.why)
     return Outcome(area, seq, n, call, "different", why)
-
-
-@dataclass(frozen=True)
-class Known:
-    """A difference that is understood. Empty fields fit everything."""
-
-    area: str
-    why: str
-    seq: str = ""
-    numbers: AbstractSet[int] = frozenset()
-    call: str = ""
-
-    def fits(self, area: str, seq: str, n: int, call: str) -> bool:
-        """Whether an exchange is meant."""
-        return (
-            area == self.area
-            and self.seq in ("", seq)
-            and (not self.numbers or n in self.numbers)
-            and (not self.call or re.fullmatch(self.call, call) is not None)
-        )
-
-
-_STATUS = "GET /cluster/ha/status/.*"
-_RESOURCES = "GET /cluster/resources"
-_CHANCE = (
-    "which node's daemon becomes master and when rounds fall is chance; locks of earlier sequences"
-)
-_EARLIER = "lists tasks of sequences that were recorded before"
-
-KNOWN: tuple[Known, ...] = (
-    Known("cluster", "memory use on the host comes with pvestatd's second round", "no_quorum", {4}),
-    Known(
-        "cluster", "a dead node on one segment is always `No route to host` here", "no_quorum", {6}
-    ),
-    Known("cluster", "the recording ran in Madrid's time zone", "node_config", {19}),
-    Known("cluster", _EARLIER, "node_config", {21}),
-    Known("version", _EARLIER, "version", {23}),
-    Known("qemu", "EFI disks can be made here; the recorder lacked a tool", "create", {17, 79}),
-    Known(
-        "network",
-        "reloading activates interfaces here; the recorder's did not",
-        "port_conflicts",
-        {17},
-    ),
-    Known("ha", _CHANCE, "live_node_loss", call=_STATUS),
-    Known("ha", _CHANCE, "live_node_loss", call=_RESOURCES),
-    Known("ha", _CHANCE, "live_stopped", call=_STATUS),
-    Known("ha", _CHANCE, "live_stopped", call=_RESOURCES),
-    Known("ha", _EARLIER, "live_stopped", {24}),
-    Known("ha", "the task of a call that is not built", "live_node_loss", {27}),
-)
 
 
 def fidelity_rows(folder: Path) -> list[dict[str, object]]:

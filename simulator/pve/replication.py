@@ -18,7 +18,13 @@ from simulator.pve.formats import FORMATS
 from simulator.pve.load import volumes as volume_options
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import SectionFile, check_known, check_new, check_removable, section_type
+from simulator.pve.sections import (
+    SectionFile,
+    check_known,
+    check_new,
+    check_removable,
+    section_type,
+)
 from simulator.pve.storage import shared
 from simulator.pve.wire import bad_parameters, died
 
@@ -47,7 +53,9 @@ _ID = "id pve-replication-job-id\n"
 
 def _sent(call: Call) -> dict[str, Value]:
     skipped = ("id", "type", "digest", "delete", "node")
-    return {key: value for key, value in call.values.items() if key not in skipped and call.has(key)}
+    return {
+        key: value for key, value in call.values.items() if key not in skipped and call.has(key)
+    }
 
 
 def _shown(name: str, entry: Entry) -> dict[str, object]:
@@ -221,9 +229,7 @@ def node_jobs(call: Call) -> object:
     return [row for row in rows if call.number("guest", int(str(row["guest"]))) == row["guest"]]
 
 
-index(
-    routes, "/nodes/{node}/replication/{id}", "schedule_now log status", takes=_ID
-)
+index(routes, "/nodes/{node}/replication/{id}", "schedule_now log status", takes=_ID)
 
 
 def _find(call: Call) -> dict[str, object]:
@@ -256,5 +262,3 @@ def schedule_now(call: Call) -> object:
     """Ask for a run as soon as may be."""
     _find(call)
     return None
-
-

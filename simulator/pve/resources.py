@@ -42,7 +42,9 @@ def settled_row(vmid: int, guest: GuestConfig) -> dict[str, object]:
         "id": f"{guest.kind}/{vmid}",
         "type": guest.kind,
         "vmid": vmid,
-        "name": str(config.get("name") or config.get("hostname") or UNNAMED[guest.kind].format(vmid)),
+        "name": str(
+            config.get("name") or config.get("hostname") or UNNAMED[guest.kind].format(vmid)
+        ),
         "template": int(bool(config.get("template"))),
         "maxcpu": load.cpus(config),
         "maxmem": load.memory_mib(config) * 2**20,

@@ -36,8 +36,8 @@ routes = Routes()
 
 PLUGINS = "/usr/share/perl5/PVE/Network/SDN"
 VIEW = "pending? boolean\nrunning? boolean\n"
-TOKEN = "lock-token? string\n"
-CHANGES = TOKEN + "delete? pve-configid-list ..4096\ndigest? string ..64\n"
+LOCK_TOKEN = "lock-token? string\n"  # noqa: S105 - a parameter's line
+CHANGES = LOCK_TOKEN + "delete? pve-configid-list ..4096\ndigest? string ..64\n"
 NOT_KEPT = frozenset(items("delete digest lock-token type"))
 Hook = Callable[[Call, str, dict[str, Entry]], None]
 
@@ -80,11 +80,14 @@ def view(call: Call, what: str, file: SectionFile) -> dict[str, dict[str, object
     if call.flag("pending"):
         found = sdn_state.pending(call.documents, what)
     elif call.flag("running"):
-        found = {name: dict(entry) for name, entry in sdn_state.running(call.documents, what).items()}
+        found = {
+            name: dict(entry) for name, entry in sdn_state.running(call.documents, what).items()
+        }
     else:
         digest = file.digest(call.documents)
         found = {
-            name: {**entry, "digest": digest} for name, entry in file.entries(call.documents).items()
+            name: {**entry, "digest": digest}
+            for name, entry in file.entries(call.documents).items()
         }
     return {name: {"digest": None, **found[name]} for name in sorted(found)}
 
@@ -92,7 +95,9 @@ def view(call: Call, what: str, file: SectionFile) -> dict[str, dict[str, object
 def sent(call: Call, *names: str) -> dict[str, Value]:
     """Settings that were sent, as they are kept."""
     skipped = NOT_KEPT | set(names)
-    kept = {key: value for key, value in call.values.items() if key not in skipped and call.has(key)}
+    kept = {
+        key: value for key, value in call.values.items() if key not in skipped and call.has(key)
+    }
     for key in ("nodes", "exitnodes"):
         if key in kept:
             kept[key] = ",".join(sorted(set(call.words(key))))
@@ -142,7 +147,7 @@ def calls(kind: Kind) -> None:
     @routes.add(
         f"POST {kind.base}",
         f"/sdn/{kind.what} {privilege}",
-        kind.name + kind.keys + kind.create_keys + TOKEN + f"type {types}\n",
+        kind.name + kind.keys + kind.create_keys + LOCK_TOKEN + f"type {types}\n",
     )
     def create(call: Call) -> object:
         name, settings = call.text(word), sent(call, word)
@@ -172,7 +177,7 @@ def calls(kind: Kind) -> None:
             kind.file.write(call.documents, entries)
         return None
 
-    @routes.add(f"DELETE {at}", f"{needs} {privilege}", kind.name + TOKEN)
+    @routes.add(f"DELETE {at}", f"{needs} {privilege}", kind.name + LOCK_TOKEN)
     def delete(call: Call) -> object:
         with sdn_state.locked(call, f"delete sdn {word} object failed"):
             entries = kind.file.entries(call.documents)
@@ -265,7 +270,9 @@ def _ask_dns(call: Call, name: str, entries: dict[str, Entry]) -> None:
 
 
 FORMATS["pve-sdn-fabric-id"] = lambda text: (
-    "" if text.isalnum() and len(text) <= 8 else f"SDN fabric ID '{text}' contains illegal characters\n"
+    ""
+    if text.isalnum() and len(text) <= 8
+    else f"SDN fabric ID '{text}' contains illegal characters\n"
 )
 _ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8"
 _LONG_ID = r"/[a-zA-Z][a-zA-Z0-9_-]*[a-zA-Z0-9]/ 2..64"
@@ -282,9 +289,7 @@ calls(
         _check_controller_unused,
     )
 )
-calls(
-    Kind("ipams", "ipam", IPAMS, f"ipam {_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False)
-)
+calls(Kind("ipams", "ipam", IPAMS, f"ipam {_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False))
 calls(
     Kind(
         "dns",
@@ -299,7 +304,7 @@ calls(
 )
 index(routes, "/cluster/sdn", "vnets zones controllers ipams dns fabrics", "id", "/sdn SDN.Audit")
 MAY = "/sdn SDN.Allocate"
-_RELEASE = TOKEN + "release-lock? boolean\n"
+_RELEASE = LOCK_TOKEN + "release-lock? boolean\n"
 
 
 def _released(call: Call) -> None:
@@ -323,7 +328,9 @@ def _finish_reload(worker: Worker) -> None:
             activate(worker.documents, node)
             continue
         address = worker.world.address(node)
-        worker.say(f"proxy handler failed: ssh: connect to host {address} port 22: No route to host")
+        worker.say(
+            f"proxy handler failed: ssh: connect to host {address} port 22: No route to host"
+        )
         command = f"pvesh set /nodes/{node}/network --regenerate-frr 0"
         worker.say(f"command '{command}' failed: exit code 255")
 
@@ -342,7 +349,7 @@ def lock(call: Call) -> object:
     return token
 
 
-@routes.add("DELETE /cluster/sdn/lock", MAY, TOKEN + "force? boolean")
+@routes.add("DELETE /cluster/sdn/lock", MAY, LOCK_TOKEN + "force? boolean")
 def unlock(call: Call) -> object:
     """Give the lock back, or break it."""
     if call.flag("force"):

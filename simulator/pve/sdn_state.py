@@ -240,7 +240,8 @@ def subnet_shown(name: str, entry: Mapping[str, object], zone: str = "") -> dict
         "mask": mask,
         "cidr": f"{network}/{mask}",
         "dhcp-range": [
-            parse("sdn-dhcp-range", str(item)) for item in (ranges if isinstance(ranges, tuple) else ())
+            parse("sdn-dhcp-range", str(item))
+            for item in (ranges if isinstance(ranges, tuple) else ())
         ],
     }
 

@@ -16,7 +16,7 @@ from simulator.pve.firewall import need_digest
 from simulator.pve.formats import FORMATS
 from simulator.pve.parameters import parse
 from simulator.pve.routes import Routes
-from simulator.pve.sdn import CHANGES, TOKEN, VIEW, changed, sent, view
+from simulator.pve.sdn import CHANGES, LOCK_TOKEN, VIEW, changed, sent, view
 from simulator.pve.sdn_state import (
     SUBNET_KEYS,
     SUBNETS,
@@ -113,7 +113,7 @@ def _check_net(call: Call, name: str, entries: Mapping[str, Entry]) -> None:
 @routes.add(
     f"POST {BASE}",
     "/sdn/zones/{zone} SDN.Allocate",
-    VNET_ID + VNET_KEYS + TOKEN + "type? enum(vnet)\nzone string\n",
+    VNET_ID + VNET_KEYS + LOCK_TOKEN + "type? enum(vnet)\nzone string\n",
 )
 def create_vnet(call: Call) -> object:
     """A new net in a zone."""
@@ -149,7 +149,7 @@ def update_vnet(call: Call) -> object:
     return None
 
 
-@routes.add(f"DELETE {AT}", _CHANGE, VNET_ID + TOKEN)
+@routes.add(f"DELETE {AT}", _CHANGE, VNET_ID + LOCK_TOKEN)
 def delete_vnet(call: Call) -> object:
     """Remove a net that has no subnets."""
     name = call.text("vnet")
@@ -244,7 +244,7 @@ def _check_ranges(
 @routes.add(
     f"POST {_SUBNETS}",
     _CHANGE,
-    SUBNET_KEYS + TOKEN + "subnet pve-sdn-subnet-id\ntype enum(subnet)\nvnet string\n",
+    SUBNET_KEYS + LOCK_TOKEN + "subnet pve-sdn-subnet-id\ntype enum(subnet)\nvnet string\n",
 )
 def create_subnet(call: Call) -> object:
     """A new subnet; its id is made of the zone and the network."""
@@ -281,7 +281,7 @@ def _found(call: Call, name: str) -> Entry:
     return entry
 
 
-@routes.add(f"DELETE {_SUBNET}", _CHANGE, _SUBNET_ID + TOKEN)
+@routes.add(f"DELETE {_SUBNET}", _CHANGE, _SUBNET_ID + LOCK_TOKEN)
 def delete_subnet(call: Call) -> object:
     """Remove a subnet."""
     name = call.text("subnet")
