@@ -235,12 +235,16 @@ def fidelity(
     row: Annotated[str | None, typer.Argument(help="One row; all without it.")] = None,
     cases: Annotated[Path | None, typer.Option(help="The recorded truth of the row.")] = None,
     case: Annotated[str, typer.Option(help="Only this case of the row.")] = "",
+    area: Annotated[str, typer.Option(help="Only this part of the row.")] = "",
+    show: Annotated[int | None, typer.Option(help="How many differences to tell.")] = None,
+    https: Annotated[bool, typer.Option("--https", help="Over sockets, not in process.")] = False,
     output: Write = Output.TEXT,
 ) -> None:
     """Measure the twin against recorded and real implementations."""
     from api import truth
 
-    raise typer.Exit(truth.fidelity(row, cases, output, case))
+    code = truth.fidelity(row, cases, output, case, area=area, show=show, https=https)
+    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from simulator.faults import restore
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
 from simulator.pve.install import installed
+from simulator.pve.releases import release_of
 from simulator.pve.tickets import TICKET_LIFETIME_S
 from simulator.pve.wire import ApiError, Request, decode
 from simulator.twin import Twin
@@ -226,7 +227,8 @@ class ServedLab:
             if name not in self.twin.devices:
                 loaded = cluster in self.twin.state.workloads
                 documents = (declared if loaded else installed)(self.twin, cluster)
-                made = PveApi(cluster, documents)
+                version = self.twin.model.lab.clusters[cluster].version
+                made = PveApi(cluster, documents, release=release_of(version))
                 self.twin.attach(made)
                 made.sync(self.twin)
             api = self.twin.devices[name]

@@ -23,14 +23,11 @@ index(
     "notifications nextid options qemu replication resources status tasks sdn",
 )
 
-VERSION = {"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"}
-"""The release whose recorded answers this API follows."""
-
 
 @routes.add("GET /version")
 def version(call: Call) -> object:
     """Release of the cluster."""
-    return dict(call.api.version)
+    return dict(call.api.release.version)
 
 
 @routes.add("GET /cluster/status", "/ Sys.Audit")

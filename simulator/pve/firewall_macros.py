@@ -143,19 +143,20 @@ SERVICES = frozenset(
         """
     tcpmux echo discard systat daytime netstat qotd chargen ftp-data ftp fsp ssh telnet smtp time
     whois tacacs tacacs-ds domain bootps bootpc tftp gopher finger http kerberos iso-tsap acr-nema
-    pop3 sunrpc auth nntp ntp epmap netbios-ns netbios-dgm netbios-ssn imap2 snmp snmp-trap cmip-man
-    cmip-agent mailq xdmcp bgp smux qmtp z3950 ipx ptp-event ptp-general pawserv zserv rpc2portmap
-    codaauth2 clearcase ldap svrloc https snpp microsoft-ds kpasswd submissions saft isakmp rtsp nqs
-    asf-rmcp qmqp ipp ldp exec biff login who shell syslog printer talk ntalk gdomap uucp klogin
-    kshell dhcpv6-client dhcpv6-server afpovertcp nntps submission ldaps tinc silc kerberos-adm
-    domain-s rsync ftps-data ftps telnets imaps pop3s socks proofd rootd openvpn rmiregistry
-    lotusnote ms-sql-s ms-sql-m ingreslock datametrics sa-msg-port kermit groupwise l2f radius
-    radius-acct cisco-sccp nfs gnunet rtcm-sc104 gsigatekeeper gris cvspserver venus venus-se codasrv
-    codasrv-se mon dict f5-globalsite gpsd gds-db icpv2 isns iscsi-target mysql ms-wbt-server nut
-    distcc daap svn suucp sysrqd sieve f5-iquery epmd remctl ntske ipsec-nat-t iax mtn radmin-port
-    sip sip-tls xmpp-client xmpp-server cfengine mdns postgresql freeciv amqps amqp x11 gnutella-svc
-    gnutella-rtr redis sge-qmaster ircd babel ircs-u bbs http-alt webcache puppet bacula-dir
-    bacula-fd bacula-sd xmms2 nbd zabbix-agent zabbix-trapper amanda dicom hkp git webmin rplay
+    pop3 sunrpc auth nntp ntp epmap netbios-ns netbios-dgm netbios-ssn imap2 snmp snmp-trap
+    cmip-man cmip-agent mailq xdmcp bgp smux qmtp z3950 ipx ptp-event ptp-general pawserv zserv
+    rpc2portmap codaauth2 clearcase ldap svrloc https snpp microsoft-ds kpasswd submissions saft
+    isakmp rtsp nqs asf-rmcp qmqp ipp ldp exec biff login who shell syslog printer talk ntalk
+    gdomap uucp klogin kshell dhcpv6-client dhcpv6-server afpovertcp nntps submission ldaps tinc
+    silc kerberos-adm domain-s rsync ftps-data ftps telnets imaps pop3s socks proofd rootd openvpn
+    rmiregistry lotusnote ms-sql-s ms-sql-m ingreslock datametrics sa-msg-port kermit groupwise
+    l2f radius radius-acct cisco-sccp nfs gnunet rtcm-sc104 gsigatekeeper gris cvspserver venus
+    venus-se codasrv codasrv-se mon dict f5-globalsite gpsd gds-db icpv2 isns iscsi-target mysql
+    ms-wbt-server nut distcc daap svn suucp sysrqd sieve f5-iquery epmd remctl ntske ipsec-nat-t
+    iax mtn radmin-port sip sip-tls xmpp-client xmpp-server cfengine mdns postgresql freeciv amqps
+    amqp x11 gnutella-svc gnutella-rtr redis sge-qmaster ircd babel ircs-u bbs http-alt webcache
+    puppet bacula-dir bacula-fd bacula-sd xmms2 nbd zabbix-agent zabbix-trapper amanda dicom hkp
+    git webmin rplay
     """
     )
 )

@@ -320,6 +320,7 @@ def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: s
     if "cloudinit" in volid:
         name = volumes.full_name(entry, newid, f"vm-{newid}-cloudinit", format_name)
     elif not full:
+        format_name = "qcow2" if files else "raw"
         fresh = volumes.free_name(worker.documents, storage, entry, newid, format_name)
         name = f"{old.name}/{fresh}"
     return volumes.allocate(worker, storage, newid, old.size_bytes, format_name, name)

@@ -79,7 +79,10 @@ def config_of(call: Call) -> dict[str, Value]:
     """The configuration as GET shows it."""
     guest = find_guest(call, call.number("vmid"))
     config = guest.current if call.flag("current") else guest.future
-    return {**_shown(config), "digest": guest.digest}
+    shown = _shown(config)
+    if not call.api.release.memory_is_text and str(shown.get("memory", "")).isdigit():
+        shown["memory"] = int(str(shown["memory"]))
+    return {**shown, "digest": guest.digest}
 
 
 @routes.add(
@@ -242,6 +245,8 @@ def need_option_rights(
 
 def need_bridges(call: Call, options: Mapping[str, Value]) -> None:
     """Raise unless the caller may attach to the bridges of these network cards."""
+    if not call.api.release.attaching_needs_sdn:
+        return
     for option, value in options.items():
         if drive_kind(option) != "net" or option == "net" or value is None:
             continue

@@ -149,6 +149,9 @@ def _create(worker: Worker, kind: Kind) -> None:
         raise TaskError(f"snapshot name '{name}' already used")
     if not can_snapshot(worker, guest.current):
         raise TaskError("snapshot feature is not available")
+    for option, volid in load.volumes(guest.current):
+        if kind.name == "qemu" and "media=cdrom" not in str(guest.current[option]):
+            worker.say(f"snapshotting 'drive-{option}' ({volid})")
     saved = {key: value for key, value in guest.current.items() if key not in NOT_SAVED}
     saved["snaptime"] = worker.now_s
     if worker.text("description"):

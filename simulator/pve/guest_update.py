@@ -34,7 +34,7 @@ from simulator.pve.guest_options import (
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
-from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, finish, start_task
+from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, finish, start_task, started
 from simulator.pve.wire import TaskError, bad_parameters, died, wrong
 
 routes = Routes()
@@ -293,9 +293,8 @@ def resize(call: Call) -> object:
         raise died("checksum mismatch (file change by other user?)")
     if not call.flag("skiplock"):
         check_lock(guest.current)
-    return start_task(
-        call, "resize", call.text("vmid"), {"disk": call.text("disk"), "size": call.text("size")}
-    )
+    work = {"disk": call.text("disk"), "size": call.text("size")}
+    return started(call, "resize", call.text("vmid"), work)
 
 
 def _finish_resize(worker: Worker) -> None:

@@ -83,6 +83,18 @@ def _kept(entry: Entry) -> Entry:
     return {key: value for key, value in entry.items() if key != "token"}
 
 
+def _need_connection(entry: Entry) -> None:
+    """Raise for a server that is asked whether it is there, which the twin has none of."""
+    if entry.get("disable"):
+        return
+    where = f"{entry.get('server')}:{entry.get('port')}"
+    if entry["type"] == "graphite" and entry.get("proto") == "tcp":
+        raise died(f"couldn't create carbon socket [{entry.get('server')}]:{entry.get('port')}")
+    asked = entry.get("otel-protocol", "https") if entry["type"] == "opentelemetry" else None
+    if (asked or entry.get("influxdbproto", "udp")) != "udp":
+        raise died(f"500 Can't connect to {where} (Connection refused)")
+
+
 @routes.add("GET /cluster/metrics/server", AUDIT)
 def servers(call: Call) -> object:
     """All servers, in short."""
@@ -99,7 +111,7 @@ def server(call: Call) -> object:
     name, known = call.text("id"), SERVERS.entries(call.documents)
     if name not in known:
         raise died(f"status server entry '{name}' does not exist")
-    return {"id": name, **known[name], "digest": SERVERS.digest(call.documents)}
+    return {**known[name], "digest": SERVERS.digest(call.documents)}
 
 
 @routes.add(
@@ -115,7 +127,9 @@ def create(call: Call) -> object:
         if name in known:
             raise died(f"Metric server '{name}' already exists")
         check_new(SERVERS.types[call.text("type")], sent)
-        SERVERS.put(call.documents, name, {"type": call.text("type"), **_kept(sent)})
+        entry = {"type": call.text("type"), **_kept(sent)}
+        _need_connection(entry)
+        SERVERS.put(call.documents, name, entry)
     return None
 
 
@@ -137,7 +151,9 @@ def update(call: Call) -> object:
         check_fixed(kind, known[name], sent)
         check_removable(kind, call.words("delete"), sent)
         left = {k: v for k, v in known[name].items() if k not in call.words("delete")}
-        SERVERS.put(call.documents, name, {**left, **_kept(sent)})
+        entry = {**left, **_kept(sent)}
+        _need_connection(entry)
+        SERVERS.put(call.documents, name, entry)
     return None
 
 
@@ -147,6 +163,7 @@ def delete(call: Call) -> object:
     with call.locked("status_cfg"):
         known = SERVERS.entries(call.documents)
         if call.text("id") not in known:
-            raise died(f"no such server '{call.text('id')}'")
+            place = "/usr/share/perl5/PVE/API2/Cluster/MetricServer.pm line 289."
+            raise died(f"cannot lookup undefined type! at {place}")
         SERVERS.put(call.documents, call.text("id"), None)
     return None

@@ -44,7 +44,7 @@ def nodes(call: Call) -> object:
 @routes.add("GET /nodes/{node}/version", takes=NODE)
 def version(call: Call) -> object:
     """Release of one node."""
-    return dict(call.api.version)
+    return dict(call.api.release.version)
 
 
 REBOOT_S = 180.0  # assumed: firmware, boot loader and services of a server
@@ -97,7 +97,7 @@ def status(call: Call) -> object:
             "avail": disk - SYSTEM_USED_BYTES,
         },
         "ksm": {"shared": 0},
-        "pveversion": f"pve-manager/{call.api.version['version']}/{call.api.version['repoid']}",
+        "pveversion": "pve-manager/{version}/{repoid}".format(**call.api.release.version),
         "boot-info": {"mode": "legacy-bios"},
     }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulator.pve import propertystring
@@ -61,6 +61,13 @@ class Table:
     def default_key(self) -> str | None:
         """The key that needs no name."""
         return next((name for name, param in self.params.items() if param.default_key), None)
+
+    def without(self, names: frozenset[str]) -> Table:
+        """A table that does not know some of the names."""
+        if not names:
+            return self
+        kept = {name: param for name, param in self.params.items() if name not in names}
+        return replace(self, params=kept)
 
     def __or__(self, other: Table) -> Table:
         return Table(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,14 @@ from simulator.pve.api import PveApi
 from simulator.pve.comparison import difference, is_reference, pairs
 from simulator.pve.documents import Documents, Entry, NodeFiles
 from simulator.pve.known_differences import KNOWN
+from simulator.pve.over_https import Deliver, over_https
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
 
 CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
+ASKED = "pve1"
 BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
 
 
@@ -57,6 +60,7 @@ class Player:
     secrets: dict[str, str] = field(default_factory=dict)  # token -> its secret
     passwords: dict[str, str] = field(default_factory=dict)  # user -> password
     wait_began_s: float = 0.0
+    deliver: Deliver | None = None  # the way there; None: in process
 
     def send(self, exchange: Mapping[str, Any]) -> Response:
         """Our answer to a recorded request."""
@@ -69,9 +73,10 @@ class Player:
             params = {key: _text(value) for key, value in params.items()}
         params = {key: self._secret(key, value, params) for key, value in params.items()}
         headers = self._headers(exchange.get("user", "root@pam"))
-        return self.api.handle(
-            self.twin, Request("pve1", exchange["method"], path, params, headers)
-        )
+        request = Request(ASKED, exchange["method"], path, params, headers)
+        if self.deliver is not None:
+            return self.deliver(request)
+        return self.api.handle(self.twin, request)
 
     def _ours(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -217,9 +222,11 @@ def prepare(player: Player, header: Mapping[str, Any]) -> None:
 
 def kill_nodes(player: Player, header: Mapping[str, Any]) -> None:
     """What happens after the first exchange of a sequence that loses quorum."""
-    if "every process of pve2 and pve3 is killed" in header["initial"]:
-        player.twin.inject(parse_faults(["fail-node", "pve2", "fail-node", "pve3"]))
-        player.twin.run_until(player.twin.now_s + 12.0)
+    told = r"then every process of (.+?) is killed at once, the requests follow about (\d+) s later"
+    if match := re.search(told, header["initial"]):
+        killed = [node for node in NODES if node in match[1]]
+        player.twin.inject(parse_faults(word for node in killed for word in ("fail-node", node)))
+        player.twin.run_until(player.twin.now_s + float(match[2]))
 
 
 def sequences(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -238,18 +245,26 @@ def sequences(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]
         yield header, exchanges
 
 
-def replay(file: Path) -> list[Outcome]:
-    """Play a recording."""
-    outcomes = []
-    for header, exchanges in sequences(file):
-        twin, api = base()
-        player = Player(twin, api)
+def replay(file: Path, *, https: bool = False) -> list[Outcome]:
+    """Play a recording, in process or over HTTPS."""
+    return [
+        outcome
+        for header, exchanges in sequences(file)
+        for outcome in _sequence(file.stem, header, exchanges, https=https)
+    ]
+
+
+def _sequence(
+    area: str, header: Mapping[str, Any], exchanges: list[dict[str, Any]], *, https: bool
+) -> Iterator[Outcome]:
+    twin, api = base()
+    with over_https(twin, api) if https else nullcontext(None) as deliver:
+        player = Player(twin, api, deliver=deliver)
         prepare(player, header)
         for number, exchange in enumerate(exchanges):
-            outcomes.append(_played(player, file.stem, exchange))
+            yield _played(player, area, exchange)
             if number == 0:
                 kill_nodes(player, header)
-    return outcomes
 
 
 def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
@@ -272,16 +287,3 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         if known.fits(area, seq, n, call):
             return Outcome(area, seq, n, call, "known", known.why)
     return Outcome(area, seq, n, call, "different", why)
-
-
-def fidelity_rows(folder: Path) -> list[dict[str, object]]:
-    """Cases, equal, known, different and not built for every recording of a folder."""
-    rows = []
-    for file in sorted(folder.glob("*.jsonl")):
-        outcomes = replay(file)
-        counts = {
-            verdict: sum(outcome.verdict == verdict for outcome in outcomes)
-            for verdict in ("equal", "known", "different", "not built", "skipped")
-        }
-        rows.append({"row": f"pve-api {file.stem}", "cases": len(outcomes), **counts})
-    return rows

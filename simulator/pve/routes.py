@@ -34,6 +34,11 @@ class Route:
     here: bool = False
     ticket_only: bool = False
 
+    @property
+    def call(self) -> str:
+        """Method and path: `GET /pools`."""
+        return f"{self.method} {self.path}"
+
     @cached_property
     def table(self) -> Table:
         """What the call takes, the parameters of its path included."""

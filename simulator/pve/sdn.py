@@ -399,3 +399,24 @@ def zone_content(call: Call) -> object:
         for name, net in sorted(nets.items())
         if net.get("zone") == zone
     ]
+
+
+@routes.add("GET /cluster/sdn/ipams/{ipam}/status", takes=f"ipam {_ID}\n")
+def ipam_status(call: Call) -> object:
+    """Addresses that an address manager has given out: to the twin, those of gateways."""
+    name, known = call.text("ipam"), IPAMS.entries(call.documents)
+    if name not in known:
+        raise died(f"sdn '{name}' does not exist")
+    if known[name]["type"] != "pve":
+        raise died("Currently only PVE IPAM is supported!")
+    zones, nets = ZONES.entries(call.documents), VNETS.entries(call.documents)
+    rows = []
+    for key, subnet in sdn_state.SUBNETS.entries(call.documents).items():
+        zone = str(nets.get(str(subnet.get("vnet")), {}).get("zone"))
+        if not subnet.get("gateway") or zones.get(zone, {}).get("ipam") != name:
+            continue
+        if call.may(f"/sdn/zones/{zone}/{subnet['vnet']}", "SDN.Audit", "SDN.Allocate"):
+            cidr = sdn_state.subnet_shown(key, subnet, zone)["cidr"]
+            row = {"zone": zone, "vnet": subnet["vnet"], "subnet": cidr, "ip": subnet["gateway"]}
+            rows.append({**row, "gateway": 1})
+    return rows

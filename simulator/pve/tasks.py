@@ -97,6 +97,21 @@ def start_task(
     return upid
 
 
+def started(call: Call, type_name: str, id_text: str, work: Mapping[str, Value]) -> str | None:
+    """What answers a resize: a task's UPID, or None once it is done where the release does it at
+    once. Raises what the worker died of.
+    """
+    upid = start_task(call, type_name, id_text, work)
+    if call.api.release.resize_is_task:
+        return upid
+    call.twin.cancel((call.api.name, "task", upid))
+    finish(Worker(call.api, call.twin, call.node, call.user, call.documents.tasks[upid]))
+    status = call.documents.tasks.pop(upid).status
+    if status != "OK":
+        raise died(status)
+    return None
+
+
 def _forget_old(scene: Environment) -> None:
     """Keep the list of tasks short: the oldest ones that have ended go."""
     tasks = scene.documents.tasks
