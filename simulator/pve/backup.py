@@ -150,11 +150,10 @@ def _check_selection(sent: Mapping[str, Value], entry: dict[str, Value]) -> None
         raise bad_parameters(vmid="property is missing")
 
 
-@routes.add("POST /cluster/backup", WRITE, JOB + "id? pve-configid\nmaxfiles? integer 1..")
+@routes.add("POST /cluster/backup", WRITE, JOB + "id? pve-configid")
 def create_job(call: Call) -> object:
     """A new job."""
     sent = _sent(call)
-    _refuse_maxfiles(call)
     need_job_rights(call, sent)
     _schedule(call, sent, needed=True)
     name = call.text("id") or str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
@@ -166,27 +165,15 @@ def create_job(call: Call) -> object:
     return None
 
 
-def _refuse_maxfiles(call: Call) -> None:
-    """Gone since 9, though the schema of 9.1 still has it."""
-    if call.has("maxfiles"):
-        unknown = (
-            "property is not defined in schema and the schema does not allow additional properties"
-        )
-        raise bad_parameters(maxfiles=unknown)
-
-
 def _sent(call: Call) -> dict[str, Value]:
-    skipped = ("id", "delete", "maxfiles")
+    skipped = ("id", "delete")
     return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
 
 
-@routes.add(
-    "PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list\nmaxfiles? integer 1.."
-)
+@routes.add("PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list")
 def update_job(call: Call) -> object:
     """Change a job; another way to choose guests replaces the one it had."""
     sent = _sent(call)
-    _refuse_maxfiles(call)
     need_job_rights(call, sent)
     _schedule(call, sent, needed=False)
     name = call.text("id")

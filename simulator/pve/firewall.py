@@ -25,6 +25,7 @@ routes = Routes()
 CLUSTER_FILE = "firewall/cluster.fw"
 NAME = r"/[A-Za-z][A-Za-z0-9\-\_]+/"
 DIGEST = "digest? string ..64\n"
+VNET_ID = r"vnet /[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8" "\n"
 LOG_LEVELS = "enum(emerg,alert,crit,err,warning,notice,info,debug,nolog)"
 POLICY = "enum(ACCEPT,REJECT,DROP)"
 
@@ -159,7 +160,7 @@ GUESTS = tuple(
 VNET = Scope(
     "/cluster/sdn/vnets/{vnet}/firewall",
     "vnet",
-    "vnet pve-sdn-vnet-id\n",
+    VNET_ID,
     lambda call: _vnet(call, "SDN.Audit", "SDN.Allocate"),
     lambda call: _vnet(call, "SDN.Allocate"),
     lambda call: f"sdn/firewall/{call.text('vnet')}.fw",
@@ -390,7 +391,7 @@ index(routes, CLUSTER.base, "aliases rules options groups ipset macros refs")
 index(routes, HOST.base, "rules options log")
 for _guest in GUESTS:
     index(routes, _guest.base, "rules aliases ipset refs options")
-index(routes, VNET.base, "rules options", takes="vnet pve-sdn-vnet-id\n")
+index(routes, VNET.base, "rules options", takes=VNET_ID)
 
 
 @routes.add("GET /cluster/firewall/macros")

@@ -22,7 +22,7 @@ from simulator.pve.guest_config import (
     find_snapshot,
     mac_address,
 )
-from simulator.pve.guest_options import DISKS
+from simulator.pve.guest_options import DRIVES
 from simulator.pve.guest_snapshots import GUEST, NOT_SAVED, can_snapshot
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes
@@ -83,7 +83,7 @@ def calls(kind: Kind) -> None:
     def clone(call: Call) -> object:
         return _clone(call, kind, named)
 
-    disk = f"disk? enum({','.join(DISKS)})\n" if kind.name == "qemu" else ""
+    disk = f"disk? enum({','.join(DRIVES)})\n" if kind.name == "qemu" else ""
 
     @routes.add(f"POST {base}/template", "/vms/{vmid} VM.Allocate", GUEST + disk)
     def template(call: Call) -> object:

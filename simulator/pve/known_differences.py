@@ -32,7 +32,7 @@ class Known:
 
 _STATUS = "GET /cluster/ha/status/.*"
 _RESOURCES = "GET /cluster/resources"
-_CHANCE = (
+CHANCE = (
     "which node's daemon becomes master and when rounds fall is chance; locks of earlier sequences"
 )
 _EARLIER = "lists tasks of sequences that were recorded before"
@@ -57,9 +57,9 @@ KNOWN: tuple[Known, ...] = (
         "which of several nets is named comes from Perl's hash order",
         call="DELETE /cluster/sdn/zones/.*",
     ),
-    Known("ha", _CHANCE, "live_node_loss", call=_STATUS),
-    Known("ha", _CHANCE, "live_node_loss", call=_RESOURCES),
-    Known("ha", _CHANCE, "live_stopped", call=_STATUS),
-    Known("ha", _CHANCE, "live_stopped", call=_RESOURCES),
+    Known("ha", CHANCE, "live_node_loss", call=_STATUS),
+    Known("ha", CHANCE, "live_node_loss", call=_RESOURCES),
+    Known("ha", CHANCE, "live_stopped", call=_STATUS),
+    Known("ha", CHANCE, "live_stopped", call=_RESOURCES),
     Known("ha", _EARLIER, "live_stopped", {24}),
 )

@@ -112,12 +112,13 @@ acme?                   {acme}
 acmedomain[6]?          {acmedomain}
 ballooning-target?      integer 0..100
 description?            string ..65536
+location?               pve-node-location
 startall-onboot-delay?  integer 0..300
 wakeonlan?              {wakeonlan}
 """
 _NAMES = (
-    "acme,acmedomain0,acmedomain1,acmedomain2,acmedomain3,acmedomain4,acmedomain5,ballooning-target,description,"
-    "startall-onboot-delay,wakeonlan"
+    "acme,acmedomain0,acmedomain1,acmedomain2,acmedomain3,acmedomain4,acmedomain5,"
+    "ballooning-target,description,location,startall-onboot-delay,wakeonlan"
 )
 
 

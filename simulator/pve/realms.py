@@ -31,6 +31,7 @@ MAY_CHANGE = "/access/realm Realm.Allocate"
 
 SETTINGS = r"""
 acr-values?             /[^\x00-\x1F\x7F <>#"]*/
+audiences?              /[^\x00-\x1F\x7F <>#"]*/
 autocreate?             boolean
 base_dn?                string ..256
 bind_dn?                string ..256

@@ -275,6 +275,7 @@ FORMATS["pve-sdn-fabric-id"] = lambda text: (
     else f"SDN fabric ID '{text}' contains illegal characters\n"
 )
 _ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8"
+_SHORT_ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2.."
 _LONG_ID = r"/[a-zA-Z][a-zA-Z0-9_-]*[a-zA-Z0-9]/ 2..64"
 ZONE_ID = f"zone {_ID}\n"
 calls(Kind("zones", "zone", ZONES, ZONE_ID, sdn_state.ZONE_KEYS, _check_zone, _check_zone_unused))
@@ -289,13 +290,17 @@ calls(
         _check_controller_unused,
     )
 )
-calls(Kind("ipams", "ipam", IPAMS, f"ipam {_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False))
+calls(
+    Kind(
+        "ipams", "ipam", IPAMS, f"ipam {_SHORT_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False
+    )
+)
 calls(
     Kind(
         "dns",
         "dns",
         DNS,
-        f"dns {_ID}\n",
+        f"dns {_SHORT_ID}\n",
         sdn_state.DNS_KEYS + "key? string\nurl? string\n",
         _ask_dns,
         create_keys="key string\nreversev6mask? integer\nurl string\n",
@@ -401,7 +406,7 @@ def zone_content(call: Call) -> object:
     ]
 
 
-@routes.add("GET /cluster/sdn/ipams/{ipam}/status", takes=f"ipam {_ID}\n")
+@routes.add("GET /cluster/sdn/ipams/{ipam}/status", takes=f"ipam {_SHORT_ID}\n")
 def ipam_status(call: Call) -> object:
     """Addresses that an address manager has given out: to the twin, those of gateways."""
     name, known = call.text("ipam"), IPAMS.entries(call.documents)

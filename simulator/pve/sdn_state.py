@@ -43,6 +43,7 @@ peers?                        ip-list
 reversedns?                   string
 rt-import?                    pve-sdn-bgp-rt-list
 tag?                          integer 0..
+secondary-controllers?        array:sdn-controller-id
 vlan-protocol?                enum(802.1q,802.1ad)
 vrf-vxlan?                    integer 1..16777215
 vxlan-port?                   integer 1..65536
@@ -52,9 +53,9 @@ ZONES = SectionFile(
     ZONE_KEYS,
     {
         "evpn": section_type(
-            f"vrf-vxlan+ controller+ exitnodes exitnodes-local-routing exitnodes-primary "
-            f"advertise-subnets disable-arp-nd-suppression bridge-disable-mac-learning rt-import "
-            f"vxlan-port mac {_COMMON}"
+            f"vrf-vxlan+ controller+ secondary-controllers exitnodes exitnodes-local-routing "
+            f"exitnodes-primary advertise-subnets disable-arp-nd-suppression "
+            f"bridge-disable-mac-learning rt-import vxlan-port mac {_COMMON}"
         ),
         "faucet": section_type(f"dp-id+ {_COMMON}"),
         "qinq": section_type(f"tag+ bridge+ vlan-protocol {_COMMON}"),
@@ -87,27 +88,35 @@ SUBNETS = SectionFile(
     SUBNET_KEYS + "vnet string\n",
     {"subnet": section_type("vnet gateway snat dnszoneprefix dhcp-dns-server dhcp-range")},
 )
-CONTROLLER_KEYS = """
+CONTROLLER_KEYS = r"""
 asn?                         integer 0..4294967295
+bgp-mode?                    enum(auto,external,internal)
 bgp-multipath-as-path-relax? boolean
 ebgp?                        boolean
 ebgp-multihop?               integer
 fabric?                      pve-sdn-fabric-id
 isis-domain?                 string
 isis-ifaces?                 pve-iface-list
-isis-net?                    pve-sdn-isis-net
+isis-net?                    /[a-fA-F0-9]{2}(\.[a-fA-F0-9]{4}){3,9}\.[a-fA-F0-9]{2}/ 20..50
 loopback?                    string
 node?                        pve-node
+nodes?                       pve-node-list
+peer-group-name?             pve-configid
 peers?                       ip-list
+route-map-in?                pve-sdn-route-map-id
+route-map-out?               pve-sdn-route-map-id
 """
 CONTROLLERS = SectionFile(
     "sdn/controllers.cfg",
     CONTROLLER_KEYS,
     {
         "bgp": section_type(
-            "node+ asn+ peers bgp-multipath-as-path-relax ebgp ebgp-multihop loopback"
+            "node+ asn+ peers bgp-multipath-as-path-relax ebgp ebgp-multihop loopback "
+            "route-map-in route-map-out"
         ),
-        "evpn": section_type("asn+ peers fabric"),
+        "evpn": section_type(
+            "asn+ peers fabric nodes bgp-mode peer-group-name route-map-in route-map-out"
+        ),
         "faucet": section_type(""),
         "isis": section_type("isis-domain+ isis-ifaces+ isis-net+ node+ loopback"),
     },

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from simulator.pve import sdn_state
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
-from simulator.pve.firewall import need_digest
+from simulator.pve.firewall import VNET_ID, need_digest
 from simulator.pve.formats import FORMATS
 from simulator.pve.parameters import parse
 from simulator.pve.routes import Routes
@@ -31,7 +31,6 @@ from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
 
-VNET_ID = r"vnet /[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8" "\n"
 BASE = "/cluster/sdn/vnets"
 AT = f"{BASE}/{{vnet}}"
 LARGEST = {"vlan": 4096, "qinq": 4096, "vxlan": 16777216, "evpn": 16777216}

@@ -26,7 +26,7 @@ _TAKES = "".join(
     for line in JOB.splitlines()
     if line.split("?")[0] not in ("comment", "enabled", "dow", "schedule", "starttime",
                                   "repeat-missed")
-) + "job-id? /\\S+/ ..50\nmaxfiles? integer 1..\nstdout? boolean\n"  # fmt: skip
+) + "job-id? /\\S+/ ..50\nstdout? boolean\n"  # fmt: skip
 
 
 @routes.add("POST /nodes/{node}/vzdump", "all", _TAKES)

@@ -16,7 +16,7 @@ from lab.errors import VlabError
 from simulator.fidelity import bonds, ceph, corosync, multipath
 from simulator.fidelity.case import Case, Known, Verdict
 from simulator.fidelity.rows import ROWS, measure
-from simulator.pve import replay
+from simulator.pve import known_differences
 from tests.reference import ROOT, reference
 
 Data = dict[str, Any]
@@ -83,7 +83,7 @@ def test_an_exchange_that_differs_is_named_and_the_command_ends_with_2(
 def test_what_the_twin_does_not_have_is_neither_equal_nor_different(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api_recording(tmp_path, exchange(1, "GET", "/cluster/sdn", []), area="sdn")
+    api_recording(tmp_path, exchange(1, "GET", "/cluster/acme/plugins", []), area="acme")
     code, answer = asked("pve-api", tmp_path, capsys)
 
     assert code == Exit.FINE
@@ -380,7 +380,7 @@ def test_no_exchange_differs_but_what_is_listed_and_all_of_that_does(scores: tru
     exchanges = [(*name.split("/"), call) for name, _, call in known]
     gone = [
         listed
-        for listed in replay.KNOWN
+        for listed in known_differences.KNOWN
         if not any(listed.fits(area, seq, int(n), call) for area, seq, n, call in exchanges)
     ]
     assert gone == []
