@@ -40,6 +40,9 @@ class CheckOutput(StrEnum):
 
 Tree = Annotated[Path, typer.Option(help="The desired state.")]
 SettingsFile = Annotated[Path, typer.Option("--settings", help="The controller's own settings.")]
+FromEtcPve = Annotated[
+    Path | None, typer.Option(help="An archive of a real cluster's /etc/pve, in its place.")
+]
 Write = Annotated[Output, typer.Option("--output", help="How to write the result.")]
 
 TREE = Path("desired-state")
@@ -146,11 +149,12 @@ def apply(
 def adopt(
     settings: SettingsFile = SETTINGS,
     into: Annotated[Path | None, typer.Option(help="A folder for the files; else stdout.")] = None,
+    from_etc_pve: FromEtcPve = None,
 ) -> None:
     """Write what the real lab has and git does not, as desired state that only observes."""
     from api import operate
 
-    raise typer.Exit(operate.adopt(settings, into))
+    raise typer.Exit(operate.adopt(settings, into, from_etc_pve))
 
 
 @app.command()
@@ -207,11 +211,12 @@ def lab_up(
     speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.")] = 1.0,
     empty: Annotated[bool, typer.Option("--empty", help="Installed and clustered only.")] = False,
     port: Annotated[int, typer.Option(help="The port of every node's API.")] = 8006,
+    from_etc_pve: FromEtcPve = None,
 ) -> None:
     """Serve the lab until Ctrl-C; one JSON line says where and how to log in."""
     from api import served_lab
 
-    raise typer.Exit(served_lab.up(tree, speed, empty=empty, port=port))
+    raise typer.Exit(served_lab.up(tree, speed, empty=empty, port=port, from_etc_pve=from_etc_pve))
 
 
 @lab_app.command("fail")

@@ -93,9 +93,14 @@ def answered(answers: Answers) -> Mapping[str, object]:
     return {text: data for text, data in answers.items() if not isinstance(data, Unanswered)}
 
 
+def let_in(api: PveApi) -> None:
+    """Give a served device our token."""
+    api.add_token(f"{USER}!{TOKEN_NAME}", TOKEN)
+
+
 def attach(twin: Twin, api: PveApi) -> None:
     """Put a device on a twin, and let us in."""
-    api.add_token(f"{USER}!{TOKEN_NAME}", TOKEN)
+    let_in(api)
     twin.attach(api)
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import quote
 
 from lab.faults import parse_faults
-from lab.load import load
 from simulator import guests
 from simulator.build import twin_of
 from simulator.pve import etc_pve
@@ -28,6 +27,7 @@ from simulator.pve.comparison import difference, is_reference, pairs
 from simulator.pve.documents import Documents, Entry, NodeFiles
 from simulator.pve.known_differences import KNOWN
 from simulator.pve.over_https import Deliver, over_https
+from simulator.pve.plain_lab import plain_lab
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
@@ -35,6 +35,7 @@ from simulator.twin import Twin
 CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
 ASKED = "pve1"
+ADDRESSES = {node: f"10.10.10.{number}" for number, node in enumerate(NODES, 11)}
 BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
 
 
@@ -141,30 +142,9 @@ def _text(value: Any) -> Any:
     return [str(item) for item in value] if isinstance(value, list) else str(value)
 
 
-def _lab_text() -> str:
-    nodes, ports, cables = "", "", ""
-    for number, node in enumerate(NODES, 1):
-        nics = ", ".join(f"eno{n}: {{access: management}}" for n in range(1, 5))
-        nodes += f"""  {node}:
-    cluster: {CLUSTER}
-    feeds: []
-    cores: 2
-    nics: {{{nics}}}
-    bridges: {{vmbr0: {{ports: [eno1]}}}}
-    addresses: {{management: 10.10.10.{10 + number}}}
-"""
-        ports += f"p{number}: {{access: management}}, "
-        cables += f"  {node}: {{ends: [{node}/eno1, sw1/p{number}]}}\n"
-    return (
-        "vlans: {management: {id: 1, role: management}}\n"
-        f'clusters: {{{CLUSTER}: {{version: "9.2", corosync: {{links: [management]}}}}}}\n'
-        f"switches: {{sw1: {{feeds: [], ports: {{{ports}}}}}}}\nnodes:\n{nodes}cables:\n{cables}"
-    )
-
-
 def base() -> tuple[Twin, PveApi]:
     """The state `base` of the recordings."""
-    twin = twin_of(load({"lab.yaml": _lab_text().encode()}, rules=False), empty=True)
+    twin = twin_of(plain_lab(CLUSTER, ADDRESSES), empty=True)
     documents = Documents()
     documents.users["root@pam"] = {"enable": 1, "expire": 0, "email": "admin@lab.example"}
     documents.storages["local"] = {
