@@ -24,6 +24,7 @@ from simulator.pve import etc_pve, load, sdn_state
 from simulator.pve.api import PveApi
 from simulator.pve.documents import Documents
 from simulator.pve.etc_pve import EtcPve, Member
+from simulator.pve.formats import check_format
 from simulator.pve.install import installed
 from simulator.pve.plain_lab import declaration, loaded
 from simulator.twin import Twin
@@ -111,6 +112,9 @@ def twin_of_copy(found: EtcPve) -> Copied:
     """
     if not found.members:
         raise VlabError(f"the copy names no node: it lacks corosync.conf and nodes/\n  {FIX}")
+    for member in found.members:
+        if problem := check_format("pve-node", member.name):
+            raise VlabError(f"the copy has a node {member.name!r}: {problem.strip()}\n  {FIX}")
     cluster = re.sub(r"[^a-z0-9-]", "-", found.name.lower()).strip("-") or DEFAULT_NAME
     declared = declaration(cluster, _addresses(found.members), *_attached(found.documents))
     try:

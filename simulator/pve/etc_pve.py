@@ -240,8 +240,8 @@ def guest_path(guest: GuestConfig, vmid: int, node: str) -> str:
 
 
 def _lines(options: Entry) -> str:
-    notes = str(options.get("description") or "").splitlines()
-    text = "".join(f"#{encode_text(line)}\n" for line in notes)
+    notes = str(options.get("description") or "").removesuffix("\n")
+    text = "".join(f"#{encode_text(line)}\n" for line in notes.split("\n")) if notes else ""
     rest = {key: value for key, value in options.items() if key != "description"}
     return text + "".join(
         f"{key}: {value}\n" for key, value in sorted(rest.items()) if value is not None

@@ -156,7 +156,7 @@ def _read_rule(line: str) -> dict[str, str | int]:
     if len(words) < 2 or words[0].lower() not in ("in", "out", "forward", "group"):
         return {}
     rule: dict[str, str | int] = {"type": words[0].lower(), "enable": int(enabled)}
-    if match := re.fullmatch(r"([\w+\-]+)\((\w+)\)", words[1]):
+    if match := re.fullmatch(r"([\w+\-/]+)\((\w+)\)", words[1]):
         rule |= {"macro": match[1], "action": match[2]}
     else:
         rule["action"] = words[1].lower() if rule["type"] == "group" else words[1]

@@ -73,7 +73,8 @@ def write(guest: GuestConfig) -> str:
 
 
 def _text(options: Mapping[str, Value]) -> str:
-    lines = [f"#{encode_text(line)}" for line in str(options.get("description") or "").splitlines()]
+    notes = str(options.get("description") or "").removesuffix("\n")
+    lines = [f"#{encode_text(line)}" for line in notes.split("\n")] if notes else []
     for key in sorted(options):
         value = options[key]
         if key == "lxc" and isinstance(value, tuple):
