@@ -271,6 +271,12 @@ def totem(call: Call) -> object:
     return _totem(call)
 
 
+@routes.add("GET /cluster/config/qdevice", "/ Sys.Audit")
+def qdevice(call: Call) -> object:
+    """State of an outside vote: no cluster of the twin has one."""
+    return {}
+
+
 @routes.add("GET /cluster/config/apiversion", "/ Sys.Audit")
 def api_version(call: Call) -> object:
     """Version of the join protocol."""

@@ -169,6 +169,17 @@ def update_config(call: Call) -> object:
 _DNS = "search string\ndns1? ip\ndns2? ip\ndns3? ip\n"
 
 
+@routes.add("GET /nodes/{node}/subscription", takes=NODE)
+def subscription(call: Call) -> object:
+    """Nobody has bought one."""
+    return {
+        "status": "notfound",
+        "message": "There is no subscription key",
+        "serverid": resources.fingerprint(call.node)[:47].replace(":", ""),
+        "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
+    }
+
+
 @routes.add("GET /nodes/{node}/dns", "/nodes/{node} Sys.Audit", NODE)
 def dns(call: Call) -> object:
     """Resolver settings."""

@@ -90,6 +90,26 @@ def test_what_the_twin_does_not_have_is_neither_equal_nor_different(
     assert (answer["equal"], answer["different"], answer["not_built"]) == (0, 0, 1)
 
 
+def test_an_area_is_played_alone_and_only_some_differences_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [exchange(n, "GET", "/pools", [{"poolid": "web"}]) for n in (1, 2, 3)]
+    api_recording(tmp_path, *wrong)
+    api_recording(tmp_path, exchange(1, "GET", "/pools", []), area="other")
+    assert truth.fidelity("pve-api", tmp_path, "json", area="other") == Exit.FINE
+    assert json.loads(capsys.readouterr().out)["cases"] == 1
+    assert truth.fidelity("pve-api", tmp_path, "text", show=1) == Exit.DIFFERENT
+    told = capsys.readouterr().out
+    assert told.count("different: pools/one/") == 1
+    assert "and 2 more: --show 3" in told
+    assert re.search(r"^other +1 +1 ", told, re.MULTILINE)
+
+
+def test_an_area_belongs_to_a_row_of_parts(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="--area goes with a row of parts: pve-api"):
+        truth.fidelity("corosync", tmp_path, "text", area="access")
+
+
 # ceph-timelines
 
 

@@ -88,7 +88,7 @@ def test_who_holds_the_lock_alone_may_change() -> None:
     ],
 )
 def test_the_type_of_the_zone_decides_over_tags(
-    zone: dict[str, str | int], net: dict[str, int], wrong: str
+    zone: dict[str, Any], net: dict[str, Any], wrong: str
 ) -> None:
     here = cluster()
     here.ok(f"POST {ZONE}", zone="z1", **zone)
