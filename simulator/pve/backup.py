@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping
 
-from simulator.pve import load
+from simulator.pve import load, propertystring
 from simulator.pve.calendar import parse_calendar
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
@@ -216,6 +216,19 @@ def _covered(call: Call, entry: Entry) -> list[int]:
     return [vmid for vmid in known if str(vmid) not in left_out]
 
 
+def _included(vmid: int, kind: str, option: str, volid: str, text: str) -> dict[str, object]:
+    """Whether a backup has a volume, and why: of a container only the root unless it is asked for.
+
+    Source: PVE::QemuConfig and PVE::LXC::Config, get_backup_volumes.
+    """
+    said = propertystring.split(text, "file").get("backup")
+    asked = propertystring.truth(said) if said is not None else None
+    included = bool(asked) if asked is not None else kind == "qemu" or option == "rootfs"
+    reason = "rootfs" if option == "rootfs" else "enabled" if included else "disabled"
+    named = {"id": f"{vmid}:{option}", "name": volid}
+    return {**named, "included": int(included), "reason": reason}
+
+
 @routes.add("GET /cluster/backup/{id}/included_volumes", AUDIT, ID)
 def included_volumes(call: Call) -> object:
     """Guests and volumes that a job backs up."""
@@ -224,12 +237,9 @@ def included_volumes(call: Call) -> object:
     for vmid in _covered(call, entry):
         guest = call.documents.guests[vmid]
         volumes = [
-            {
-                "id": option,
-                "name": volid,
-                "included": int("backup=0" not in str(guest.current[option])),
-            }
+            _included(vmid, guest.kind, option, volid, str(guest.current[option]))
             for option, volid in load.volumes(guest.current)
+            if "media=cdrom" not in str(guest.current[option])
         ]
         name = guest.current.get("name") or f"VM {vmid}"
         children.append({"id": vmid, "name": name, "type": guest.kind, "children": volumes})

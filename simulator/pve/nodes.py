@@ -47,6 +47,13 @@ def version(call: Call) -> object:
     return dict(call.api.release.version)
 
 
+KERNEL = {
+    "sysname": "Linux",
+    "release": "6.17.2-1-pve",
+    "version": "#1 SMP PREEMPT_DYNAMIC",
+    "machine": "x86_64",
+}
+"""A kernel of Proxmox VE 9."""
 REBOOT_S = 180.0  # assumed: firmware, boot loader and services of a server
 
 
@@ -98,6 +105,8 @@ def status(call: Call) -> object:
         },
         "ksm": {"shared": 0},
         "pveversion": "pve-manager/{version}/{repoid}".format(**call.api.release.version),
+        "kversion": f"{KERNEL['sysname']} {KERNEL['release']} {KERNEL['version']}",
+        "current-kernel": KERNEL,
         "boot-info": {"mode": "legacy-bios"},
     }
 
