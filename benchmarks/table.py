@@ -42,6 +42,10 @@ _ROWS = (
     ),
     Bench("plan-none", _in("offline", "planning_nothing"), "objects", SIZES, bars={1000: Bar(1.0)}),
     Bench("pass", _in("passing", "passing"), "guests", SIZES, bars={1000: Bar(10.0, mib=250)}),
+    Bench("api-requests", _in("answering", "requests"), "requests", (1000,), bars={1000: Bar(2.0)}),
+    Bench(
+        "api-lists", _in("answering", "lists"), "guests", (100, 1000, 5000), bars={5000: Bar(1.0)}
+    ),
     Bench("sweep", _in("simulating", "sweeping"), repeats=1),
     Bench("rehearsal", _in("simulating", "rehearsing"), repeats=1),
 )
