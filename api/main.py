@@ -40,6 +40,9 @@ class CheckOutput(StrEnum):
 
 Tree = Annotated[Path, typer.Option(help="The desired state.")]
 SettingsFile = Annotated[Path, typer.Option("--settings", help="The controller's own settings.")]
+FromEtcPve = Annotated[
+    Path | None, typer.Option(help="An archive of a real cluster's /etc/pve, in its place.")
+]
 Write = Annotated[Output, typer.Option("--output", help="How to write the result.")]
 
 TREE = Path("desired-state")
@@ -155,11 +158,12 @@ def apply(
 def adopt(
     settings: SettingsFile = SETTINGS,
     into: Annotated[Path | None, typer.Option(help="A folder for the files; else stdout.")] = None,
+    from_etc_pve: FromEtcPve = None,
 ) -> None:
     """Write what the real lab has and git does not, as desired state that only observes."""
     from api import operate
 
-    raise typer.Exit(operate.adopt(settings, into))
+    raise typer.Exit(operate.adopt(settings, into, from_etc_pve))
 
 
 @app.command()
@@ -218,11 +222,12 @@ def lab_up(
     port: Annotated[
         int | None, typer.Option(help="The port of every device; 0: any. Default: as its kind.")
     ] = None,
+    from_etc_pve: FromEtcPve = None,
 ) -> None:
     """Serve the lab until Ctrl-C; one JSON line says where and how to log in."""
     from api import served_lab
 
-    raise typer.Exit(served_lab.up(tree, speed, empty=empty, port=port))
+    raise typer.Exit(served_lab.up(tree, speed, empty=empty, port=port, from_etc_pve=from_etc_pve))
 
 
 @lab_app.command("fail")
@@ -246,12 +251,16 @@ def fidelity(
     row: Annotated[str | None, typer.Argument(help="One row; all without it.")] = None,
     cases: Annotated[Path | None, typer.Option(help="The recorded truth of the row.")] = None,
     case: Annotated[str, typer.Option(help="Only this case of the row.")] = "",
+    area: Annotated[str, typer.Option(help="Only this part of the row.")] = "",
+    show: Annotated[int | None, typer.Option(help="How many differences to tell.")] = None,
+    https: Annotated[bool, typer.Option("--https", help="Over sockets, not in process.")] = False,
     output: Write = Output.TEXT,
 ) -> None:
     """Measure the twin against recorded and real implementations."""
     from api import truth
 
-    raise typer.Exit(truth.fidelity(row, cases, output, case))
+    code = truth.fidelity(row, cases, output, case, area=area, show=show, https=https)
+    raise typer.Exit(code)
 
 
 def main() -> None:

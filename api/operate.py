@@ -12,7 +12,9 @@ from pathlib import Path
 from api.exits import Exit
 from api.logs import log_to_stderr
 from api.output import result, result_json, say
+from controller.adopt import Adoption
 from controller.adopt import adopt as adopted
+from controller.copied import adopt_copy
 from controller.gate import Judgement, Objection, Rule, TwinGate
 from controller.history import open_history
 from controller.installation import Installation, install
@@ -85,15 +87,24 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
     return code
 
 
-def adopt(path: Path, into: Path | None) -> int:
-    """Files that declare what is there and git does not; proved by loading them again."""
+def adopt(path: Path, into: Path | None, from_etc_pve: Path | None = None) -> int:
+    """Files that declare what is there and git does not; proved by loading them again.
+
+    `from_etc_pve`: what is there is a copied /etc/pve, and git has nothing of it.
+    """
     log_to_stderr()
+    if from_etc_pve is not None:
+        return _adopted(adopt_copy(from_etc_pve), into)
     settings = read_settings(path)
     with install(settings, apply=Apply.REPORT, gate=_unjudged) as parts:
         desired = parts.commits.look(parts.world.clock.now())
         observed = observe(parts.world.devices, parts.world.clock, parallel=parts.world.parallel)
         files = parts.source.files(desired.revision.commit)
-    adoption = adopted(desired.lab, observed, files)
+    return _adopted(adopted(desired.lab, observed, files), into)
+
+
+def _adopted(adoption: Adoption, into: Path | None) -> int:
+    """Write the files into a folder, or to stdout, and tell what is not among them."""
     for name, text in adoption.files.items():
         if into is None:
             result(f"# {name}\n{text}")

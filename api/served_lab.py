@@ -22,14 +22,22 @@ from lab.errors import VlabError
 from lab.faults import parse_faults
 from lab.load import load_tree
 from simulator.build import twin_of
+from simulator.pve.copied import twin_of_archive
 from simulator.serve import ServedLab, ask
 from simulator.truenas.face import attach_installed
 
 
-def up(tree: Path, speed: float, *, empty: bool, port: int | None) -> int:
-    """Serve until a signal ends it; one JSON line on stdout says where and how to log in."""
-    lab = load_tree(tree)
-    twin = twin_of(lab, empty=empty)
+def up(
+    tree: Path, speed: float, *, empty: bool, port: int | None, from_etc_pve: Path | None = None
+) -> int:
+    """Serve until a signal ends it; one JSON line on stdout says where and how to log in.
+
+    `from_etc_pve`: an archive of a real cluster's /etc/pve, served instead of the tree's lab.
+    """
+    if from_etc_pve is not None:
+        twin = twin_of_archive(from_etc_pve).twin
+    else:
+        twin = twin_of(load_tree(tree), empty=empty)
     if empty:
         attach_installed(twin)
     ended = threading.Event()

@@ -28,7 +28,16 @@ Scores = Mapping[str, Score | None]
 """By row; None: its cases are not here."""
 
 
-def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -> int:
+def fidelity(
+    row: str | None,
+    cases: Path | None,
+    output: str,
+    case: str = "",
+    *,
+    area: str = "",
+    show: int | None = None,
+    https: bool = False,
+) -> int:
     """Measure one row, or all; 0 equal, 2 different, 1 if the one row asked for has no cases.
 
     `cases`: the folder of the row; without a row the folder that holds those of all.
@@ -41,6 +50,10 @@ def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -
         raise typer.BadParameter(f"{row} runs the real thing, it takes no --cases")
     if case and row is None:
         raise typer.BadParameter(f"--case {case} needs the row that it is of")
+    if (area or https) and (row is None or not ROWS[row].by_part):
+        word = "--area" if area else "--https"
+        parts = ", ".join(name for name, known in ROWS.items() if known.by_part)
+        raise typer.BadParameter(f"{word} goes with a row of parts: {parts}")
     if cases is not None and not cases.is_dir():
         raise typer.BadParameter(f"{cases} is no folder")
     if row is None:
@@ -51,13 +64,13 @@ def fidelity(row: str | None, cases: Path | None, output: str, case: str = "") -
         _show(LIVE[row], scores[row], output)
     else:
         folder = cases or reference() / ROWS[row].folder
-        score = measure(ROWS[row], folder, case)
+        score = measure(ROWS[row], folder, case, part=area, https=https)
         if score is None and case and folder.is_dir():
             raise VlabError(f"{folder} has no case {case} of {row}")
         if score is None and cases is not None:
             raise VlabError(f"{cases} has no cases of {row}: {', '.join(ROWS[row].readers)}")
         scores = {row: score}
-        _show(ROWS[row], score, output)
+        _show(ROWS[row], score, output, show)
         if score and score.malformed:
             raise VlabError("\n".join(str(error) for error in score.malformed))
     if row is not None and scores[row] is None:
@@ -116,7 +129,7 @@ def _show_all(scores: Scores, output: str) -> None:
                 result(f"{name} differs: `vlab fidelity {name}` says where")
 
 
-def _show(row: Row, score: Score | None, output: str) -> None:
+def _show(row: Row, score: Score | None, output: str, most: int | None = None) -> None:
     if output == "json":
         result_json(_row_json(row, score))
     elif output == "markdown":
@@ -133,8 +146,13 @@ def _show(row: Row, score: Score | None, output: str) -> None:
             result(f"  {', '.join(told)}")
             return
         result(f"  {', '.join(told)}")
-        for case in _of(score, Verdict.DIFFERENT):
+        if row.by_part and len(parts := _parts(score)) > 1:
+            result(_aligned([["part", "cases", *(v.value for v in Verdict)], *parts]))
+        different = _of(score, Verdict.DIFFERENT)
+        for case in different[:most]:
             result(f"  different: {case.name}: {case.why}")
+        if most is not None and len(different) > most:
+            result(f"  and {len(different) - most} more: --show {len(different)}")
         for verdict in (Verdict.KNOWN, Verdict.NOT_BUILT, Verdict.SKIPPED):
             for why, number in score.reasons(verdict).items():
                 result(f"  {verdict}: {number} x {why}")

@@ -45,6 +45,10 @@ _ROWS = (
     Bench("ha-cases", _in("ha", "cases"), unit="cases", bars={0: Bar(cpu_s=2.0)}),
     Bench("ha-clock", _in("ha", "clock"), unit="simulated s"),
     Bench("timelines", _in("ha", "timelines"), unit="timelines", bars={0: Bar(rate=200)}),
+    Bench("api-requests", _in("answering", "requests"), "requests", (1000,), bars={1000: Bar(2.0)}),
+    Bench(
+        "api-lists", _in("answering", "lists"), "guests", (100, 1000, 5000), bars={5000: Bar(1.0)}
+    ),
     Bench("sweep", _in("simulating", "sweeping"), repeats=1),
     Bench("rehearsal", _in("simulating", "rehearsing"), repeats=1),
 )

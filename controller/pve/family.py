@@ -87,9 +87,14 @@ class PveFamily:
             yield Device(port.device, port, KINDS, context)
 
 
+def let_in(api: PveApi) -> None:
+    """Give a served cluster our token."""
+    api.add_token(f"{USER}!{TOKEN_NAME}", TOKEN)
+
+
 def attach(twin: Twin, api: PveApi) -> None:
     """Put a device on a twin, and let us in."""
-    api.add_token(f"{USER}!{TOKEN_NAME}", TOKEN)
+    let_in(api)
     twin.attach(api)
 
 

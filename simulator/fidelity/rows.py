@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lab.errors import VlabError
@@ -34,6 +35,7 @@ class Row:
     compared: str
     readers: Mapping[str, Callable[[Path], Iterable[Case]]]
     by_part: bool = False  # cases are named part/...
+    over_https: Callable[[Path], Iterable[Case]] | None = None  # the same, over sockets
     by_folder: bool = False  # each case is a folder of its name, and told one by one
     live: Callable[[], Iterable[Case]] | None = None
     why_not: Callable[[], str] = str
@@ -60,22 +62,25 @@ class Score:
         return Counter(case.why for case in self.cases if case.verdict is verdict)
 
 
-def measure(row: Row, folder: Path, name: str = "") -> Score | None:
+def measure(
+    row: Row, folder: Path, name: str = "", *, part: str = "", https: bool = False
+) -> Score | None:
     """Play all recordings of a folder; None if there are none of this row.
 
-    `name`: of the one case that counts. Raises VlabError for a file that is no recording; where
-    each case is a folder of its own, the others are still played.
+    `name`: of the one case that counts; `part`: of the one recording that is played; `https`: over
+    sockets, where the row can. Raises VlabError for a file that is no recording; where each case is
+    a folder of its own, the others are still played.
     """
     files = [
         file
         for file in row.files(folder)
-        if not (name and row.by_folder) or file.parent.name == name
+        if (not (name and row.by_folder) or file.parent.name == name) and part in ("", file.stem)
     ]
     cases: list[Case] = []
     malformed: list[VlabError] = []
     for file in files:
         try:
-            cases += _read(row, file)
+            cases += _read(row, file, https=https)
         except VlabError as error:
             if not row.by_folder:
                 raise
@@ -92,17 +97,19 @@ def run(row: Row, name: str = "") -> Score | None:
     return Score(row, tuple(case for case in row.live() if name in ("", case.name)))
 
 
-def _read(row: Row, file: Path) -> Iterator[Case]:
+def _read(row: Row, file: Path, *, https: bool) -> Iterator[Case]:
     reader = next(reader for name, reader in row.readers.items() if file.match(name))
+    if https and row.over_https is not None:
+        reader = row.over_https
     try:
         yield from reader(file)
     except json.JSONDecodeError as error:
         raise VlabError(f"{file}: is no recording of {row.name}: {error}") from error
 
 
-def _exchanges(file: Path) -> Iterator[Case]:
+def _exchanges(file: Path, *, https: bool = False) -> Iterator[Case]:
     """Exchanges with the Proxmox VE API, each a case."""
-    for outcome in replay(file):
+    for outcome in replay(file, https=https):
         name = f"{outcome.area}/{outcome.seq}/{outcome.n} {outcome.call}"
         yield Case(name, Verdict(outcome.verdict), outcome.why)
 
@@ -120,6 +127,7 @@ ROWS: Mapping[str, Row] = {
             " differ from run to run (load, times, ids) in kind.",
             {"*.jsonl": _exchanges},
             by_part=True,
+            over_https=partial(_exchanges, https=True),
         ),
         Row(
             "ceph-timelines",

@@ -19,30 +19,46 @@ from simulator.pve import (
     access,
     backup,
     cluster,
+    firewall,
+    firewall_sets,
+    guest_agent,
+    guest_clone,
     guest_config,
     guest_create,
     guest_migrate,
+    guest_move,
     guest_power,
+    guest_snapshots,
     guest_update,
     ha,
     ha_rules,
     ha_status,
+    lxc_config,
+    lxc_create,
+    lxc_power,
+    mapping,
+    metrics,
     network,
     nodes,
     pools,
     realms,
+    replication,
     resources,
     rights,
+    sdn,
+    sdn_vnets,
     storage,
     tasks,
     tickets,
     volumes,
+    vzdump,
 )
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
 from simulator.pve.guest_update import apply_pending
 from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
+from simulator.pve.releases import NEWEST, Release
 from simulator.pve.resources import settled_row
 from simulator.pve.routes import Route, Tree
 from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
@@ -66,9 +82,11 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, guest_config, guest_create, guest_migrate, guest_power,
-                guest_update, ha, ha_rules, ha_status, network, nodes, pools, realms, resources,
-                rights, storage, tasks, tickets, volumes,
+                access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
+                guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
+                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
+                metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
+                sdn_vnets, storage, tasks, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip
@@ -86,7 +104,7 @@ class PveApi:
         seed: int = 0,
         cluster_name: str = "",
         ticket_lifetime_s: float = TICKET_LIFETIME_S,
-        version: Mapping[str, str] = cluster.VERSION,
+        release: Release = NEWEST,
     ) -> None:
         self.name = f"pve/{cluster_key}"
         self.cluster = cluster_key
@@ -95,7 +113,7 @@ class PveApi:
         self.epoch_s = epoch_s
         self.seed = seed
         self.ticket_lifetime_s = ticket_lifetime_s
-        self.version = version
+        self.release = release
         self.guest_since_s: dict[int, float] = {}
         self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
         self.down: set[str] = set()
@@ -113,7 +131,7 @@ class PveApi:
             seed=self.seed,
             cluster_name=self.cluster_name,
             ticket_lifetime_s=self.ticket_lifetime_s,
-            version=self.version,
+            release=self.release,
         )
         copy.loads, copy.guest_rows = self.loads, self.guest_rows
         copy.guest_since_s = self.guest_since_s.copy()
@@ -150,6 +168,9 @@ class PveApi:
             response = self._answer(twin, request)
         except ApiError as error:
             response = error.response
+            if not self.release.message_in_body and response.members:
+                members = {k: v for k, v in response.members.items() if k != "message"}
+                response = replace(response, members=members)
         twin.settle()
         return response
 
@@ -162,7 +183,7 @@ class PveApi:
             raise unknown
         now_s = int(self.epoch_s + twin.now_s)
         user = authenticate(self, request, found[0] if found else None, now_s)
-        if found is None:
+        if found is None or self.release.lacks(found[0].call):
             raise unknown
         route, in_path = found
         call = Call(
@@ -170,7 +191,7 @@ class PveApi:
         )
         _authorize(call, route)
         _proxy(call, route, in_path)
-        values, errors = check(route.table, call.given)
+        values, errors = check(route.table.without(self.release.forgets(route.call)), call.given)
         if errors:
             raise wrong(errors)
         call.values = values
@@ -181,7 +202,7 @@ class PveApi:
         """A task of ours has come to its end."""
         task = self.documents.tasks[timer[2]]
         tasks.finish(tasks.Worker(self, twin, task.node, task.user, task=task))
-        if task.type.startswith("qm") and task.id.isdigit():
+        if task.type.startswith(("qm", "vz")) and task.id.isdigit():
             self._follow_guest(twin, int(task.id))
 
     def settle(self, twin: Twin) -> bool:
@@ -251,7 +272,10 @@ class PveApi:
             return False
         scene = Environment(self, twin, now.node, "root@pam")
         try:
-            apply_pending(scene, vmid, [])
+            if guest.kind == "lxc":
+                lxc_config.apply_pending(scene, vmid)
+            else:
+                apply_pending(scene, vmid, [])
         except ApiError as error:
             scene.log(error.spoken.strip(), pri=3)
         self.sync(twin)

@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping
 
-from simulator.pve import load
+from simulator.pve import load, propertystring
 from simulator.pve.calendar import parse_calendar
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
@@ -125,11 +125,12 @@ def _schedule(call: Call, sent: dict[str, Value], *, needed: bool) -> None:
         raise bad_parameters(schedule="neither 'starttime' nor 'schedule' were set")
 
 
-def _check_rights(call: Call, sent: Mapping[str, Value]) -> None:
+def need_job_rights(call: Call, sent: Mapping[str, Value]) -> None:
+    """Raise unless the caller may use these settings of a backup."""
     for key in ROOT_ONLY:
-        if key in sent and call.user != "root@pam":
+        if sent.get(key) is not None and call.user != "root@pam":
             raise bad_parameters(**{key: "Only root may set this option."})
-    if "pool" in sent:
+    if sent.get("pool") is not None:
         if sent["pool"] not in call.documents.pools:
             raise pool_error(str(sent["pool"]))
         call.need(f"/pool/{sent['pool']}", "VM.Backup")
@@ -149,12 +150,11 @@ def _check_selection(sent: Mapping[str, Value], entry: dict[str, Value]) -> None
         raise bad_parameters(vmid="property is missing")
 
 
-@routes.add("POST /cluster/backup", WRITE, JOB + "id? pve-configid\nmaxfiles? integer 1..")
+@routes.add("POST /cluster/backup", WRITE, JOB + "id? pve-configid")
 def create_job(call: Call) -> object:
     """A new job."""
     sent = _sent(call)
-    _refuse_maxfiles(call)
-    _check_rights(call, sent)
+    need_job_rights(call, sent)
     _schedule(call, sent, needed=True)
     name = call.text("id") or str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
     with call.locked("jobs_cfg"):
@@ -165,28 +165,16 @@ def create_job(call: Call) -> object:
     return None
 
 
-def _refuse_maxfiles(call: Call) -> None:
-    """Gone since 9, though the schema of 9.1 still has it."""
-    if call.has("maxfiles"):
-        unknown = (
-            "property is not defined in schema and the schema does not allow additional properties"
-        )
-        raise bad_parameters(maxfiles=unknown)
-
-
 def _sent(call: Call) -> dict[str, Value]:
-    skipped = ("id", "delete", "maxfiles")
+    skipped = ("id", "delete")
     return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
 
 
-@routes.add(
-    "PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list\nmaxfiles? integer 1.."
-)
+@routes.add("PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list")
 def update_job(call: Call) -> object:
     """Change a job; another way to choose guests replaces the one it had."""
     sent = _sent(call)
-    _refuse_maxfiles(call)
-    _check_rights(call, sent)
+    need_job_rights(call, sent)
     _schedule(call, sent, needed=False)
     name = call.text("id")
     with call.locked("jobs_cfg"):
@@ -228,6 +216,19 @@ def _covered(call: Call, entry: Entry) -> list[int]:
     return [vmid for vmid in known if str(vmid) not in left_out]
 
 
+def _included(vmid: int, kind: str, option: str, volid: str, text: str) -> dict[str, object]:
+    """Whether a backup has a volume, and why: of a container only the root unless it is asked for.
+
+    Source: PVE::QemuConfig and PVE::LXC::Config, get_backup_volumes.
+    """
+    said = propertystring.split(text, "file").get("backup")
+    asked = propertystring.truth(said) if said is not None else None
+    included = bool(asked) if asked is not None else kind == "qemu" or option == "rootfs"
+    reason = "rootfs" if option == "rootfs" else "enabled" if included else "disabled"
+    named = {"id": f"{vmid}:{option}", "name": volid}
+    return {**named, "included": int(included), "reason": reason}
+
+
 @routes.add("GET /cluster/backup/{id}/included_volumes", AUDIT, ID)
 def included_volumes(call: Call) -> object:
     """Guests and volumes that a job backs up."""
@@ -236,12 +237,9 @@ def included_volumes(call: Call) -> object:
     for vmid in _covered(call, entry):
         guest = call.documents.guests[vmid]
         volumes = [
-            {
-                "id": option,
-                "name": volid,
-                "included": int("backup=0" not in str(guest.current[option])),
-            }
+            _included(vmid, guest.kind, option, volid, str(guest.current[option]))
             for option, volid in load.volumes(guest.current)
+            if "media=cdrom" not in str(guest.current[option])
         ]
         name = guest.current.get("name") or f"VM {vmid}"
         children.append({"id": vmid, "name": name, "type": guest.kind, "children": volumes})

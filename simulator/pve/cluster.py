@@ -23,14 +23,11 @@ index(
     "notifications nextid options qemu replication resources status tasks sdn",
 )
 
-VERSION = {"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"}
-"""The release whose recorded answers this API follows."""
-
 
 @routes.add("GET /version")
 def version(call: Call) -> object:
     """Release of the cluster."""
-    return dict(call.api.version)
+    return dict(call.api.release.version)
 
 
 @routes.add("GET /cluster/status", "/ Sys.Audit")
@@ -272,6 +269,12 @@ def _totem(call: Call) -> dict[str, object]:
 def totem(call: Call) -> object:
     """Corosync's totem section."""
     return _totem(call)
+
+
+@routes.add("GET /cluster/config/qdevice", "/ Sys.Audit")
+def qdevice(call: Call) -> object:
+    """State of an outside vote: no cluster of the twin has one."""
+    return {}
 
 
 @routes.add("GET /cluster/config/apiversion", "/ Sys.Audit")

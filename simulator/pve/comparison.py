@@ -41,7 +41,7 @@ _NOISE = (
     (re.compile(r"\(duration \d\d:\d\d:\d\d\)"), "(duration)"),
     (re.compile(r"\bSun Nov 22 \d\d:\d\d:\d\d 2026\b"), "TIME"),
 )
-_MAC = re.compile(r"(?<==)(?:[0-9A-F]{2}:){3}(?:[0-9A-F]{2}:){2}[0-9A-F]{2}")
+_MAC = re.compile(r"(?:(?<==)|^)(?:[0-9A-F]{2}:){3}(?:[0-9A-F]{2}:){2}[0-9A-F]{2}")
 
 
 def difference(known: References, exchange: Mapping[str, Any], response: Response) -> str:

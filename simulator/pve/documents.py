@@ -28,12 +28,14 @@ class GuestConfig:
     """A guest's file: what it runs with, and what waits for its next start.
 
     `pending` holds new values, `removals` options to remove: 1, or 2 to free the volume too.
+    `snapshots` are its sections: the options as they were, with snaptime, parent, description.
     """
 
     kind: str  # qemu or lxc
     current: Entry = field(default_factory=dict)
     pending: Entry = field(default_factory=dict)
     removals: Mapping[str, int] = field(default_factory=dict)
+    snapshots: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
     def future(self) -> Entry:
@@ -46,7 +48,7 @@ class GuestConfig:
     @property
     def digest(self) -> str:
         """SHA-1 of the file."""
-        return digest_of([self.current, self.pending, self.removals])
+        return digest_of([self.current, self.pending, self.removals, self.snapshots])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Documents:
     ha_rules: dict[str, Entry] = field(default_factory=dict)
     jobs: dict[str, Entry] = field(default_factory=dict)
     options: dict[str, Value] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # below /etc/pve; those kept as they are
     nodes: dict[str, NodeFiles] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))

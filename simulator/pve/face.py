@@ -9,6 +9,7 @@ from simulator.login import Login
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
 from simulator.pve.install import installed
+from simulator.pve.releases import release_of
 from simulator.pve.tickets import TICKET_LIFETIME_S
 from simulator.pve.wire import ApiError, Request, decode
 from simulator.twin import Twin
@@ -28,7 +29,9 @@ def faces(
         name = f"pve/{cluster}"
         if name not in twin.devices:
             loaded = cluster in twin.state.workloads
-            made = PveApi(cluster, (declared if loaded else installed)(twin, cluster))
+            documents = (declared if loaded else installed)(twin, cluster)
+            version = twin.model.lab.clusters[cluster].version
+            made = PveApi(cluster, documents, release=release_of(version))
             twin.attach(made)
             made.sync(twin)
         api = twin.devices[name]

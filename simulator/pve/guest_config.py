@@ -8,14 +8,15 @@ reference of the Proxmox VE API, values the server rewrites.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
 from urllib.parse import unquote
 
-from simulator.pve import propertystring
+from simulator.pve import propertystring, sdn_state
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents, Entry, GuestConfig
-from simulator.pve.guest_options import GUEST, drive_kind, privilege_for, typed
+from simulator.pve.guest_options import GUEST, drive_kind, privilege_for
 from simulator.pve.parameters import Value, parse
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
@@ -31,24 +32,24 @@ index(
 )
 
 AUDIT = "/vms/{vmid} VM.Audit"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is called differently for virtual machines and containers."""
+
+    name: str  # in paths: qemu, lxc
+    folder: str  # of its configuration files
+    word: str  # in messages
+    task: str  # how types of tasks begin
+    sid: str  # how HA's names begin
+
+
+QEMU = Kind("qemu", "qemu-server", "VM", "qm", "vm")
+LXC = Kind("lxc", "lxc", "CT", "vz", "ct")
+KINDS = {kind.name: kind for kind in (QEMU, LXC)}
 MAC_PREFIX = "BC:24:11"  # datacenter.cfg, default of mac_prefix
 HIDDEN = "**********"
-
-
-def read_config(text: str) -> dict[str, Value]:
-    """A configuration file's options; lines that begin with # are its description."""
-    config: dict[str, Value] = {}
-    notes = []
-    for line in text.splitlines():
-        if line.startswith("["):
-            break  # sections: pending, snapshots
-        if line.startswith("#"):
-            notes.append(unquote(line[1:]))
-            continue
-        key, colon, value = line.partition(":")
-        if colon:
-            config[key.strip()] = typed(key.strip(), value.strip())
-    return config | ({"description": "\n".join(notes)} if notes else {})
 
 
 def find_guest(scene: Environment, vmid: int, kind: str = "qemu") -> GuestConfig:
@@ -56,15 +57,15 @@ def find_guest(scene: Environment, vmid: int, kind: str = "qemu") -> GuestConfig
     guest = scene.documents.guests.get(vmid)
     state = scene.world.guest(vmid)
     if guest is None or guest.kind != kind or state is None or state.node != scene.node:
-        folder = "qemu-server" if kind == "qemu" else "lxc"
+        folder = KINDS[kind].folder
         raise died(f"Configuration file 'nodes/{scene.node}/{folder}/{vmid}.conf' does not exist")
     return guest
 
 
-def check_lock(config: Entry) -> None:
+def check_lock(config: Entry, word: str = "VM") -> None:
     """Raise if the guest is locked."""
     if lock := config.get("lock"):
-        raise died(f"VM is locked ({lock})")
+        raise died(f"{word} is locked ({lock})")
 
 
 def _shown(config: Entry) -> dict[str, Value]:
@@ -78,7 +79,10 @@ def config_of(call: Call) -> dict[str, Value]:
     """The configuration as GET shows it."""
     guest = find_guest(call, call.number("vmid"))
     config = guest.current if call.flag("current") else guest.future
-    return {**_shown(config), "digest": guest.digest}
+    shown = _shown(config)
+    if not call.api.release.memory_is_text and str(shown.get("memory", "")).isdigit():
+        shown["memory"] = int(str(shown["memory"]))
+    return {**shown, "digest": guest.digest}
 
 
 @routes.add(
@@ -89,8 +93,24 @@ def config_of(call: Call) -> dict[str, Value]:
 def config(call: Call) -> object:
     """What a guest will run with; with `current` what it runs with."""
     if call.has("snapshot"):
-        raise died(f"snapshot '{call.text('snapshot')}' does not exist")
+        return shown_snapshot(call, find_guest(call, call.number("vmid")))
     return config_of(call)
+
+
+def shown_snapshot(call: Call, guest: GuestConfig) -> dict[str, Value]:
+    """A snapshot's options. Raises if there is none of that name, or both views are asked for."""
+    if call.flag("current"):
+        text = "cannot use 'snapshot' parameter with 'current'"
+        raise bad_parameters(snapshot=text, current=text)
+    snapshot = find_snapshot(guest, call.text("snapshot"))
+    return {**_shown(snapshot), "digest": guest.digest}
+
+
+def find_snapshot(guest: GuestConfig, name: str) -> Entry:
+    """A snapshot. Raises if there is none."""
+    if (snapshot := guest.snapshots.get(name)) is None:
+        raise died(f"snapshot '{name}' does not exist")
+    return snapshot
 
 
 @routes.add("GET /nodes/{node}/qemu/{vmid}/pending", AUDIT, GUEST)
@@ -225,13 +245,16 @@ def need_option_rights(
 
 def need_bridges(call: Call, options: Mapping[str, Value]) -> None:
     """Raise unless the caller may attach to the bridges of these network cards."""
+    if not call.api.release.attaching_needs_sdn:
+        return
     for option, value in options.items():
         if drive_kind(option) != "net" or option == "net" or value is None:
             continue
         values = parse("net", str(value))
         if "bridge" in values:
             tag = f"/{values['tag']}" if "tag" in values else ""
-            call.need(f"/sdn/zones/localnetwork/{values['bridge']}{tag}", "SDN.Use")
+            path = sdn_state.bridge_path(call.documents, str(values["bridge"]))
+            call.need(f"{path}{tag}", "SDN.Use")
 
 
 def pool_error(pool: str) -> ApiError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from simulator import guests
-from simulator.pve import guest_drives, pools, resources, volumes
+from simulator.pve import guest_drives, load, pools, replication, resources, volumes
 from simulator.pve.call import Call
 from simulator.pve.documents import GuestConfig, Volume
 from simulator.pve.guest_config import (
@@ -22,6 +22,7 @@ from simulator.pve.guest_config import (
     rewritten,
 )
 from simulator.pve.guest_options import GUEST, create_table, is_drive
+from simulator.pve.guest_power import start_when_made
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
@@ -106,7 +107,7 @@ def _finish_create(worker: Worker) -> None:
     except (ApiError, TaskError) as error:
         for volume in taken:
             worker.documents.volumes.pop(volume.key, None)
-        _forget(worker, vmid)
+        forget(worker, vmid)
         raise TaskError(f"unable to create VM {vmid} - {error}") from error
     config = {key: value for key, value in {**sent, **made}.items() if value is not None}
     chance = worker.chance
@@ -116,22 +117,17 @@ def _finish_create(worker: Worker) -> None:
     config.setdefault("smbios1", f"uuid={uuid.UUID(int=chance.getrandbits(128), version=4)}")
     config["meta"] = f"creation-qemu={QEMU},ctime={worker.now_s}"
     worker.documents.guests[vmid] = GuestConfig("qemu", config)
-    if worker.number("ha-managed"):
-        worker.say("Add as HA resource")
-        state = "started" if worker.number("start") else "stopped"
-        worker.documents.ha_resources[f"vm:{vmid}"] = {"type": "vm", "state": state}
-    worker.api.sync(worker.twin)
-    if worker.number("start") and not worker.number("ha-managed"):
-        start_task(worker, "qmstart", str(vmid))
+    start_when_made(worker, vmid, "vm", "qmstart")
 
 
 FINISH["qmcreate"] = _finish_create
 
 
-def _forget(worker: Worker, vmid: int) -> None:
+def forget(worker: Worker, vmid: int) -> None:
     """Remove what there is of a guest: its file, its rights, its place in a pool."""
     documents = worker.documents
     documents.guests.pop(vmid, None)
+    documents.files.pop(f"firewall/{vmid}.fw", None)
     pools.remove_guest(documents, vmid)
     for entry in [entry for entry in documents.acl if entry[0] == f"/vms/{vmid}"]:
         del documents.acl[entry]
@@ -147,6 +143,8 @@ def _check_destroy(call: Call, vmid: int) -> None:
         raise died(
             f"unable to remove VM {vmid} - used in HA resources and purge parameter not set."
         )
+    if not call.flag("purge"):
+        replication.need_no_jobs(call, vmid)
 
 
 @routes.add(
@@ -172,27 +170,37 @@ def _finish_destroy(worker: Worker) -> None:
         raise TaskError(f"VM {vmid} is running - destroy failed")
     if not worker.number("skiplock"):
         check_lock(guest.current)
-    volids = set(guest_drives.own_volumes(guest.current)) | set(
-        guest_drives.own_volumes(guest.pending)
-    )
+    free_volumes(worker, vmid)
+    if worker.number("purge"):
+        purge(worker, vmid)
+    forget(worker, vmid)
+
+
+FINISH["qmdestroy"] = _finish_destroy
+
+
+def free_volumes(worker: Worker, vmid: int) -> None:
+    """Delete a guest's own volumes; with `destroy-unreferenced-disks` all that bear its id."""
+    guest = worker.documents.guests[vmid]
+    volids = {
+        volid
+        for config in (guest.current, guest.pending, *guest.snapshots.values())
+        for _, volid in load.volumes(config)
+    }
+    volids |= {str(value) for key, value in guest.current.items() if key.startswith("unused")}
+    volids |= {str(s["vmstate"]) for s in guest.snapshots.values() if s.get("vmstate")}
     if worker.number("destroy-unreferenced-disks"):
         volids |= {v.volid for v in worker.documents.volumes.values() if v.vmid == vmid}
     for volid in sorted(volids):
         volume = volumes.find(worker.documents, worker.node, volid)
         if volume is not None and volume.vmid == vmid:
             del worker.documents.volumes[volume.key]
-    if worker.number("purge"):
-        _purge(worker, vmid)
-    _forget(worker, vmid)
 
 
-FINISH["qmdestroy"] = _finish_destroy
-
-
-def _purge(worker: Worker, vmid: int) -> None:
+def purge(worker: Worker, vmid: int, word: str = "VM", sid: str = "vm") -> None:
     """Take a guest out of backup jobs and HA. Source: administration guide, qm destroy --purge."""
     documents = worker.documents
-    worker.say(f"purging VM {vmid} from related configurations..")
+    worker.say(f"purging {word} {vmid} from related configurations..")
     for name, job in list(documents.jobs.items()):
         listed = str(job.get("vmid") or "").split(",")
         if str(vmid) in listed:
@@ -201,5 +209,7 @@ def _purge(worker: Worker, vmid: int) -> None:
                 documents.jobs[name] = {**job, "vmid": left}
             else:
                 del documents.jobs[name]
-    if documents.ha_resources.pop(f"vm:{vmid}", None) is not None:
-        worker.say(f"NOTE: removed VM {vmid} from HA resource configuration.")
+    for name in replication.jobs_of(worker, vmid):
+        replication.JOBS.put(documents, name, None)
+    if documents.ha_resources.pop(f"{sid}:{vmid}", None) is not None:
+        worker.say(f"NOTE: removed {word} {vmid} from HA resource configuration.")

@@ -39,6 +39,14 @@ def local_volumes(scene: Environment, vmid: int) -> list[str]:
     return found
 
 
+def _local_disk(call: Call, volid: str) -> dict[str, object]:
+    volume = volumes.find(call.documents, call.node, volid)
+    size = volume.size_bytes if volume else 0
+    config = call.documents.guests[call.number("vmid")].current
+    used = guest_drives.uses({k: v for k, v in config.items() if "unused" not in k}, volid)
+    return {"volid": volid, "size": size, "cdrom": 0, "is_unused": int(not used)}
+
+
 def _refused_by(call: Call, vmid: int, node: str) -> dict[str, object]:
     names = guest_drives.storages_of(call.documents.guests[vmid].current)
     away = [
@@ -62,7 +70,7 @@ def precondition(call: Call) -> object:
     refused = {node: _refused_by(call, vmid, node) for node in others}
     answer: dict[str, object] = {
         "running": int(call.world.running(vmid)),
-        "local_disks": [{"volid": volid} for volid in local_volumes(call, vmid)],
+        "local_disks": [_local_disk(call, volid) for volid in local_volumes(call, vmid)],
         "local_resources": [],
         "mapped-resources": [],
         "mapped-resource-info": {},
@@ -125,8 +133,10 @@ def _took_s(call: Call, vmid: int, target: str, running: bool) -> float:
 
 def _finish_ha_migrate(worker: Worker) -> None:
     vmid, target = worker.task.id, worker.text("target")
-    worker.say(f"Requesting HA migration for VM {vmid} to node {target}")
-    ha_request(worker.twin, worker.api.cluster, "migrate", f"vm:{vmid}", target)
+    sid = worker.text("sid", f"vm:{vmid}")
+    word = "CT" if sid.startswith("ct:") else "VM"
+    worker.say(f"Requesting HA migration for {word} {vmid} to node {target}")
+    ha_request(worker.twin, worker.api.cluster, "migrate", sid, target)
 
 
 FINISH["hamigrate"] = _finish_ha_migrate

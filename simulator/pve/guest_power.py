@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator import guests
-from simulator.pve import guest_drives, load, resources
+from simulator.pve import guest_drives, load, resources, sdn_state
 from simulator.pve.call import Call, Environment
-from simulator.pve.guest_config import check_lock, find_guest
+from simulator.pve.guest_config import QEMU, Kind, check_lock, find_guest
 from simulator.pve.guest_options import GUEST
 from simulator.pve.guest_update import apply_pending
 from simulator.pve.parameters import Value
@@ -51,20 +51,21 @@ def _has_agent(call: Call, vmid: int) -> bool:
     return text.split(",")[0].removeprefix("enabled=") in ("1", "yes", "on", "true")
 
 
-def in_ha(scene: Environment, vmid: int) -> bool:
+def in_ha(scene: Environment, vmid: int, sid: str = "vm") -> bool:
     """Whether HA decides over a guest."""
-    resource = scene.documents.ha_resources.get(f"vm:{vmid}")
+    resource = scene.documents.ha_resources.get(f"{sid}:{vmid}")
     return resource is not None and resource.get("state") != "ignored"
 
 
-def _queue_ha(call: Call, vmid: int, word: str, state: str) -> str:
+def queue_ha(call: Call, vmid: int, word: str, state: str, kind: Kind = QEMU) -> str:
     """Tell HA what is wanted of a guest. The task that says so ends at once."""
-    return start_task(call, f"ha{word}", str(vmid), {"state": state, "word": word})
+    work: dict[str, Value] = {"state": state, "word": word, "sid": kind.sid, "guest": kind.word}
+    return start_task(call, f"ha{word}", str(vmid), work)
 
 
 def _finish_ha(worker: Worker) -> None:
-    vmid, sid = worker.task.id, f"vm:{worker.task.id}"
-    worker.say(f"Requesting HA {worker.text('word')} for VM {vmid}")
+    vmid, sid = worker.task.id, f"{worker.text('sid')}:{worker.task.id}"
+    worker.say(f"Requesting HA {worker.text('word')} for {worker.text('guest')} {vmid}")
     if (resource := worker.documents.ha_resources.get(sid)) is None:
         raise TaskError(f"no such resource '{sid}'")
     worker.documents.ha_resources[sid] = {**resource, "state": worker.text("state")}
@@ -74,7 +75,8 @@ def _finish_ha(worker: Worker) -> None:
 FINISH["hastart"] = FINISH["hastop"] = _finish_ha
 
 
-def _skiplock(call: Call) -> bool:
+def skiplock(call: Call) -> bool:
+    """Whether locks are to be ignored. Raises for anybody but root."""
     if call.flag("skiplock") and call.user != "root@pam":
         raise bad_parameters(skiplock="Only root may use this option.")
     return call.flag("skiplock")
@@ -103,10 +105,10 @@ def start(call: Call) -> object:
     vmid = call.number("vmid")
     call.need_quorum()
     find_guest(call, vmid)
-    skiplock = _skiplock(call)
+    skips = skiplock(call)
     if in_ha(call, vmid):
-        return _queue_ha(call, vmid, "start", "started")
-    return start_task(call, "qmstart", str(vmid), {"skiplock": int(skiplock)})
+        return queue_ha(call, vmid, "start", "started")
+    return start_task(call, "qmstart", str(vmid), {"skiplock": int(skips)})
 
 
 def start_guest(worker: Worker, vmid: int) -> None:
@@ -125,7 +127,8 @@ def start_guest(worker: Worker, vmid: int) -> None:
     for name in sorted(guest_drives.storages_of(config)):
         _need_storage(worker, name)
     for bridge, _ in load.nets(config):
-        if bridge not in worker.world.host(worker.node).bridges:
+        own = worker.world.host(worker.node).bridges
+        if bridge not in own and bridge not in sdn_state.running(worker.documents, "vnets"):
             worker.say(f"bridge '{bridge}' does not exist")
             raise TaskError("start failed: QEMU exited with code 1")
     guests.start(worker.twin, (worker.api.cluster, vmid))
@@ -139,6 +142,17 @@ def _need_storage(worker: Worker, name: str) -> None:
         raise TaskError(f"storage '{name}' is not available on node '{worker.node}'")
     if problem := worker.world.problem(name, worker.node):
         raise TaskError(f"storage '{name}' is not online: {problem}")
+
+
+def start_when_made(worker: Worker, vmid: int, sid: str, task: str) -> None:
+    """Hand a new guest to HA if that was asked for, else start it if that was."""
+    if worker.number("ha-managed"):
+        worker.say("Add as HA resource")
+        state = "started" if worker.number("start") else "stopped"
+        worker.documents.ha_resources[f"{sid}:{vmid}"] = {"type": sid, "state": state}
+    worker.api.sync(worker.twin)
+    if worker.number("start") and not worker.number("ha-managed"):
+        start_task(worker, task, str(vmid))
 
 
 def _finish_start(worker: Worker) -> None:
@@ -164,16 +178,16 @@ def stop(call: Call) -> object:
     """Cut a guest's power: a task."""
     vmid = call.number("vmid")
     find_guest(call, vmid)
-    skiplock = _skiplock(call)
+    skips = skiplock(call)
     if in_ha(call, vmid):
         if call.flag("overrule-shutdown"):
             raise bad_parameters(
                 **{"overrule-shutdown": "cannot overrule shutdown of HA-managed guest"}
             )
-        return _queue_ha(call, vmid, "stop", "stopped")
+        return queue_ha(call, vmid, "stop", "stopped")
     if call.flag("overrule-shutdown"):
         _stop_shutdowns(call, vmid)
-    return start_task(call, "qmstop", str(vmid), {"skiplock": int(skiplock)})
+    return start_task(call, "qmstop", str(vmid), {"skiplock": int(skips)})
 
 
 def _stop_shutdowns(call: Call, vmid: int) -> None:
@@ -204,10 +218,10 @@ def shutdown(call: Call) -> object:
     """Ask a guest to power itself off: a task that takes as long as the guest does."""
     vmid = call.number("vmid")
     find_guest(call, vmid)
-    skiplock = _skiplock(call)
+    skips = skiplock(call)
     if in_ha(call, vmid):
-        return _queue_ha(call, vmid, "stop", "stopped")
-    work: dict[str, Value] = {"skiplock": int(skiplock), "force": call.number("forceStop")}
+        return queue_ha(call, vmid, "stop", "stopped")
+    work: dict[str, Value] = {"skiplock": int(skips), "force": call.number("forceStop")}
     timeout_s = call.number("timeout", SHUTDOWN_TIMEOUT_S)
     took_s = _shutdown_s(call, vmid, timeout_s)
     return start_task(

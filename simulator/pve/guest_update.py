@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from simulator.pve import guest_drives, load, propertystring, volumes
 from simulator.pve.call import Call, Environment
-from simulator.pve.documents import Entry, GuestConfig
+from simulator.pve.documents import Entry
 from simulator.pve.guest_config import (
     boot_devices,
     check_lock,
@@ -34,7 +34,7 @@ from simulator.pve.guest_options import (
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
-from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, finish, start_task
+from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, finish, start_task, started
 from simulator.pve.wire import TaskError, bad_parameters, died, wrong
 
 routes = Routes()
@@ -226,7 +226,9 @@ def apply_pending(scene: Environment, vmid: int, said: list[str]) -> None:
             continue
         _set(scene, config, option, value)
         del pending[option]
-    scene.documents.guests[vmid] = GuestConfig(guest.kind, config, pending, removals)
+    scene.documents.guests[vmid] = replace(
+        guest, current=config, pending=pending, removals=removals
+    )
     if errors:
         raise wrong(errors)
 
@@ -291,9 +293,8 @@ def resize(call: Call) -> object:
         raise died("checksum mismatch (file change by other user?)")
     if not call.flag("skiplock"):
         check_lock(guest.current)
-    return start_task(
-        call, "resize", call.text("vmid"), {"disk": call.text("disk"), "size": call.text("size")}
-    )
+    work = {"disk": call.text("disk"), "size": call.text("size")}
+    return started(call, "resize", call.text("vmid"), work)
 
 
 def _finish_resize(worker: Worker) -> None:

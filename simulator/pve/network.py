@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Literal
 
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry, NodeFiles
+from simulator.pve.documents import Documents, Entry, NodeFiles
 from simulator.pve.nodes import NODE, files, keep
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
@@ -334,12 +334,15 @@ def reload(call: Call) -> object:
     return start_task(call, "srvreload", "networking")
 
 
-def _finish_reload(worker: Worker) -> None:
-    kept = worker.documents.nodes.get(worker.node, NodeFiles())
+def activate(documents: Documents, node: str) -> None:
+    """Make a node's staged interfaces the ones it has."""
+    kept = documents.nodes.get(node, NodeFiles())
     if kept.staged is not None:
-        worker.documents.nodes[worker.node] = replace(
-            kept, network=activated(kept.staged), staged=None
-        )
+        documents.nodes[node] = replace(kept, network=activated(kept.staged), staged=None)
+
+
+def _finish_reload(worker: Worker) -> None:
+    activate(worker.documents, worker.node)
 
 
 FINISH["srvreload"] = _finish_reload

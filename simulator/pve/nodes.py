@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from lab.faults import Fault, FaultKind
 from simulator.pve import resources
 from simulator.pve.call import Call
 from simulator.pve.documents import NodeFiles, digest_of
 from simulator.pve.parameters import PROPERTY_STRINGS, table
 from simulator.pve.routes import Routes, index
-from simulator.pve.storage import CHANGED
+from simulator.pve.sections import CHANGED
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
@@ -43,7 +44,31 @@ def nodes(call: Call) -> object:
 @routes.add("GET /nodes/{node}/version", takes=NODE)
 def version(call: Call) -> object:
     """Release of one node."""
-    return dict(call.api.version)
+    return dict(call.api.release.version)
+
+
+KERNEL = {
+    "sysname": "Linux",
+    "release": "6.17.2-1-pve",
+    "version": "#1 SMP PREEMPT_DYNAMIC",
+    "machine": "x86_64",
+}
+"""A kernel of Proxmox VE 9."""
+REBOOT_S = 180.0  # assumed: firmware, boot loader and services of a server
+
+
+@routes.add(
+    "POST /nodes/{node}/status",
+    "/nodes/{node} Sys.PowerMgmt",
+    NODE + "command enum(reboot,shutdown)",
+)
+def power(call: Call) -> object:
+    """Power a node off, or off and on again. To the twin that is a loss of power: guests are not
+    moved first.
+    """
+    back_s = REBOOT_S if call.text("command") == "reboot" else None
+    call.twin.inject([Fault(FaultKind.NODE, call.node, 0.0, back_s)])
+    return None
 
 
 @routes.add("GET /nodes/{node}/status", "/nodes/{node} Sys.Audit", NODE)
@@ -79,7 +104,9 @@ def status(call: Call) -> object:
             "avail": disk - SYSTEM_USED_BYTES,
         },
         "ksm": {"shared": 0},
-        "pveversion": f"pve-manager/{call.api.version['version']}/{call.api.version['repoid']}",
+        "pveversion": "pve-manager/{version}/{repoid}".format(**call.api.release.version),
+        "kversion": f"{KERNEL['sysname']} {KERNEL['release']} {KERNEL['version']}",
+        "current-kernel": KERNEL,
         "boot-info": {"mode": "legacy-bios"},
     }
 
@@ -94,12 +121,13 @@ acme?                   {acme}
 acmedomain[6]?          {acmedomain}
 ballooning-target?      integer 0..100
 description?            string ..65536
+location?               pve-node-location
 startall-onboot-delay?  integer 0..300
 wakeonlan?              {wakeonlan}
 """
 _NAMES = (
-    "acme,acmedomain0,acmedomain1,acmedomain2,acmedomain3,acmedomain4,acmedomain5,ballooning-target,description,"
-    "startall-onboot-delay,wakeonlan"
+    "acme,acmedomain0,acmedomain1,acmedomain2,acmedomain3,acmedomain4,acmedomain5,"
+    "ballooning-target,description,location,startall-onboot-delay,wakeonlan"
 )
 
 
@@ -148,6 +176,17 @@ def update_config(call: Call) -> object:
 
 
 _DNS = "search string\ndns1? ip\ndns2? ip\ndns3? ip\n"
+
+
+@routes.add("GET /nodes/{node}/subscription", takes=NODE)
+def subscription(call: Call) -> object:
+    """Nobody has bought one."""
+    return {
+        "status": "notfound",
+        "message": "There is no subscription key",
+        "serverid": resources.fingerprint(call.node)[:47].replace(":", ""),
+        "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
+    }
 
 
 @routes.add("GET /nodes/{node}/dns", "/nodes/{node} Sys.Audit", NODE)

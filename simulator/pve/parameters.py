@@ -3,15 +3,16 @@
 A table has a line per parameter:  `name[?][*]  kind  [min..max]  [requires=other]` `?` optional,
 `*` the default key of a property string, `net[32]?` numbered from 0. A kind is a type (string,
 integer, number, boolean), `enum(a,b)`, `/regular expression/`, a format of `formats.py`,
-`integer:format`, `array`, or `{name}`, a property string with a table of its own; `old -> new` is
-an alias. Source: PVE::JSONSchema; names, types and limits from the official API schema.
+`integer:format`, `array`, `array:format`, or `{name}`, a property string with a table of its own;
+`old -> new` is an alias. Source: PVE::JSONSchema; names, types and limits from the official API
+schema.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulator.pve import propertystring
@@ -61,6 +62,13 @@ class Table:
         """The key that needs no name."""
         return next((name for name, param in self.params.items() if param.default_key), None)
 
+    def without(self, names: frozenset[str]) -> Table:
+        """A table that does not know some of the names."""
+        if not names:
+            return self
+        kept = {name: param for name, param in self.params.items() if name not in names}
+        return replace(self, params=kept)
+
     def __or__(self, other: Table) -> Table:
         return Table(
             {**self.params, **other.params},
@@ -80,6 +88,9 @@ def _param(match: re.Match[str]) -> Param:
         type_name, kind = "integer", kind.removeprefix("integer:")
     if kind in ("string", "integer", "number", "boolean", "array"):
         type_name = kind
+    elif kind.startswith("array:"):
+        type_name, kind = "array", kind.removeprefix("array:")
+        options |= {"table": kind[1:-1]} if kind.startswith("{") else {"format": kind}
     elif kind.startswith("enum("):
         options["enum"] = tuple(kind[5:-1].split(","))
     elif kind.startswith("/"):
@@ -132,6 +143,8 @@ def check(known: Table, given: Mapping[str, Given]) -> tuple[dict[str, Value], d
             values[name], problem = _value(name, param, value)
             if problem:
                 errors[name] = problem
+            if param.type == "array":
+                errors |= _item_errors(name, param, values[name])
             if param.requires and given.get(param.requires) is None:
                 errors[param.requires] = f"missing property required by '{name}'"
     for name, param in known.params.items():
@@ -162,6 +175,15 @@ def _value(name: str, param: Param, value: Given) -> tuple[Value, str]:
     if not _TYPES[param.type].fullmatch(text):
         return None, f"{failed}'{text}'"
     return _typed(param.type, text), _text_problem(name, param, text)
+
+
+def _item_errors(name: str, param: Param, items: Value) -> dict[str, str]:
+    """What is wrong with the items of an array, by their places."""
+    listed = items if isinstance(items, tuple) else ()
+    places = ((f"{name}[{number}]", item) for number, item in enumerate(listed))
+    return {
+        place: problem for place, item in places if (problem := _text_problem(place, param, item))
+    }
 
 
 _TYPES = {

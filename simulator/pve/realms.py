@@ -11,7 +11,7 @@ from simulator.pve.call import Call
 from simulator.pve.documents import Entry, digest_of
 from simulator.pve.parameters import Value, table
 from simulator.pve.routes import Routes
-from simulator.pve.storage import CHANGED
+from simulator.pve.sections import CHANGED
 from simulator.pve.wire import died
 
 routes = Routes()
@@ -31,6 +31,7 @@ MAY_CHANGE = "/access/realm Realm.Allocate"
 
 SETTINGS = r"""
 acr-values?             /[^\x00-\x1F\x7F <>#"]*/
+audiences?              /[^\x00-\x1F\x7F <>#"]*/
 autocreate?             boolean
 base_dn?                string ..256
 bind_dn?                string ..256

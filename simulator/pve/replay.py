@@ -12,29 +12,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from lab.faults import parse_faults
-from lab.load import load
 from simulator import guests
 from simulator.build import twin_of
+from simulator.pve import etc_pve
 from simulator.pve.api import PveApi
 from simulator.pve.comparison import difference, is_reference, pairs
-from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles
-from simulator.pve.guest_config import read_config
+from simulator.pve.documents import Documents, Entry, NodeFiles
+from simulator.pve.known_differences import KNOWN
+from simulator.pve.over_https import Deliver, over_https
+from simulator.pve.plain_lab import plain_lab
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
 
 CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
+ASKED = "pve1"
+ADDRESSES = {node: f"10.10.10.{number}" for number, node in enumerate(NODES, 11)}
 BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
-NOT_BUILT = frozenset({"firewall", "lxc", "mapping", "replication", "sdn"})
-"""Areas whose calls this API does not have yet: no exchange of theirs counts as equal."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Player:
     secrets: dict[str, str] = field(default_factory=dict)  # token -> its secret
     passwords: dict[str, str] = field(default_factory=dict)  # user -> password
     wait_began_s: float = 0.0
+    deliver: Deliver | None = None  # the way there; None: in process
 
     def send(self, exchange: Mapping[str, Any]) -> Response:
         """Our answer to a recorded request."""
@@ -71,9 +74,10 @@ class Player:
             params = {key: _text(value) for key, value in params.items()}
         params = {key: self._secret(key, value, params) for key, value in params.items()}
         headers = self._headers(exchange.get("user", "root@pam"))
-        return self.api.handle(
-            self.twin, Request("pve1", exchange["method"], path, params, headers)
-        )
+        request = Request(ASKED, exchange["method"], path, params, headers)
+        if self.deliver is not None:
+            return self.deliver(request)
+        return self.api.handle(self.twin, request)
 
     def _ours(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -138,30 +142,9 @@ def _text(value: Any) -> Any:
     return [str(item) for item in value] if isinstance(value, list) else str(value)
 
 
-def _lab_text() -> str:
-    nodes, ports, cables = "", "", ""
-    for number, node in enumerate(NODES, 1):
-        nics = ", ".join(f"eno{n}: {{access: management}}" for n in range(1, 5))
-        nodes += f"""  {node}:
-    cluster: {CLUSTER}
-    feeds: []
-    cores: 2
-    nics: {{{nics}}}
-    bridges: {{vmbr0: {{ports: [eno1]}}}}
-    addresses: {{management: 10.10.10.{10 + number}}}
-"""
-        ports += f"p{number}: {{access: management}}, "
-        cables += f"  {node}: {{ends: [{node}/eno1, sw1/p{number}]}}\n"
-    return (
-        "vlans: {management: {id: 1, role: management}}\n"
-        f'clusters: {{{CLUSTER}: {{version: "9.2", corosync: {{links: [management]}}}}}}\n'
-        f"switches: {{sw1: {{feeds: [], ports: {{{ports}}}}}}}\nnodes:\n{nodes}cables:\n{cables}"
-    )
-
-
 def base() -> tuple[Twin, PveApi]:
     """The state `base` of the recordings."""
-    twin = twin_of(load({"lab.yaml": _lab_text().encode()}, rules=False), empty=True)
+    twin = twin_of(plain_lab(CLUSTER, ADDRESSES), empty=True)
     documents = Documents()
     documents.users["root@pam"] = {"enable": 1, "expire": 0, "email": "admin@lab.example"}
     documents.storages["local"] = {
@@ -198,27 +181,32 @@ def base() -> tuple[Twin, PveApi]:
     return twin, api
 
 
-_GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<kind>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
-
-
 def prepare(player: Player, header: Mapping[str, Any]) -> None:
     """Put a sequence's files in place, and make the failure that its initial state tells of."""
-    for path, text in header.get("files", {}).items():
-        match = _GUEST_FILE.fullmatch(path)
-        if match is None or text is None:
-            continue
-        vmid, kind = int(match["vmid"]), "qemu" if match["kind"] == "qemu-server" else "lxc"
-        player.api.documents.guests[vmid] = GuestConfig(kind, read_config(text))
-        player.api.sync(player.twin)
-        guests.place(player.twin, (CLUSTER, vmid), match["node"])
+    files = {path: text for path, text in header.get("files", {}).items() if text is not None}
+    given, own = etc_pve.read(files), player.api.documents
+    own.files.update(given.documents.files)
+    own.guests.update(given.documents.guests)
+    if "storage.cfg" in files:
+        own.storages = given.documents.storages
+    for name in ("domains", "jobs", "ha_resources", "ha_rules", "options", "groups", "roles",
+                 "tokens", "acl", "pools"):  # fmt: skip
+        getattr(own, name).update(getattr(given.documents, name))
+    if "user.cfg" in files:
+        own.users = given.documents.users
+    player.api.sync(player.twin)
+    for vmid, node in given.places.items():
+        guests.place(player.twin, (CLUSTER, vmid), node)
     player.twin.settle()
 
 
 def kill_nodes(player: Player, header: Mapping[str, Any]) -> None:
     """What happens after the first exchange of a sequence that loses quorum."""
-    if "every process of pve2 and pve3 is killed" in header["initial"]:
-        player.twin.inject(parse_faults(["fail-node", "pve2", "fail-node", "pve3"]))
-        player.twin.run_until(player.twin.now_s + 12.0)
+    told = r"then every process of (.+?) is killed at once, the requests follow about (\d+) s later"
+    if match := re.search(told, header["initial"]):
+        killed = [node for node in NODES if node in match[1]]
+        player.twin.inject(parse_faults(word for node in killed for word in ("fail-node", node)))
+        player.twin.run_until(player.twin.now_s + float(match[2]))
 
 
 def sequences(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -237,18 +225,26 @@ def sequences(file: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]
         yield header, exchanges
 
 
-def replay(file: Path) -> list[Outcome]:
-    """Play a recording."""
-    outcomes = []
-    for header, exchanges in sequences(file):
-        twin, api = base()
-        player = Player(twin, api)
+def replay(file: Path, *, https: bool = False) -> list[Outcome]:
+    """Play a recording, in process or over HTTPS."""
+    return [
+        outcome
+        for header, exchanges in sequences(file)
+        for outcome in _sequence(file.stem, header, exchanges, https=https)
+    ]
+
+
+def _sequence(
+    area: str, header: Mapping[str, Any], exchanges: list[dict[str, Any]], *, https: bool
+) -> Iterator[Outcome]:
+    twin, api = base()
+    with over_https(twin, api) if https else nullcontext(None) as deliver:
+        player = Player(twin, api, deliver=deliver)
         prepare(player, header)
         for number, exchange in enumerate(exchanges):
-            outcomes.append(_played(player, file.stem, exchange))
+            yield _played(player, area, exchange)
             if number == 0:
                 kill_nodes(player, header)
-    return outcomes
 
 
 def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
@@ -262,8 +258,6 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         player.wait_for_tasks()
     if exchange.get("artifact"):
         return Outcome(area, seq, n, call, "skipped", "the recording calls it an artifact")
-    if area in NOT_BUILT:
-        return Outcome(area, seq, n, call, "not built", f"nothing of {area} is built")
     if response.status == 501 and exchange["status"] != 501:
         return Outcome(area, seq, n, call, "not built", "no such call here")
     why = difference(player.ours_by_theirs, exchange, response)
@@ -273,67 +267,3 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         if known.fits(area, seq, n, call):
             return Outcome(area, seq, n, call, "known", known.why)
     return Outcome(area, seq, n, call, "different", why)
-
-
-@dataclass(frozen=True)
-class Known:
-    """A difference that is understood. Empty fields fit everything."""
-
-    area: str
-    why: str
-    seq: str = ""
-    numbers: AbstractSet[int] = frozenset()
-    call: str = ""
-
-    def fits(self, area: str, seq: str, n: int, call: str) -> bool:
-        """Whether an exchange is meant."""
-        return (
-            area == self.area
-            and self.seq in ("", seq)
-            and (not self.numbers or n in self.numbers)
-            and (not self.call or re.fullmatch(self.call, call) is not None)
-        )
-
-
-_STATUS = "GET /cluster/ha/status/.*"
-_RESOURCES = "GET /cluster/resources"
-_CHANCE = (
-    "which node's daemon becomes master and when rounds fall is chance; locks of earlier sequences"
-)
-_EARLIER = "lists tasks of sequences that were recorded before"
-
-KNOWN: tuple[Known, ...] = (
-    Known("cluster", "memory use on the host comes with pvestatd's second round", "no_quorum", {4}),
-    Known(
-        "cluster", "a dead node on one segment is always `No route to host` here", "no_quorum", {6}
-    ),
-    Known("cluster", "the recording ran in Madrid's time zone", "node_config", {19}),
-    Known("cluster", _EARLIER, "node_config", {21}),
-    Known("version", _EARLIER, "version", {23}),
-    Known("qemu", "EFI disks can be made here; the recorder lacked a tool", "create", {17, 79}),
-    Known(
-        "network",
-        "reloading activates interfaces here; the recorder's did not",
-        "port_conflicts",
-        {17},
-    ),
-    Known("ha", _CHANCE, "live_node_loss", call=_STATUS),
-    Known("ha", _CHANCE, "live_node_loss", call=_RESOURCES),
-    Known("ha", _CHANCE, "live_stopped", call=_STATUS),
-    Known("ha", _CHANCE, "live_stopped", call=_RESOURCES),
-    Known("ha", _EARLIER, "live_stopped", {24}),
-    Known("ha", "the task of a call that is not built", "live_node_loss", {27}),
-)
-
-
-def fidelity_rows(folder: Path) -> list[dict[str, object]]:
-    """Cases, equal, known, different and not built for every recording of a folder."""
-    rows = []
-    for file in sorted(folder.glob("*.jsonl")):
-        outcomes = replay(file)
-        counts = {
-            verdict: sum(outcome.verdict == verdict for outcome in outcomes)
-            for verdict in ("equal", "known", "different", "not built", "skipped")
-        }
-        rows.append({"row": f"pve-api {file.stem}", "cases": len(outcomes), **counts})
-    return rows

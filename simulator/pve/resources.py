@@ -20,6 +20,7 @@ from simulator.state import GuestState
 routes = Routes()
 
 LOCAL_ZONE = "localnetwork"
+UNNAMED = {"qemu": "VM {}", "lxc": "CT{}"}
 UNMEASURED = ("cpu", "disk", "diskread", "diskwrite", "netin", "netout")
 
 
@@ -41,7 +42,9 @@ def settled_row(vmid: int, guest: GuestConfig) -> dict[str, object]:
         "id": f"{guest.kind}/{vmid}",
         "type": guest.kind,
         "vmid": vmid,
-        "name": str(config.get("name") or config.get("hostname") or f"VM {vmid}"),
+        "name": str(
+            config.get("name") or config.get("hostname") or UNNAMED[guest.kind].format(vmid)
+        ),
         "template": int(bool(config.get("template"))),
         "maxcpu": load.cpus(config),
         "maxmem": load.memory_mib(config) * 2**20,
@@ -99,6 +102,10 @@ def guest_status(scene: Environment, vmid: int) -> dict[str, object]:
         "uptime": int(scene.twin.now_s - since_s) if since_s is not None else 0,
     }
     row |= {key: 0 for key in ("cpu", "disk", "netin", "netout")}
+    if guest.kind == "lxc":
+        row |= {"type": "lxc", "swap": 0, "diskread": 0, "diskwrite": 0}
+        row["maxswap"] = int(str(guest.current.get("swap", 512))) * 2**20
+        del row["memhost"]
     if running:
         row |= {"pid": 10000 + vmid, "diskread": 0, "diskwrite": 0}
     row |= {key: known[key] for key in ("tags", "lock") if key in known}

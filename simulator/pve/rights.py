@@ -243,18 +243,23 @@ def create_token(call: Call) -> object:
 @routes.add(
     "PUT /access/users/{userid}/token/{tokenid}",
     self_or_modify,
-    NAMED + SETTINGS + "delete? pve-configid-list",
+    NAMED + SETTINGS + "delete? pve-configid-list\nregenerate? boolean",
 )
 def update_token(call: Call) -> object:
-    """Change what belongs to a token but its secret."""
+    """Change what belongs to a token; its secret only to a new one that is told once."""
     name, old = _token(call)
     with call.locked("user_cfg", "updating token info failed: "):
         sent = {key: call.values[key] for key in ("comment", "expire", "privsep") if call.has(key)}
         new = {key: value for key, value in {**old, **sent}.items() if value != ""}
         for key in call.words("delete"):
             new.pop(key, None)
+        if call.flag("regenerate"):
+            new["secret"] = str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
         call.documents.tokens[name] = new
-    return {**_shown(new), **{key: call.given[key] for key in sent}}
+    told = {**_shown(new), **{key: call.given[key] for key in sent}}
+    if call.flag("regenerate"):
+        told |= {"full-tokenid": name, "value": new["secret"]}
+    return told
 
 
 @routes.add("DELETE /access/users/{userid}/token/{tokenid}", self_or_modify, NAMED)

@@ -34,6 +34,11 @@ class Route:
     here: bool = False
     ticket_only: bool = False
 
+    @property
+    def call(self) -> str:
+        """Method and path: `GET /pools`."""
+        return f"{self.method} {self.path}"
+
     @cached_property
     def table(self) -> Table:
         """What the call takes, the parameters of its path included."""
@@ -65,12 +70,21 @@ class Routes:
         return register
 
 
-def index(routes: Routes, path: str, names: str, key: str = "name", may: Guard = "all") -> None:
-    """A directory of the API: lists `names` under `key`."""
+def index(
+    routes: Routes,
+    path: str,
+    names: str,
+    key: str = "name",
+    may: Guard = "all",
+    takes: str = "",
+) -> None:
+    """A directory of the API: lists `names` under `key`. `takes`: what its path holds besides a
+    node and a guest.
+    """
     node = "node pve-node\n" if "{node}" in path else ""
     vmid = "vmid integer:pve-vmid\n" if "{vmid}" in path else ""
     listed = [{key: name} for name in names.split()]
-    routes.add(f"GET {path}", may, node + vmid)(lambda _: listed)
+    routes.add(f"GET {path}", may, node + vmid + takes)(lambda _: listed)
 
 
 @dataclass

@@ -14,12 +14,22 @@ from simulator.pve.documents import Documents, Entry, digest_of
 from simulator.pve.parameters import Value, table
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
+from simulator.pve.sections import (
+    CHANGED as CHANGED,  # the HA calls take it from here
+)
+from simulator.pve.sections import (
+    SectionType,
+    check_fixed,
+    check_known,
+    check_new,
+    check_removable,
+    section_type,
+)
 from simulator.pve.volumes import used_bytes
 from simulator.pve.wire import ApiError, died
 
 routes = Routes()
 
-CHANGED = "detected modified configuration - file changed by other user? Try again."
 FILES = frozenset(items("images rootdir vztmpl iso backup snippets import none"))
 MEDIA = FILES - {"none"}
 BLOCK = frozenset({"images", "rootdir"})
@@ -28,21 +38,13 @@ BACKUPS = items("prune-backups max-protected-backups")
 
 
 @dataclass(frozen=True)
-class StorageType:
+class StorageType(SectionType):
     """What one plugin takes. `mounted`: its path is /mnt/pve/ID unless given."""
 
-    required: tuple[str, ...]
-    fixed: tuple[str, ...]
-    optional: tuple[str, ...]
-    content: frozenset[str]
-    default: str
+    content: frozenset[str] = frozenset()
+    default: str = ""
     shared: bool = False
     mounted: bool = False
-
-    @property
-    def known(self) -> frozenset[str]:
-        """All properties."""
-        return frozenset([*self.required, *self.fixed, *self.optional, *COMMON])
 
 
 def _type(
@@ -53,12 +55,12 @@ def _type(
     shared: bool = False,
     mounted: bool = False,
 ) -> StorageType:
-    """`keys`: those with ! are required and fixed, with + required, with = fixed."""
-    words = keys.split()
+    """`keys` as `section_type` reads them."""
+    kind = section_type(keys)
     return StorageType(
-        required=tuple(word[:-1] for word in words if word[-1] in "!+"),
-        fixed=tuple(word[:-1] for word in words if word[-1] in "!="),
-        optional=tuple(word for word in words if word[-1] not in "!+="),
+        required=kind.required,
+        fixed=kind.fixed,
+        optional=(*kind.optional, *COMMON),
         content=frozenset(content.split()) if isinstance(content, str) else content,
         default=default,
         shared=shared,
@@ -200,6 +202,8 @@ thinpool?        pve-storage-vgname
 type             {_TYPE}
 vgname?          pve-storage-vgname
 """
+KEYS = _CHANGEABLE.replace("storage                    pve-storage-id", "") + _FIXED
+"""Keys of all types, as storage.cfg has them."""
 CREATE = table(_CHANGEABLE + _FIXED)
 UPDATE = table(_CHANGEABLE + "delete? pve-configid-list ..4096\ndigest? string ..64")
 
@@ -277,9 +281,7 @@ def _content(kind: StorageType, text: str) -> str:
 def _sent(call: Call, kind: StorageType) -> dict[str, Value]:
     skipped = ("storage", "type", "delete", "digest")
     sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
-    for key in sent:
-        if key not in kind.known:
-            raise died(f"unexpected property '{key}'")
+    check_known(kind, sent)
     if "content" in sent:
         sent["content"] = _content(kind, call.text("content"))
     if "nodes" in sent:
@@ -294,9 +296,7 @@ def create_storage(call: Call) -> object:
     if name in call.documents.storages:
         raise died(f"create storage failed: storage ID '{name}' already defined")
     sent = _sent(call, kind)
-    for key in kind.required:
-        if key not in sent:
-            raise died(f"missing value for required option '{key}'")
+    check_new(kind, sent)
     entry = {"type": call.text("type"), "content": kind.default, **sent}
     with call.locked("storage_cfg", "create storage failed: "):
         call.documents.storages[name] = entry
@@ -328,27 +328,14 @@ def update_storage(call: Call) -> object:
         if call.has("digest") and call.text("digest") != digest_of(call.documents.storages):
             raise died(CHANGED)
         sent = _sent(call, kind)
-        for key, value in sent.items():
-            if key in kind.fixed and old.get(key) != value:
-                raise died(f"can't change value of fixed parameter '{key}'")
+        check_fixed(kind, old, sent)
         new = {**old, **sent}
         for key in call.words("delete"):
-            _check_delete(kind, key, sent)
+            check_removable(kind, [key], sent)
             new.pop(key, None)
         call.documents.storages[name] = new
         call.api.sync(call.twin)
     return {"storage": name, "type": old["type"]}
-
-
-def _check_delete(kind: StorageType, key: str, sent: dict[str, Value]) -> None:
-    if key not in kind.known:
-        raise died(f"no such option '{key}'")
-    if key in kind.required:
-        raise died(f"unable to delete required option '{key}'")
-    if key in kind.fixed:
-        raise died(f"unable to delete fixed option '{key}'")
-    if key in sent:
-        raise died(f"cannot set and delete property '{key}' at the same time!")
 
 
 @routes.add("DELETE /storage/{storage}", "/storage Datastore.Allocate", "storage pve-storage-id")
@@ -362,7 +349,7 @@ def delete_storage(call: Call) -> object:
     return None
 
 
-def need_enabled(call: Call, name: str) -> Entry:
+def need_enabled(call: Environment, name: str) -> Entry:
     """A storage that this node may use. Raises as `storage_check_enabled` does."""
     entry = find_storage(call.documents, name)
     if entry.get("disable"):

@@ -102,6 +102,7 @@ def allocate(
     size_bytes: int,
     format_name: str,
     name: str = "",
+    content: str = "images",
 ) -> Volume:
     """Make a volume on a storage, as the scene's node sees it. Raises if the storage does not
     serve.
@@ -117,6 +118,7 @@ def allocate(
         size_bytes,
         format_name,
         scene.now_s,
+        content,
     )
     scene.documents.volumes[volume.key] = volume
     return volume

@@ -16,7 +16,7 @@ from lab.errors import VlabError
 from simulator.fidelity import bonds, ceph, corosync, multipath
 from simulator.fidelity.case import Case, Known, Verdict
 from simulator.fidelity.rows import ROWS, measure
-from simulator.pve import replay
+from simulator.pve import known_differences
 from tests.reference import ROOT, reference
 
 Data = dict[str, Any]
@@ -83,11 +83,31 @@ def test_an_exchange_that_differs_is_named_and_the_command_ends_with_2(
 def test_what_the_twin_does_not_have_is_neither_equal_nor_different(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api_recording(tmp_path, exchange(1, "GET", "/cluster/sdn", []), area="sdn")
+    api_recording(tmp_path, exchange(1, "GET", "/cluster/acme/plugins", []), area="acme")
     code, answer = asked("pve-api", tmp_path, capsys)
 
     assert code == Exit.FINE
     assert (answer["equal"], answer["different"], answer["not_built"]) == (0, 0, 1)
+
+
+def test_an_area_is_played_alone_and_only_some_differences_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [exchange(n, "GET", "/pools", [{"poolid": "web"}]) for n in (1, 2, 3)]
+    api_recording(tmp_path, *wrong)
+    api_recording(tmp_path, exchange(1, "GET", "/pools", []), area="other")
+    assert truth.fidelity("pve-api", tmp_path, "json", area="other") == Exit.FINE
+    assert json.loads(capsys.readouterr().out)["cases"] == 1
+    assert truth.fidelity("pve-api", tmp_path, "text", show=1) == Exit.DIFFERENT
+    told = capsys.readouterr().out
+    assert told.count("different: pools/one/") == 1
+    assert "and 2 more: --show 3" in told
+    assert re.search(r"^other +1 +1 ", told, re.MULTILINE)
+
+
+def test_an_area_belongs_to_a_row_of_parts(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="--area goes with a row of parts: pve-api"):
+        truth.fidelity("corosync", tmp_path, "text", area="access")
 
 
 # ceph-timelines
@@ -412,7 +432,7 @@ def test_no_exchange_differs_but_what_is_listed_and_all_of_that_does(scores: tru
     exchanges = [(*name.split("/"), call) for name, _, call in known]
     gone = [
         listed
-        for listed in replay.KNOWN
+        for listed in known_differences.KNOWN
         if not any(listed.fits(area, seq, int(n), call) for area, seq, n, call in exchanges)
     ]
     assert gone == []

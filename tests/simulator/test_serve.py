@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from proxmoxer import ProxmoxAPI
 from proxmoxer.core import ResourceException
+from pve_exporter.collector import CollectorsOptions, collect_pve
 from requests.exceptions import ConnectionError as NotReached
 from requests.exceptions import ConnectTimeout, ReadTimeout, SSLError
 
@@ -244,6 +245,17 @@ def _in_process(here: Cluster, host: str = "pve1", hosts: dict[str, str] | None 
     client = ProxmoxAPI(host, user="root@pam", token_name="test", token_value=SECRET)
     client._store["session"].mount("https://", TwinAdapter(here.twin, hosts))
     return client
+
+
+def test_prometheus_pve_exporter_scrapes_all_that_it_knows(lab: ServedLab) -> None:
+    user, _, name = lab.login.token.partition("!")
+    login = {"user": user, "token_name": name, "token_value": lab.login.secret}
+    everything = CollectorsOptions(**dict.fromkeys(CollectorsOptions._fields, True))
+    config = {**login, "verify_ssl": str(lab.ca_file)}
+    text = collect_pve(config, lab.addresses["pve1"], True, True, everything).decode()
+    for line in ('pve_up{id="node/pve3"} 1.0', "pve_version_info{", "pve_cluster_info{",
+                 'pve_storage_shared{id="storage/pve1/local"} 0.0'):  # fmt: skip
+        assert line in text
 
 
 def test_proxmoxer_works_in_process_and_its_caller_lets_time_pass() -> None:

@@ -1,0 +1,158 @@
+"""Every answer fits what the official schema of Proxmox VE 9.2 says of it.
+
+Conversions: booleans are 0 and 1, integers may come as text, a property that is not `optional` must
+be there, and more properties than the schema names are fine, as in the real answers.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from simulator.pve.api import tree
+from simulator.pve.routes import Route
+from simulator.pve.wire import Request
+from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
+
+TOKEN = {"authorization": f"PVEAPIToken={ROOT}={SECRET}"}
+NAMES = {
+    "node": "pve1", "vmid": "100", "pos": "0", "storage": "data", "userid": "ana@pve",
+    "groupid": "ops", "roleid": "Few", "tokenid": "t1", "poolid": "web", "realm": "pve",
+    "name": "web", "group": "web", "cidr": "10.0.0.0%2F24", "zone": "z1", "vnet": "v1",
+    "subnet": "z1-10.0.0.0-24", "controller": "c1", "ipam": "pve", "iface": "vmbr0",
+    "snapname": "one", "sid": "vm:100", "rule": "near", "volume": "data:100%2Fvm-100-disk-0.qcow2",
+}  # fmt: skip
+IDS = {"/cluster/backup": "nightly", "/cluster/replication": "102-0", "/cluster/mapping": "web",
+       "/cluster/metrics": "db", "/nodes": "102-0"}  # fmt: skip
+WRONG = {
+    "GET /cluster/mapping/dir": "description is optional when one is made",
+    "GET /cluster/mapping/pci": "description is optional when one is made",
+    "GET /cluster/mapping/usb": "description is optional, error comes with check-node alone",
+}
+"""Calls whose schema says less or other than what the real API answers."""
+UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid")
+"""Calls that can't answer here: nothing to ask for, or nobody who answers."""
+
+
+@cache
+def _full() -> Cluster:
+    """A cluster with one of everything."""
+    here = cluster()
+    data = here.api.documents.storages["data"]
+    here.api.documents.storages["data"] = {**data, "prune-backups": "keep-last=1"}
+    here.api.documents.storages["tank"] = {"type": "zfspool", "pool": "tank", "content": "images"}
+    here.api.sync(here.twin)
+    here.guest(100, name="web", scsi0="data:1,format=qcow2", net0="virtio,bridge=vmbr0", tags="a")
+    here.guest(102, scsi0="tank:1")
+    here.done("POST /nodes/pve1/qemu/100/snapshot", snapname="one")
+    here.ok("POST /access/groups", groupid="ops", comment="x")
+    here.ok("POST /access/users", userid="ana@pve", groups="ops")
+    here.ok("POST /access/users/ana@pve/token/t1")
+    here.ok("POST /access/roles", roleid="Few", privs="VM.Audit")
+    here.ok("PUT /access/acl", path="/vms", roles="Few", users="ana@pve")
+    here.ok("POST /pools", poolid="web")
+    here.ok("PUT /pools", poolid="web", vms="100", storage="data")
+    here.ok("POST /cluster/sdn/zones", zone="z1", type="simple", ipam="pve")
+    here.ok("POST /cluster/sdn/vnets", vnet="v1", zone="z1")
+    here.ok("POST /cluster/sdn/vnets/v1/subnets", subnet="10.0.0.0/24", type="subnet",
+            gateway="10.0.0.1")  # fmt: skip
+    here.ok("POST /cluster/sdn/controllers", controller="c1", type="evpn", asn=1, peers="10.0.0.1")
+    here.done("PUT /cluster/sdn")
+    for base in ("/cluster/firewall", "/nodes/pve1/qemu/100/firewall"):
+        here.ok(f"POST {base}/ipset", name="web")
+        here.ok(f"POST {base}/ipset/web", cidr="10.0.0.0/24")
+        here.ok(f"POST {base}/aliases", name="web", cidr="10.0.0.1")
+        here.ok(f"POST {base}/rules", type="in", action="ACCEPT", source="+web", log="info")
+    here.ok("POST /cluster/sdn/vnets/v1/firewall/rules", type="forward", action="ACCEPT")
+    here.ok("POST /nodes/pve1/firewall/rules", type="in", action="ACCEPT")
+    here.ok("POST /cluster/firewall/groups", group="web")
+    here.ok("POST /cluster/firewall/groups/web", type="in", action="ACCEPT")
+    for kind, place in (("dir", "path=/srv/data"), ("pci", "path=0000:01:00.0,id=10de:1db6"),
+                        ("usb", "id=1d6b:0002")):  # fmt: skip
+        here.ok(f"POST /cluster/mapping/{kind}", id="web", map=[f"node=pve1,{place}"])
+    here.ok("POST /cluster/metrics/server/db", type="graphite", server="10.0.0.1", port=2003)
+    here.ok("POST /cluster/replication", id="102-0", type="local", target="pve2")
+    here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1)
+    here.ok("POST /cluster/ha/resources", sid="vm:100", state="started")
+    here.ok("POST /cluster/ha/rules", rule="near", type="node-affinity", resources="vm:100",
+            nodes="pve1")  # fmt: skip
+    here.wait(60)
+    return here
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    packed = files("fakepve").joinpath("data/pve-api.json.gz").read_bytes()
+    found: dict[str, Any] = json.loads(gzip.decompress(packed))["paths"]
+    return found
+
+
+def misfits(schema: dict[str, Any], value: Any, where: str = "data") -> Iterator[str]:
+    """Where a value is none of its schema."""
+    kind = schema.get("type", "any")
+    if value is None:
+        if kind in ("array", "boolean"):
+            yield f"{where} is null, not {kind}"
+        return
+    fits: dict[str, Callable[[], bool]] = {
+        "null": lambda: False,
+        "boolean": lambda: str(value) in ("0", "1"),
+        "integer": lambda: re.fullmatch(r"-?\d+", str(value)) is not None,
+        "number": lambda: re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", str(value)) is not None,
+        "string": lambda: isinstance(value, str | int | float),
+        "array": lambda: isinstance(value, list),
+        "object": lambda: isinstance(value, dict),
+    }
+    if not fits.get(kind, lambda: True)():
+        yield f"{where} is {value!r}, not {kind}"
+    elif kind == "array":
+        for number, item in enumerate(value):
+            yield from misfits(schema.get("items", {}), item, f"{where}[{number}]")
+    elif kind == "object":
+        for name, known in schema.get("properties", {}).items():
+            if name in value:
+                yield from misfits(known, value[name], f"{where}.{name}")
+            elif not known.get("optional") and "[n]" not in name:
+                yield f"{where}.{name} is missing"
+    elif "enum" in schema and str(value) not in map(str, schema["enum"]):
+        yield f"{where} is {value!r}, none of {schema['enum']}"
+
+
+def _path(route: Route) -> str:
+    path = route.path
+    kind = "102" if "replication" in path else "100"
+    for name in re.findall(r"\{([^}]*)\}", path):
+        word = next((w for start, w in IDS.items() if name == "id" and path.startswith(start)), "")
+        known = {**NAMES, "vmid": kind, "id": word}.get(name.strip("*"), "none")
+        path = path.replace(f"{{{name}}}", known)
+    return path
+
+
+GETS = [
+    route
+    for route in tree().routes
+    if route.method == "GET" and route.path != "/" and not UNUSED.search(route.path)
+]
+
+
+@pytest.mark.parametrize("route", GETS, ids=lambda route: str(route.call))
+def test_an_answer_fits_the_official_schema(route: Route) -> None:
+    here, path = _full(), _path(route)
+    if "{upid}" in route.path:
+        path = path.replace("none", next(iter(here.api.documents.tasks)))
+    asked = {"feature": "copy"} if path.endswith("feature") else {}
+    response = here.api.handle(here.twin, Request("pve1", "GET", path, asked, TOKEN))
+    if "/lxc/" in path and response.status == 500:
+        assert "lxc/100.conf' does not exist" in response.reason
+        return
+    assert response.status == 200, f"{path}: {response.status} {response.reason}"
+    official = _schema()[route.path.replace("*}", "}")]["GET"].get("returns", {})
+    found = list(misfits(official, (response.members or {})["data"]))
+    assert bool(found) == (route.call in WRONG), found

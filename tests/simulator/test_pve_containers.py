@@ -1,0 +1,153 @@
+"""Containers as they are served: made, changed, grown, started, moved and destroyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulator.pve.documents import Volume
+from tests.simulator.pve_cluster import Cluster, cluster
+
+TEMPLATE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
+
+
+def _with_template() -> Cluster:
+    here = cluster()
+    for node in ("pve1", "pve2", "pve3"):
+        name = TEMPLATE.partition(":")[2]
+        volume = Volume("local", node, name, 0, 2**27, "tzst", 0, "vztmpl")
+        here.api.documents.volumes[volume.key] = volume
+    return here
+
+
+def _container(vmid: int = 200, **options: Any) -> Cluster:
+    here = _with_template()
+    options = {"rootfs": "data:4", "ostemplate": TEMPLATE, **options}
+    task = here.done("POST /nodes/pve1/lxc", vmid=vmid, **options)
+    assert task.status == "OK", task.log
+    return here
+
+
+CT = "/nodes/pve1/lxc/200"
+
+
+def test_a_container_is_unpacked_and_gets_what_was_not_said() -> None:
+    here = _container(net0="name=eth0,bridge=vmbr0,ip=dhcp")
+    config = here.ok(f"GET {CT}/config")
+    assert (config["hostname"], config["ostype"], config["memory"]) == ("CT200", "debian", 512)
+    assert config["rootfs"] == "data:200/vm-200-disk-0.raw,size=4G"
+    assert config["net0"].startswith("name=eth0,bridge=vmbr0,hwaddr=BC:24:11:")
+    assert config["net0"].endswith(",ip=dhcp,type=veth")
+    row = here.ok("GET /nodes/pve1/lxc")[0]
+    assert (row["maxdisk"], row["maxswap"], row["status"]) == (4 * 2**30, 2**29, "stopped")
+
+
+def test_without_its_template_nothing_is_left_of_a_container() -> None:
+    here = cluster()
+    gone = "local:vztmpl/gone.tar.zst"
+    task = here.done("POST /nodes/pve1/lxc", vmid=200, ostemplate=gone, rootfs="data:1")
+    assert task.status == f"unable to create CT 200 - volume '{gone}' does not exist"
+    assert "Creating filesystem with 262144 4k blocks and 65536 inodes" in task.log
+    assert here.api.documents.volumes == {}
+    assert 200 not in here.api.documents.guests
+
+
+def test_an_id_is_taken_by_either_kind_of_guest() -> None:
+    here = _container()
+    here.guest(100)
+    assert here.refusal("POST /nodes/pve1/lxc", vmid=100, ostemplate=TEMPLATE) == (
+        500, "VM 100 already exists on node 'pve1'",
+    )  # fmt: skip
+    assert "CT 200 already exists" in here.refusal("POST /nodes/pve2/qemu", vmid=200)[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({"unprivileged": 0}, "unable to modify read-only option: 'unprivileged'"),
+        ({"delete": "rootfs"}, "unable to delete required option 'rootfs'"),
+        ({"net1": "name=eth1,bridge=nosuch"}, "bridge 'nosuch' does not exist"),
+        ({"mp0": "nosuch:1,mp=/srv"}, "storage 'nosuch' does not exist"),
+        ({}, "no options specified"),
+    ],
+)
+def test_a_change_that_can_not_be_is_refused(change: dict[str, Any], answer: str) -> None:
+    assert _container().refusal(f"PUT {CT}/config", **change) == (500, answer)
+
+
+def test_a_mount_point_that_is_let_go_stays_as_an_unused_volume_until_it_is_deleted() -> None:
+    here = _container()
+    here.ok(f"PUT {CT}/config", mp0="data:1,mp=/srv")
+    here.ok(f"PUT {CT}/config", delete="mp0")
+    assert here.ok(f"GET {CT}/config")["unused0"] == "data:200/vm-200-disk-1.raw"
+    here.ok(f"PUT {CT}/config", delete="unused0")
+    assert [volume.name for volume in here.api.documents.volumes.values() if volume.vmid] == [
+        "200/vm-200-disk-0.raw"
+    ]
+
+
+def test_a_volume_grows_and_never_shrinks() -> None:
+    here = _container()
+    here.done(f"PUT {CT}/resize", disk="rootfs", size="+2G")
+    assert here.ok(f"GET {CT}/config")["rootfs"].endswith("size=6G")
+    shrunk = here.refusal(f"PUT {CT}/resize", disk="rootfs", size="1G")
+    assert shrunk == (500, "unable to shrink disk size")
+    same = here.refusal(f"PUT {CT}/resize", disk="rootfs", size="6G")
+    assert same == (500, "disk is already at specified size")
+
+
+def test_what_a_running_container_can_not_take_waits_for_its_next_start() -> None:
+    here = _container()
+    here.done(f"POST {CT}/status/start")
+    here.wait(60)
+    here.ok(f"PUT {CT}/config", cores=2, arch="arm64")
+    pending = {row["key"]: row for row in here.ok(f"GET {CT}/pending")}
+    assert "pending" not in pending["cores"]
+    assert pending["arch"]["pending"] == "arm64"
+    here.done(f"POST {CT}/status/reboot")
+    assert here.ok(f"GET {CT}/config", current=1)["arch"] == "arm64"
+
+
+def test_a_container_that_is_off_can_not_be_stopped_nor_a_running_one_started() -> None:
+    here = _container()
+    assert here.refusal(f"POST {CT}/status/stop") == (500, "CT 200 not running")
+    here.done(f"POST {CT}/status/start")
+    assert here.refusal(f"POST {CT}/status/start") == (500, "CT 200 already running")
+    assert here.refusal(f"DELETE {CT}") == (500, "unable to destroy CT 200 - container is running")
+    here.done(f"POST {CT}/status/stop")
+    assert here.ok(f"GET {CT}/status/current")["status"] == "stopped"
+
+
+def test_a_running_container_moves_only_by_a_restart() -> None:
+    here = _container()
+    here.done(f"POST {CT}/status/start")
+    refused = "can't migrate running container without --online or --restart"
+    assert here.refusal(f"POST {CT}/migrate", target="pve2") == (500, refused)
+    assert here.done(f"POST {CT}/migrate", target="pve2", restart=1).status == "OK"
+    assert here.ok("GET /nodes/pve2/lxc/200/status/current")["status"] == "running"
+    assert here.refusal(f"GET {CT}/config")[0] == 500
+
+
+def test_ha_decides_over_a_container_that_it_has() -> None:
+    here = _container(ha__managed=1, start=1)
+    assert here.api.documents.ha_resources["ct:200"]["state"] == "started"
+    here.wait(60)
+    assert here.ok(f"GET {CT}/status/current")["status"] == "running"
+    task = here.done(f"POST {CT}/status/stop")
+    assert task.type == "hastop"
+    assert here.api.documents.ha_resources["ct:200"]["state"] == "stopped"
+    assert "used in HA resources" in here.refusal(f"DELETE {CT}")[1]
+
+
+def test_only_root_gives_a_container_a_piece_of_the_host() -> None:
+    here = _container()
+    user = here.user("ana@pve", "PVEVMAdmin")
+    here.ok(f"PUT {CT}/config", user=user, cores=2)
+    for option, reason in (
+        ({"mp0": "/etc,mp=/x"}, "mount point type bind is only allowed for root@pam"),
+        ({"dev0": "/dev/null"}, "configuring device passthrough is only allowed for root@pam"),
+        ({"features": "keyctl=1"}, "changing feature flags (except nesting) is only allowed"),
+    ):
+        status, said = here.refusal(f"PUT {CT}/config", user=user, **option)
+        assert (status, reason in said) == (403, True)

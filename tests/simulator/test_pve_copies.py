@@ -1,0 +1,148 @@
+"""Snapshots, clones, templates, moved volumes and backups of guests."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.pve import guest_file
+from tests.simulator.pve_cluster import Cluster, cluster
+
+VM = "/nodes/pve1/qemu/100"
+
+
+def _guest(disk: str = "data:1,format=qcow2") -> Cluster:
+    here = cluster()
+    here.guest(100, name="web", scsi0=disk, net0="virtio,bridge=vmbr0", cores=1)
+    return here
+
+
+def _names(here: Cluster) -> dict[str, str]:
+    rows = here.ok(f"GET {VM}/snapshot")
+    return {row["name"]: row.get("parent", "") for row in rows}
+
+
+def test_snapshots_form_a_line_and_rolling_back_starts_a_branch() -> None:
+    here = _guest()
+    for name in ("one", "two"):
+        assert here.done(f"POST {VM}/snapshot", snapname=name, description=name).status == "OK"
+    assert _names(here) == {"one": "", "two": "one", "current": "two"}
+    here.ok(f"PUT {VM}/config", cores=4)
+    assert here.done(f"POST {VM}/snapshot/one/rollback").status == "OK"
+    assert here.config(100)["cores"] == 1
+    here.done(f"POST {VM}/snapshot", snapname="three")
+    assert _names(here) == {"one": "", "two": "one", "three": "one", "current": "three"}
+    here.done(f"DELETE {VM}/snapshot/one")
+    assert _names(here) == {"two": "", "three": "", "current": "three"}
+
+
+def test_a_snapshot_shows_the_options_as_they_were_and_can_be_described() -> None:
+    here = _guest()
+    here.done(f"POST {VM}/snapshot", snapname="one")
+    here.ok(f"PUT {VM}/config", cores=4)
+    assert here.ok(f"GET {VM}/config", snapshot="one")["cores"] == 1
+    here.ok(f"PUT {VM}/snapshot/one/config", description="before")
+    assert here.ok(f"GET {VM}/snapshot/one/config")["description"] == "before"
+    assert here.refusal(f"GET {VM}/config", snapshot="no1") == (
+        500, "snapshot 'no1' does not exist",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("disk", "name", "status"),
+    [
+        ("data:1", "one", "snapshot feature is not available"),
+        ("data:1,format=qcow2", "two", "OK"),
+    ],
+)
+def test_only_some_formats_have_snapshots(disk: str, name: str, status: str) -> None:
+    here = _guest(disk)
+    assert here.done(f"POST {VM}/snapshot", snapname=name).status == status
+
+
+def test_a_reserved_name_is_refused_and_an_absent_snapshot_fails_in_its_task() -> None:
+    here = _guest()
+    reserved = "unable to use snapshot name 'current' (reserved name)"
+    assert here.refusal(f"POST {VM}/snapshot", snapname="current") == (500, reserved)
+    assert here.done(f"DELETE {VM}/snapshot/no1").status == "snapshot 'no1' does not exist"
+
+
+def test_a_full_clone_has_disks_addresses_and_ids_of_its_own() -> None:
+    here = _guest()
+    here.ok(f"PUT {VM}/config", description="kept", onboot=1)
+    assert here.done(f"POST {VM}/clone", newid=101, name="web2").status == "OK"
+    old, new = here.config(100), here.config(101)
+    assert (new["name"], new["onboot"], new["description"]) == ("web2", 1, old["description"])
+    assert new["scsi0"] == "data:101/vm-101-disk-0.qcow2,size=1G"
+    for key in ("net0", "smbios1", "vmgenid"):
+        assert new[key] != old[key]
+    assert here.done(f"POST {VM}/clone", newid=102).status == "OK"
+    assert here.config(102)["name"] == "Copy-of-web"
+    assert here.refusal(f"POST {VM}/clone", newid=101) == (
+        500, "unable to create VM 101: config file already exists",
+    )  # fmt: skip
+
+
+def test_a_linked_clone_stands_on_its_template() -> None:
+    here = _guest()
+    refused = "Linked clone feature is not supported for drive 'scsi0'"
+    assert here.refusal(f"POST {VM}/clone", newid=101, full=0) == (500, refused)
+    assert here.done(f"POST {VM}/template").status == "OK"
+    assert here.config(100)["scsi0"] == "data:100/base-100-disk-0.qcow2,size=1G"
+    assert here.done(f"POST {VM}/clone", newid=101).status == "OK"
+    base = "data:100/base-100-disk-0.qcow2/101/vm-101-disk-0.qcow2,size=1G"
+    assert here.config(101)["scsi0"] == base
+    assert here.done(f"POST {VM}/status/start").status != "OK"
+    assert here.refusal(f"POST {VM}/template")[1] == "you can't convert a template to a template"
+    assert here.refusal(f"POST {VM}/clone", newid=102, storage="data") == (
+        500, "parameter 'storage' not allowed for linked clones",
+    )  # fmt: skip
+
+
+def test_a_moved_disk_leaves_the_old_one_unused_or_takes_it_away() -> None:
+    here = _guest()
+    here.api.documents.storages["other"] = {**here.api.documents.storages["data"], "path": "/o"}
+    here.api.sync(here.twin)
+    assert here.done(f"POST {VM}/move_disk", disk="scsi0", storage="other").status == "OK"
+    config = here.config(100)
+    assert config["scsi0"].startswith("other:100/vm-100-disk-0.qcow2")
+    assert config["unused0"] == "data:100/vm-100-disk-0.qcow2"
+    here.done(f"POST {VM}/move_disk", disk="scsi0", storage="data", delete=1)
+    assert [v.storage for v in here.api.documents.volumes.values()] == ["data", "data"]
+
+
+def test_a_disk_is_given_to_another_guest() -> None:
+    here = _guest()
+    here.guest(101)
+    asked = {"disk": "scsi0", "target__vmid": 101, "target__disk": "virtio3"}
+    assert here.done(f"POST {VM}/move_disk", **asked).status == "OK"
+    assert "scsi0" not in here.config(100)
+    assert here.config(101)["virtio3"] == "data:101/vm-101-disk-0.qcow2,size=1G"
+
+
+def test_what_a_guest_can_have_is_told() -> None:
+    here = _guest("data:1")
+    feature = f"GET {VM}/feature"
+    assert here.ok(feature, feature="snapshot")["hasFeature"] == 0
+    assert here.ok(feature, feature="copy") == {"hasFeature": 1, "nodes": ["pve1"]}
+
+
+def test_a_backup_is_a_volume_that_can_be_listed_and_deleted() -> None:
+    here = _guest()
+    task = here.done("POST /nodes/pve1/vzdump", vmid="100", storage="local")
+    assert (task.type, task.id, task.status) == ("vzdump", "100", "OK")
+    (row,) = here.ok("GET /nodes/pve1/storage/local/content", content="backup")
+    assert (row["vmid"], row["size"]) == (100, 2**30)
+    assert here.ok("POST /nodes/pve1/vzdump", vmid="999", storage="local").startswith("UPID:")
+    assert here.ok("POST /nodes/pve2/vzdump", vmid="100", storage="local") == "OK"
+
+
+def test_a_guests_file_has_a_section_for_what_waits_and_for_each_snapshot() -> None:
+    here = _guest()
+    here.done(f"POST {VM}/snapshot", snapname="one")
+    here.done(f"POST {VM}/status/start")
+    here.ok(f"PUT {VM}/config", bios="ovmf", delete="scsihw", description="two\nlines")
+    text = guest_file.write(here.file(100))
+    assert text.startswith("#two\n#lines\n")
+    assert "\n[PENDING]\nbios: ovmf\n" in text
+    assert "\n[one]\n" in text
+    assert guest_file.read(text, "qemu") == here.file(100)
