@@ -12,6 +12,7 @@ serves, although some of its clients do not get through; `disturbance` says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property, partial
 
@@ -165,13 +166,16 @@ class Facts:
 
     def memory_free_bytes(self, node: str) -> int:
         """Memory for guests minus what those that are on have; negative if overcommitted."""
-        state = self.state
-        asked = sum(
-            self.spec(key).memory_bytes
-            for key, guest in state.guests.items()
-            if guest.node == node and guest.power is not GuestPower.STOPPED
-        )
-        return self.model.lab.nodes[node].guest_memory_bytes - asked
+        return self.model.lab.nodes[node].guest_memory_bytes - self._asked_bytes[node]
+
+    @cached_property
+    def _asked_bytes(self) -> Counter[str]:
+        """Memory of the guests that are on, by node."""
+        asked: Counter[str] = Counter()
+        for key, guest in self.state.guests.items():
+            if guest.power is not GuestPower.STOPPED:
+                asked[guest.node] += self.spec(key).memory_bytes
+        return asked
 
     def overcommit_bytes(self, node: str) -> int:
         """How much more memory a node's guests have than it has for them."""

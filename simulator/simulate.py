@@ -143,7 +143,7 @@ class _Record:
             self.lost[key] = LostRedundancy(*key, from_s=at_s)
         for key, known in self.lost.items():
             if key in now:
-                self.lost[key] = replace(known, until_s=None)
+                self.lost[key] = known if known.until_s is None else replace(known, until_s=None)
             elif known.until_s is None:
                 self.lost[key] = replace(known, until_s=at_s)
         self._memory(at_s)
@@ -161,9 +161,9 @@ class _Record:
                 spans[-1] = (spans[-1][0], at_s)
 
     def _memory(self, at_s: float) -> None:
-        twin = self.twin
+        twin, facts = self.twin, self.twin.facts
         for node, declared in twin.model.lab.nodes.items():
-            missing_bytes = twin.facts.overcommit_bytes(node)
+            missing_bytes = facts.overcommit_bytes(node)
             known = self.overcommit.get(node)
             if missing_bytes > (known.missing_bytes if known else 0):
                 self.overcommit[node] = Overcommit(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.ha import ha_request
+from simulator.cluster.rules import compile_rules
+from simulator.ha import documents_of, ha_request
 from simulator.pve.call import Call
 from simulator.pve.documents import digest_of
 from simulator.pve.parameters import Value
@@ -173,8 +174,23 @@ def move(call: Call) -> object:
     if sid not in call.documents.ha_resources:
         raise died(f"resource '{sid}' is not HA managed")
     word = "migrate" if call.path.endswith("/migrate") else "relocate"
+    answer = {"sid": sid, "requested-node": node, **_company(call, sid, node)}
     ha_request(call.twin, call.api.cluster, word, sid, node)
-    return {"sid": sid, "requested-node": node}
+    return answer
+
+
+def _company(call: Call, sid: str, node: str) -> dict[str, object]:
+    """Who will move along by the rules, and who is in the way; the manager then refuses."""
+    rules, _ = compile_rules(call.twin.facts.workload(call.api.cluster).rules, call.world.nodes)
+    records = documents_of(call.twin, call.api.cluster).status.services
+    along = [other for other in rules.positive(sid) if other in records]
+    blocking = [
+        {"sid": other, "cause": "resource-affinity"}
+        for other in rules.negative(sid)
+        if other in records and node in (records[other].node, records[other].target)
+    ]
+    found = {"comigrated-resources": along, "blocking-resources": blocking}
+    return {key: value for key, value in found.items() if value}
 
 
 def follow(api: PveApi, twin: Twin) -> None:

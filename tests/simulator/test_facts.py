@@ -113,7 +113,7 @@ def test_memory_is_counted_for_guests_that_run_and_may_be_exceeded() -> None:
     facts = world.facts
     assert facts.memory_free_bytes("pve1") == 8 * GIB  # 16 - 4 reserved - 2 guests of 2
     guests.stop(world, G1)
-    assert facts.memory_free_bytes("pve1") == 10 * GIB
+    assert world.facts.memory_free_bytes("pve1") == 10 * GIB
 
     def grow(tree: Tree) -> None:
         tree["guests"]["g1"]["memory"] = "13GiB"

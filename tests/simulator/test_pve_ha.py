@@ -300,3 +300,26 @@ def test_a_state_is_told_in_words_for_people(
     assert verbose_state(requested, "pve1", record) == shown
     if requested not in (None, "ignored"):
         assert verbose_state(requested, "", record) == "not found"
+
+
+def test_a_move_says_who_goes_along_and_who_is_in_the_way() -> None:
+    here = _managed(100, 101, 102)
+    here.wait(60)
+    _rule(here, "pair", "resource-affinity", resources="vm:100,vm:101", affinity="positive")
+    _rule(here, "apart", "resource-affinity", resources="vm:100,vm:102", affinity="negative")
+    here.wait(120)
+    away = _services(here)["vm:102"][0]
+    move = "POST /cluster/ha/resources/vm:100/migrate"
+    assert here.ok(move, _node=away) == {
+        "sid": "vm:100",
+        "requested-node": away,
+        "comigrated-resources": ["vm:101"],
+        "blocking-resources": [{"sid": "vm:102", "cause": "resource-affinity"}],
+    }
+    here.wait(60)
+    home = _services(here)["vm:100"][0]
+    assert home != away
+    free = ({"pve1", "pve2", "pve3"} - {home, away}).pop()
+    assert here.ok(move, _node=free)["comigrated-resources"] == ["vm:101"]
+    here.wait(120)
+    assert {_services(here)[sid][0] for sid in ("vm:100", "vm:101")} == {free}
