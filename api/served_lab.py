@@ -57,6 +57,12 @@ def told(served: ServedLab) -> Mapping[str, object]:
         "password": login.password,
         "token": login.token,
         "secret": login.secret,
+        "ssh": {
+            "addresses": dict(served.ssh_addresses),
+            "known_hosts": str(served.ssh.known_hosts),
+            "users": list(served.ssh.users),
+            "key": str(served.ssh.key_file),
+        },
         "control": str(served.control),
     }
 

@@ -1,4 +1,5 @@
-"""A simulated lab on loopback: every node's API at an address of its own, over HTTPS.
+"""A simulated lab on loopback: every node's API over HTTPS and every Linux host over SSH, each at
+an address of its own.
 
 The only place of the simulator with sockets and the wall clock: simulated time is wall time times
 `speed`, and one event loop in one thread drives both the twin and the servers. A node that is off
@@ -25,13 +26,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from aiohttp import web
 
 from lab.faults import parse_faults
 from simulator.authority import Authority
 from simulator.faults import restore
+from simulator.linux import install as linux
+from simulator.linux import ssh
+from simulator.linux.host import LinuxHost
+from simulator.linux.ssh import SshServer
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
 from simulator.pve.install import installed
@@ -56,9 +61,36 @@ class Login:
     secret: str
 
 
+@dataclass(frozen=True)
+class SshLogin:
+    """How to get in over SSH: any of the users, with the private key in a file."""
+
+    users: tuple[str, ...]
+    key_file: Path
+    known_hosts: Path
+
+
 def address_of(cluster_number: int, node_number: int) -> str:
     """A loopback address for a node: 127.0.11.1 for the first node of the first cluster."""
     return f"127.0.{10 + cluster_number}.{node_number}"
+
+
+def backup_address(number: int) -> str:
+    """A loopback address for a backup server: 127.0.9.1 for the first."""
+    return f"127.0.9.{number}"
+
+
+class Server(Protocol):
+    """A device's server, at an address of its own."""
+
+    address: str
+    port: int
+
+    async def follow(self) -> None:
+        """Listen or not, as the device is."""
+
+    async def close(self) -> None:
+        """Stop for good."""
 
 
 class NodeServer:
@@ -160,6 +192,10 @@ class ServedLab:
         self.control = folder / "control.sock"
         self.login = Login("root@pam", password, ADMINISTRATOR, secrets.token_urlsafe(24))
         self.servers: list[NodeServer] = []
+        self.hosts: list[SshServer] = []
+        key_file, self._public_key = ssh.write_key(folder)
+        users = ("root", linux.ADMINISTRATOR)
+        self.ssh = SshLogin(users, key_file, folder / "known_hosts")
         self._folder = folder
         self._speed = speed
         self._loop = asyncio.new_event_loop()
@@ -170,16 +206,23 @@ class ServedLab:
 
     @classmethod
     def start(
-        cls, twin: Twin, folder: Path, *, speed: float = 1.0, port: int = 8006, password: str = ""
+        cls,
+        twin: Twin,
+        folder: Path,
+        *,
+        speed: float = 1.0,
+        port: int = 8006,
+        ssh_port: int = ssh.PORT,
+        password: str = "",
     ) -> Self:
         """Serve `twin`, at free ports if `port` is 0; returns when every server is up.
 
-        A cluster without a device gets one: with its declared load if the twin has it, else as just
-        installed. Raises OSError if an address is
-        taken.
+        A cluster or host without a device gets one: with its declared load if the twin has it, else
+        as just installed. Raises OSError if an address is taken.
         """
         lab = cls(twin, folder, speed, password or secrets.token_urlsafe(12))
         lab._install(port)
+        lab._install_hosts(ssh_port if port else 0)
         lab._thread.start()
         lab._ready.wait()
         if lab._failure is not None:
@@ -190,6 +233,11 @@ class ServedLab:
     def addresses(self) -> Mapping[str, str]:
         """Node -> `127.0.11.1:8006`."""
         return {server.node: f"{server.address}:{server.port}" for server in self.servers}
+
+    @property
+    def ssh_addresses(self) -> Mapping[str, str]:
+        """Linux host -> `127.0.11.1:2222`."""
+        return {server.host.host: f"{server.address}:{server.port}" for server in self.hosts}
 
     def advance(self) -> None:
         """Let simulated time come up to the wall clock. Only in the loop's thread."""
@@ -239,6 +287,21 @@ class ServedLab:
                 self.servers.append(NodeServer(self, node, api, address_of(number, place), port))
         self.twin.settle()
 
+    def _install_hosts(self, port: int) -> None:
+        places = {server.node: server.address for server in self.servers}
+        for number, name in enumerate(self.twin.model.lab.backup_servers, 1):
+            places[name] = backup_address(number)
+        for name, address in places.items():
+            if f"linux/{name}" not in self.twin.devices:
+                loaded = any(self.twin.state.workloads)
+                (linux.declared if loaded else linux.installed)(self.twin, name)
+            host = self.twin.devices[f"linux/{name}"]
+            assert isinstance(host, LinuxHost)
+            host.epoch_s = time.time() - self.twin.now_s
+            ssh.let_in(host, self._public_key)
+            self.hosts.append(SshServer(self.twin, host, address, port, self.advance))
+        self.twin.settle()
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
@@ -253,23 +316,27 @@ class ServedLab:
         authority = Authority(self._folder, datetime.now(UTC))
         self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
         control = await self._open_control()
-        opened: list[NodeServer] = []
+        opened: list[Server] = []
         try:
             for server in self.servers:
                 context = authority.server_context(server.node, server.address)
                 opened.append(server)
                 await server.open(context)
-            log.info("served lab is up: nodes=%d speed=%g", len(opened), self._speed)
+            for host in self.hosts:
+                opened.append(host)
+                await host.open()
+            self.ssh.known_hosts.write_text("".join(host.known_host for host in self.hosts))
+            log.info("served lab is up: servers=%d speed=%g", len(opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():
                 self.advance()
-                for server in opened:
-                    await server.follow()
+                for each in opened:
+                    await each.follow()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), TICK_S)
         finally:
-            for server in opened:
-                await server.close()
+            for each in opened:
+                await each.close()
             await control.cleanup()
             self.control.unlink(missing_ok=True)
             await asyncio.sleep(0)  # in the next round the aborted transports close their sockets
