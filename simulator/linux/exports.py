@@ -37,6 +37,8 @@ def read(host: LinuxHost, twin: Twin) -> Reading:
         found = files.find(path)
         if found is not None:
             reading.read(path, found.content)
+        else:
+            reading.errors.append(f"exportfs: can't open {path} for reading")
     return reading
 
 

@@ -114,7 +114,7 @@ def pvcreate(call: Call) -> int:
     return 0 if operands else INVALID
 
 
-def _join(call: Call, group: str, paths: list[str], options: Options) -> list[Device]:
+def _join(call: Call, paths: list[str], options: Options) -> list[Device]:
     """Devices that may become members: free, or physical volumes of no group."""
     joined = []
     for path in paths:
@@ -127,7 +127,7 @@ def _join(call: Call, group: str, paths: list[str], options: Options) -> list[De
             raise Failed(
                 FAILED,
                 f"  Physical volume '{path}' is already in volume group '{name}'\n"
-                f"  Unable to add physical volume '{path}' to volume group '{group or name}'\n"
+                f"  Unable to add physical volume '{path}' to volume group '{name}'\n"
                 f"  {path}: physical volume not initialized.\n",
             )
         joined.append(device)
@@ -161,7 +161,7 @@ def vgcreate(call: Call) -> int:
         raise Failed(FAILED, f"  A volume group called {name} already exists.\n")
     size = options.get("-s", "--physicalextentsize")
     extent = _bytes(size, EXTENT_BYTES) if size else EXTENT_BYTES
-    joined = _join(call, name, paths, options)
+    joined = _join(call, paths, options)
     members = tuple((device.volume, device.size_bytes) for device in joined)
     _keep(call, VolumeGroup(name, lvm_uuid(call), members, extent_bytes=extent), joined)
     call.say(f'  Volume group "{name}" successfully created')
@@ -179,7 +179,7 @@ def vgextend(call: Call) -> int:
     for path in paths:
         _need_device(call, path)
     group = _need_group(call, name)
-    joined = _join(call, name, paths, options)
+    joined = _join(call, paths, options)
     members = (*group.members, *((device.volume, device.size_bytes) for device in joined))
     _keep(call, replace(group, members=members, changes=group.changes + 1), joined)
     call.say(f'  Volume group "{name}" successfully extended')

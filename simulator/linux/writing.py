@@ -189,6 +189,9 @@ def mv(call: Call) -> int:
         try:
             call.files.rename(source, end)
         except OSError as error:
+            if error.errno == errno.EISDIR:
+                text = f"cannot overwrite directory '{end}' with non-directory"
+                raise call.fail(text) from error
             if error.errno != errno.EXDEV:
                 text = f"cannot move '{source}' to '{end}': {error.strerror}"
                 raise call.fail(text) from error
@@ -226,12 +229,12 @@ def _into(call: Call, source: str, target: str) -> str:
 def _copy(call: Call, source: str, end: str, *, keeps: bool) -> None:
     try:
         found = call.files.stat(source)
+        if found.kind == "dir":
+            raise call.fail(f"-r not specified; omitting directory '{source}'")
         text = call.stdin if source == "/dev/stdin" else call.files.read(source)
     except OSError as error:
         word = "open" if error.errno == errno.EACCES else "stat"
         raise call.fail(f"cannot {word} '{source}': {error.strerror}") from error
-    if found.kind == "dir":
-        raise call.fail(f"-r not specified; omitting directory '{source}'")
     _create(call, end, text, found.mode & ~(0 if keeps else call.shell.umask))
     if keeps:
         call.files.change(end, found.mode)
