@@ -48,6 +48,7 @@ class VolumeGroup:
     members: tuple[tuple[str, int], ...]
     volumes: tuple[LogicalVolume, ...] = ()
     extent_bytes: int = EXTENT_BYTES
+    tags: tuple[str, ...] = ()
     changes: int = 1  # vg_seqno
 
     @property

@@ -34,6 +34,9 @@ def reads_stdin(line: str, positional: Sequence[str] = ()) -> bool:
 
 def _reads(argv: Sequence[str]) -> bool:
     name, rest = argv[0].rpartition("/")[2], list(argv[1:])
+    if name in _BEFORE_OTHERS:
+        inner = _inner(rest)
+        return bool(inner) and _reads(inner)
     if name in _ALWAYS or _STDIN.intersection(rest):
         return not any(word.startswith("if=") for word in rest)
     if name in _WITHOUT_FILE:
@@ -43,6 +46,11 @@ def _reads(argv: Sequence[str]) -> bool:
         if at is None:
             return True
         return len(rest) > at + 1 and reads_stdin(rest[at + 1], rest[at + 2 :])
-    if name in _BEFORE_OTHERS:
-        return any(_reads(rest[start:]) for start in range(len(rest)))
     return False
+
+
+def _inner(words: list[str]) -> list[str]:
+    """The command after the options, assignments and durations of one that runs others."""
+    while words and (words[0].startswith("-") or "=" in words[0] or words[0][0].isdigit()):
+        words = words[2:] if words[0] == "-u" else words[1:]
+    return words
