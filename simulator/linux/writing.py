@@ -174,9 +174,7 @@ def rm(call: Call) -> int:
 def mv(call: Call) -> int:
     """Rename at once within a file system; across them copy, then remove."""
     options, operands = call.options("fTnvt:", "no-target-directory", "force", "target-directory=")
-    *sources, target = [*operands, *options.all("-t", "--target-directory")]
-    if not sources:
-        raise call.fail(f"missing destination file operand after '{target}'")
+    sources, target = _operands(call, [*operands, *options.all("-t", "--target-directory")])
     bare = options.any("-T", "--no-target-directory")
     for source in sources:
         end = target if bare else _into(call, source, target)
@@ -200,17 +198,19 @@ def mv(call: Call) -> int:
     return 0
 
 
+def _operands(call: Call, words: list[str]) -> tuple[list[str], str]:
+    """What to copy or move, and where to. Raises Failed if one of them is missing."""
+    if len(words) < 2:
+        after = f"destination file operand after '{words[0]}'" if words else "file operand"
+        raise call.fail(f"missing {after}")
+    return words[:-1], words[-1]
+
+
 @programs.add("cp")
 def cp(call: Call) -> int:
     """Copy files; -p and -a keep mode and owners."""
     options, operands = call.options("fpaTnv", "preserve", "archive", "no-target-directory")
-    *sources, target = operands or [""]
-    if not sources:
-        raise call.fail(
-            "missing file operand"
-            if not target
-            else f"missing destination file operand after '{target}'"
-        )
+    sources, target = _operands(call, operands)
     for source in sources:
         end = target if options.any("-T", "--no-target-directory") else _into(call, source, target)
         if "-n" in options and call.files.find(end) is not None:

@@ -1,4 +1,4 @@
-"""Simulated Linux hosts for tests: the rack of `rack` with a backup server, as installed or loaded."""
+"""Simulated Linux hosts for tests: those of `rack` and a backup server, as installed or loaded."""
 
 from __future__ import annotations
 
