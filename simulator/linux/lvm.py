@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from simulator.disks import EXTENT_BYTES, LVM, LogicalVolume, Signature, VolumeGroup
+from simulator.disks import EXTENT_BYTES, LVM, OFFSETS, LogicalVolume, Signature, VolumeGroup
 from simulator.linux import blocks
 from simulator.linux.blocks import Device
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs
@@ -91,7 +91,8 @@ def _initialize(call: Call, path: str, device: Device, options: Options) -> Sign
         )
     if carried is not None and carried.type != LVM:
         if not _yes(options):
-            what = f"{carried.type} signature detected on {path}"
+            where = f"{path} at offset {OFFSETS[carried.type]}"
+            what = f"{carried.type} signature detected on {where}"
             raise Failed(
                 FAILED,
                 f"WARNING: {what}. Wipe it? [y/n]: [n]\n  Aborted wiping of {carried.type}.\n"

@@ -106,7 +106,7 @@ def _write(call: Call, options: Options, rows: list[dict[str, str]]) -> None:
         separator = options.get("--separator", default=" ")
         for each in rows:
             call.say("  " + separator.join(each.values()))
-    else:
+    elif rows:
         raise Failed(INVALID, "  only --reportformat json and --noheadings are simulated\n")
 
 
