@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lab.faults import Fault
 from simulator.disks import Signature, VolumeGroup
-from simulator.workload import ArraySpec, Workload
+from simulator.workload import ArraySpec, LinuxSpec, Workload
 
 Timer = tuple[str, ...]
 """Owner first: ("corosync", "a", "pve2")."""
@@ -141,6 +141,7 @@ class State:
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
     arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves
+    linux: dict[str, LinuxSpec] = field(default_factory=dict)  # what hosts that tell it hold
     carried: dict[str, Signature] = field(default_factory=dict)  # what is on disks and LUNs
     volume_groups: dict[str, VolumeGroup] = field(default_factory=dict)  # by uuid
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)

@@ -180,13 +180,20 @@ def path_works(facts: Facts, node: str, nas: str, portal: str) -> bool:
     return facts.reach.once((node, f"{nas}/{portal}"), gets_through)
 
 
+def logged_in(facts: Facts, node: str, nas: str, portal: str) -> bool:
+    """Whether a node has sessions over a portal; one that does not tell is taken to have them."""
+    known = facts.state.linux.get(node)
+    address = str(facts.model.lab.nas[nas].portals[portal].address)
+    return known is None or (nas, address) in known.logins
+
+
 def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
-    """The portals over which a node is offered a LUN now."""
+    """The portals over which a node is offered a LUN now, and has sessions."""
     offered = facts.model.offered(lun.nas, facts.state.arrays[lun.nas])
     return [
         portal
         for portal in facts.model.lab.nas[lun.nas].portals
-        if lun.zvol in offered.get((node, portal), ())
+        if lun.zvol in offered.get((node, portal), ()) and logged_in(facts, node, lun.nas, portal)
     ]
 
 
@@ -196,7 +203,7 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
         return Trouble(f"no LUN of cluster {cluster} holds a volume group {spec.backing}")
     portals = portals_of(facts, lun, node)
     if not portals:
-        return Trouble(f"{lun.name} is not offered to {node}")
+        return Trouble(f"{lun.name} is not offered to {node}, or it is not logged in")
     if facts.host_on(lun.nas) and not lun.volume.survives(facts.broken):
         return Trouble(f"{lun.name}: {lun.nas} has lost too many of its disks")
     paths = facts.state.paths
@@ -207,6 +214,9 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if dead := used - alive:
         text = f"{lun.name} waits for path {', '.join(sorted(dead))}: no answer, not failed yet"
         return Trouble(text, passes=bool(alive))
+    known = facts.state.linux.get(node)
+    if known is not None and spec.backing not in known.groups:
+        return Trouble(f"{node} has no volume group {spec.backing}")
     return FINE
 
 

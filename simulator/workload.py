@@ -88,3 +88,14 @@ class ArraySpec:
 
     luns: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxSpec:
+    """What a host's operating system holds.
+
+    `logins`: (array, portal address) of its iSCSI sessions. `groups`: volume groups it has found.
+    """
+
+    logins: frozenset[tuple[str, str]] = frozenset()
+    groups: frozenset[str] = frozenset()

@@ -92,3 +92,40 @@ def test_power_takes_what_the_kernel_held_and_leaves_the_files() -> None:
     assert (state.sessions, state.maps, state.disks) == ({}, {}, {})
     assert not any(unit.active for unit in state.units.values())
     assert "/etc/kept" in state.files
+
+
+def test_the_physics_goes_by_the_sessions_and_groups_that_hosts_really_have() -> None:
+    here = hosts(loaded=True)
+
+    def problem(node: str) -> str:
+        return here.twin.facts.storage_problem("a", "lun", node)
+
+    assert [problem(node) for node in ("pve1", "pve2")] == ["", ""]
+    here.says("pve1", f"iscsiadm -m node -T {IQN} -p {PORTALS[0]} --logout")
+    assert problem("pve1") == ""
+    here.says("pve1", f"iscsiadm -m node -T {IQN} --logout")
+    assert problem("pve1") == "nas1 LUN 0 is not offered to pve1, or it is not logged in"
+    assert here.twin.state.guests[("a", 201)].stalled
+    here.says("pve1", f"iscsiadm -m node -T {IQN} --login")
+    assert [problem(node) for node in ("pve1", "pve2")] == ["", ""]
+
+
+def test_a_node_without_the_volume_group_can_not_use_the_storage() -> None:
+    here = hosts()
+    wwid = here.log_in("pve1", "pve2")
+    spec = hosts(loaded=True).twin.state.workloads["a"]
+    here.twin.state.workloads["a"] = spec
+    problem = here.twin.facts.storage_problem
+    assert problem("a", "lun", "pve2") == "pve2 has no volume group lun"
+    here.says("pve1", f"vgcreate lun /dev/mapper/{wwid}")
+    here.says("pve2", "pvscan --cache")
+    assert here.twin.facts.storage_problem("a", "lun", "pve2") == ""
+    assert "not logged in" in here.twin.facts.storage_problem("a", "lun", "pve3")
+
+
+def test_logins_at_boot_are_tried_again_while_the_array_starts() -> None:
+    here = hosts(loaded=True)
+    here.fail("fail-nas nas1@0s..60s")
+    here.fail("fail-node pve1@0s..1s", wait_s=600)
+    assert len(here.host("pve1").state.sessions) == 2
+    assert here.twin.facts.storage_problem("a", "lun", "pve1") == ""
