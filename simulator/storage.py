@@ -221,10 +221,11 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
 
 
 def _exported(facts: Facts, export: Export, node: str) -> bool:
-    """Whether an array serves a folder to a node; other servers serve what is declared."""
-    if (array := facts.state.arrays.get(export.host)) is None:
+    """Whether a server gives a folder to a node; one that does not tell serves what is declared."""
+    server = facts.state.arrays.get(export.host) or facts.state.linux.get(export.host)
+    if server is None:
         return True
-    if (allowed := array.exports.get(export.path)) is None:
+    if (allowed := server.exports.get(export.path)) is None:
         return False
     own = facts.model.lab.nodes[node].addresses.get(export.vlan)
     return not allowed or own is None or any(_within(own, known) for known in allowed)

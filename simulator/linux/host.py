@@ -89,12 +89,14 @@ class LinuxHost:
     ) -> Result:
         """Run a shell line, or words that need no shell. Only this and time change the host."""
         shell = Shell(self, twin, user)
+        before = (twin.state.linux.get(self.host), twin.state.volume_groups.copy())
         result = (
             shell.line(command, stdin) if isinstance(command, str) else shell.words(command, stdin)
         )
         self.sync(twin)
-        twin.changed()
-        twin.settle()
+        if before != (twin.state.linux.get(self.host), twin.state.volume_groups):
+            twin.changed()
+            twin.settle()
         return result
 
     def sync(self, twin: Twin) -> None:
@@ -108,7 +110,7 @@ class LinuxHost:
         known = blocks.without_volumes(self, twin)
         logins = frozenset((each.nas, each.address) for each in self.state.sessions.values())
         groups = frozenset(group.name for group in blocks.groups(self, twin, known))
-        twin.state.linux[self.host] = LinuxSpec(logins, groups)
+        twin.state.linux[self.host] = LinuxSpec(logins, groups, exports.told(self))
 
     def files(self, twin: Twin, user: str = "root") -> Files:
         """The file tree as a user sees it."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulator.linux.host import programs
 from simulator.linux.inprocess import HostConnection
-from tests.simulator.linux_hosts import IQN, PORTALS, hosts
+from tests.simulator.linux_hosts import IQN, PORTALS, Tree, hosts
 
 WORLD = hosts(loaded=True)
 WORDS = st.sampled_from(
@@ -129,3 +129,22 @@ def test_logins_at_boot_are_tried_again_while_the_array_starts() -> None:
     here.fail("fail-node pve1@0s..1s", wait_s=600)
     assert len(here.host("pve1").state.sessions) == 2
     assert here.twin.facts.storage_problem("a", "lun", "pve1") == ""
+
+
+def test_a_backup_server_serves_what_it_exports() -> None:
+    def with_storage(tree: Tree) -> None:
+        tree["storages"]["backup"] = {
+            "type": "nfs",
+            "clusters": ["a"],
+            "content": ["backup"],
+            "backup-server": "bak1",
+            "export": "vm",
+        }
+
+    here = hosts(loaded=True, change=with_storage)
+    assert here.twin.facts.storage_problem("a", "backup", "pve1") == ""
+    assert "10.0.103.1:/backup/vm" in here.says("bak1", "showmount --no-headers -a")
+    here.says("bak1", "tee /etc/exports && exportfs -ra", "# nothing\n")
+    assert here.twin.facts.storage_problem("a", "backup", "pve1") == (
+        "nobody serves 10.0.103.31:/backup/vm"
+    )
