@@ -57,8 +57,8 @@ def fmt(tree: Path, *, check: bool) -> int:
 
 def schema() -> int:
     """The JSON Schema, with the cost of changing each field joined in."""
-    from controller.pve import costs
+    from controller.families import all_costs
     from lab.schema import schema as schema_of
 
-    result(json.dumps(schema_of(costs()), indent=2))
+    result(json.dumps(schema_of(all_costs()), indent=2))
     return Exit.FINE

@@ -5,31 +5,31 @@ The faces (command line, HTTP) get what they need from here and make nothing the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from controller.attribution import Trail
 from controller.clock import Clock, SystemClock
 from controller.desired import Commits
 from controller.devices import Device
+from controller.families import FAMILIES
 from controller.gate import TwinGate
 from controller.history import History, open_history
 from controller.keeping import open_journal
 from controller.lease import only_process
 from controller.loop import Controller, Pace
+from controller.managed import Key, Managed
 from controller.placing import place_new
 from controller.planning import wanted_things
-from controller.pve import KINDS, PvePort, connect, context
-from controller.pve.trail import PveTrail
 from controller.reconcile import Gate
-from controller.secrets import resolve
-from controller.settings import Apply, PveSettings, Settings
+from controller.secrets import Vault, resolve
+from controller.settings import Apply, Settings
 from controller.source import Source
 from controller.triggers import Triggers
 from controller.world import World
+from lab.lab import Lab
 
-PARALLEL = 2  # clusters at work at a time
+PARALLEL = 4  # devices at work at a time
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,21 @@ def install(
         journal = open_journal(settings.state_folder / "journal", history)
         opened.callback(journal.close)
         now = clock or SystemClock()
-        devices = devices_of(settings, now)
+        vault = Vault(lambda reference: resolve(reference, settings.folder))
+        devices = devices_of(settings, now, vault)
         kinds = {device.name: device.kinds for device in devices}
         written = settings.source
         mirror = settings.state_folder / "mirror"
         source = Source(settings.remote, written.branch, written.path, mirror)
-        commits = Commits(source, history, lambda lab: wanted_things(lab, kinds))
-        world = World(devices, journal, now, trails(settings), PARALLEL, place_new)
+
+        def things(lab: Lab) -> Mapping[Key, Managed]:
+            found = wanted_things(lab, kinds)
+            vault.learn(found.values())
+            return found
+
+        commits = Commits(source, history, things)
+        trails = {device.name: device.trail for device in devices if device.trail is not None}
+        world = World(devices, journal, now, trails, PARALLEL, place_new)
         judge = gate or TwinGate(settings.rehearse, progress)
         triggers = Triggers()
         controller = Controller(
@@ -90,30 +98,6 @@ def install(
         yield Installation(settings, history, source, commits, world, judge, triggers, controller)
 
 
-def devices_of(settings: Settings, clock: Clock) -> Sequence[Device]:
+def devices_of(settings: Settings, clock: Clock, vault: Vault) -> Sequence[Device]:
     """The ways to all devices of the settings. Raises SecretMissing."""
-    return [
-        Device(f"pve/{cluster}", _port(settings, cluster, login, clock), KINDS, context)
-        for cluster, login in settings.pve.items()
-    ]
-
-
-def trails(settings: Settings) -> dict[str, Trail]:
-    """Where each device notes who did what."""
-    return {
-        f"pve/{cluster}": PveTrail(f"{login.user}!{login.token_name}")
-        for cluster, login in settings.pve.items()
-    }
-
-
-def _port(settings: Settings, cluster: str, login: PveSettings, clock: Clock) -> PvePort:
-    return connect(
-        f"pve/{cluster}",
-        login.addresses,
-        user=login.user,
-        token_name=login.token_name,
-        token=resolve(login.token, settings.folder).get_secret_value(),
-        clock=clock,
-        ca=settings.path(login.ca) if login.ca is not None else None,
-        timeout_s=login.timeout_s,
-    )
+    return [device for family in FAMILIES for device in family.opened(settings, clock, vault)]

@@ -1,16 +1,22 @@
 """Secrets by reference: `secret://env/NAME` or `secret://file/PATH`. A value prints as `***`.
 
 Files are relative to the settings' folder; `secret://file//run/token` is an absolute path. Other
-stores (SOPS, age) are not built yet.
+stores (SOPS, age) are not built yet. What is wanted, planned, journalled and printed holds
+references; only a port, as it sends, puts the values in, and takes them out of what it reads.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from controller.managed import Managed
+from controller.step import SECRET, Json, changed
 from lab.errors import VlabError
 
 REFERENCE = r"^secret://(env|file)/.+$"
@@ -46,3 +52,66 @@ def _from_file(reference: str, name: str, folder: Path) -> str:
         raise SecretMissing(f"{reference}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SecretMissing(f"{reference}: is not one line of text") from error
+
+
+Resolve = Callable[[str], SecretStr]
+_NAMED = re.compile(r"^secret://.+$|(?<=\{)secret://[^{}\s]+(?=\})")
+_INSIDE = re.compile(r"\{(secret://[^{}\s]+)\}")
+SHORTEST = 8  # characters of a secret that is looked for inside of longer texts
+
+
+class Vault:
+    """The secrets that the desired state names: put in on the way out, taken out on the way in.
+
+    So what was read compares with what is wanted by reference, and no answer that is kept or shown
+    holds a secret that we know. What the device has besides comes back as it is.
+    """
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._known: set[str] = set()
+
+    def learn(self, things: Iterable[Managed]) -> None:
+        """Take note of the references in these things."""
+        for thing in things:
+            for value in thing.values.values():
+                if isinstance(value, str):
+                    self._known.update(_NAMED.findall(value))
+
+    def reveal(self, value: Json) -> Json:
+        """For sending: references become what they stand for. Raises SecretMissing."""
+        return changed(value, self._revealed)
+
+    def hide(self, value: Json) -> Json:
+        """For keeping: what a known reference stands for becomes the reference."""
+        secrets = {self._value(name): name for name in sorted(self._known) if self._is_there(name)}
+
+        def hidden(text: str) -> str:
+            if text in secrets:
+                return secrets[text]
+            for secret, name in secrets.items():
+                if len(secret) >= SHORTEST:
+                    text = text.replace(secret, f"{{{name}}}")
+            return text
+
+        return changed(value, hidden) if secrets else value
+
+    def _revealed(self, text: str) -> str:
+        if text.startswith(SECRET):
+            return self._value(text)
+        return _INSIDE.sub(lambda found: self._value(found[1]), text)
+
+    def _value(self, reference: str) -> str:
+        return self._resolve(reference).get_secret_value()
+
+    def _is_there(self, reference: str) -> bool:
+        try:
+            self._resolve(reference)
+        except SecretMissing:
+            return False  # whoever wants to send it is told
+        return True
+
+
+def rehearsed(reference: str) -> SecretStr:
+    """What stands for a secret in a rehearsal: 16 characters, always the same for a reference."""
+    return SecretStr(hashlib.sha256(reference.encode()).hexdigest()[:16])

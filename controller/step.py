@@ -7,11 +7,14 @@ A path may hold names that are resolved when it is sent, because the answer chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 Scalar = str | int | float | bool | None
+Json = Scalar | Sequence["Json"] | Mapping[str, "Json"]
 SECRET = "secret://"  # noqa: S105 - begins a reference; resolved when sent, never printed
 
 
@@ -39,7 +42,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Rest:
-    """A call that changes something; a task that answers is waited for, `timeout_s` long."""
+    """A call over HTTP that changes something; a task that answers is waited for."""
 
     method: str
     path: str
@@ -51,13 +54,79 @@ class Rest:
         return f"{self.method} {self.path} {params}".rstrip()
 
 
-Step = Rest
-"""Later devices add theirs: JsonRpc, Command, WriteFile."""
+@dataclass(frozen=True)
+class JsonRpc:
+    """A method called with parameters by position; a job that answers is waited for."""
+
+    method: str
+    params: tuple[Json, ...] = ()
+    timeout_s: float = 600.0
+
+    def __str__(self) -> str:
+        return f"{self.method}({', '.join(json.dumps(_printed(each)) for each in self.params)})"
 
 
-def _printed(value: Scalar) -> Scalar:
+@dataclass(frozen=True)
+class MonCommand:
+    """A command of the Ceph monitors: `osd pool set` with its arguments by name."""
+
+    prefix: str
+    args: Mapping[str, Json] = field(default_factory=dict)
+    timeout_s: float = 60.0
+
+    def __str__(self) -> str:
+        return " ".join([self.prefix, *(f"{k}={_printed(v)}" for k, v in self.args.items())])
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program run on a host, never through a shell's expansion; 0 is success."""
+
+    argv: tuple[str, ...]
+    timeout_s: float = 120.0
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+@dataclass(frozen=True)
+class WriteFile:
+    """A file replaced as a whole, at once or not at all; the old content is kept beside it.
+
+    `{secret://env/NAME}` in `content` stands for a secret. `check`: a command that must say yes to
+    the new file before it is used; `{}` in it is the file's name.
+    """
+
+    path: str
+    content: str
+    mode: int = 0o644
+    check: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+
+    def __str__(self) -> str:
+        return f"write {self.path}, {len(self.content.splitlines())} lines, mode {self.mode:04o}"
+
+
+Step = Rest | JsonRpc | MonCommand | Command | WriteFile
+"""One act on a device. A port does those of its own protocol."""
+
+
+def _printed(value: Json) -> Json:
     """A parameter as people may see it: a reference to a secret says neither what nor where."""
-    return "***" if isinstance(value, str) and value.startswith(SECRET) else value
+    return changed(value, lambda text: "***" if text.startswith(SECRET) else text)
+
+
+def changed(value: Json, change: Callable[[str], str]) -> Json:
+    """The same with every text in it changed; names of members stay."""
+    match value:
+        case str():
+            return change(value)
+        case list() | tuple():
+            return [changed(each, change) for each in value]
+        case dict():
+            return {name: changed(each, change) for name, each in value.items()}
+        case _:
+            return value
 
 
 def step_data(step: Step) -> dict[str, object]:
@@ -67,8 +136,15 @@ def step_data(step: Step) -> dict[str, object]:
 
 def step_of(data: Mapping[str, Any]) -> Step:
     """The step that `step_data` wrote."""
-    types = {known.__name__: known for known in (Rest,)}
-    return types[data["type"]](**{name: data[name] for name in data if name != "type"})
+    types = {known.__name__: known for known in get_args(Step)}
+    fields = {name: _listed(data[name]) for name in data if name != "type"}
+    step: Step = types[data["type"]](**fields)
+    return step
+
+
+def _listed(value: object) -> object:
+    """JSON has lists where steps have tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -80,6 +156,11 @@ class Unanswered:
 
 Answers = Mapping[str, object]
 """Query.text -> what the device said, verbatim, or Unanswered."""
+
+
+def answered(answers: Answers) -> Mapping[str, object]:
+    """Those that came."""
+    return {text: data for text, data in answers.items() if not isinstance(data, Unanswered)}
 
 
 class Port(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from api.reference.markdown import WRITTEN, page, prose, table
-from controller.pve import costs
+from controller.families import all_costs
 from lab.schema import schema
 from lab.units import DURATIONS_S, RATES_BPS, SIZES_BYTES
 
@@ -32,7 +32,7 @@ is made anew or refused. An empty cell: no device is changed by it.
 
 def kinds_page() -> str:
     """All words, in the order of the language."""
-    words = schema(costs())["properties"]
+    words = schema(all_costs())["properties"]
     sections: list[str] = []
     for word, node in words.items():
         sections += ["", f"## {word}", *_entry(word, node["additionalProperties"])]

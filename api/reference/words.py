@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from api.reference.markdown import WRITTEN, page, prose, table
+from controller.families import all_kinds
 from controller.planning import becomes_things
-from controller.pve import KINDS
 from lab.faults import parse_faults
 from lab.lab import WORDS, Lab
 from lab.load import load_tree
@@ -47,7 +47,7 @@ def words_page(tree: Path) -> str:
 
 def managed_words() -> frozenset[str]:
     """Words of which a kind of a device makes things."""
-    return frozenset(word for kind in KINDS for word in kind.words)
+    return frozenset(word for kind in all_kinds() for word in kind.words)
 
 
 def simulated_words(tree: Path) -> frozenset[str]:

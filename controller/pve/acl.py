@@ -15,7 +15,7 @@ from controller.pve.fields import FLAG, parameters, read
 from controller.pve.fields import field as field_of
 from controller.pve.role import is_built_in
 from controller.pve.thing import PveThing, cluster_of, emptied, is_on, rows
-from controller.step import Answers, Query, Rest, Scalar, Step
+from controller.step import Answers, Query, Rest, Scalar
 from lab.kinds.access import Acl as AclEntry
 from lab.lab import Lab
 
@@ -67,12 +67,12 @@ class Acl(PveThing):
                 needs = frozenset(need for need in _needs(device, grant) if _declared(lab, need))
                 yield replace(thing, grant=grant, needs=needs)
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         params = parameters(self.fields, self.values, old.values if old else None)
         if old is None or params:
             yield Rest("PUT", "/access/acl", self._identity | emptied(params, propagate=1))
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("PUT", "/access/acl", {**self._identity, "delete": 1})
 
     def declare(self, lab: Lab) -> Fragment:

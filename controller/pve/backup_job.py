@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.fields import Speech
 from controller.managed import Context, Fragment
-from controller.pve.fields import FLAG, SET, Speech, field, parameters, read
+from controller.pve.fields import FLAG, SET, field, parameters, read
 from controller.pve.guests import names, vmids
 from controller.pve.storage import keep_fields
 from controller.pve.thing import PveThing, cluster_of, rows, segment
-from controller.step import Answers, Query, Rest, Step
+from controller.step import Answers, Query, Rest
 from lab.lab import Lab
 
 JOBS = Query("/cluster/backup")
@@ -63,14 +64,14 @@ class BackupJob(PveThing):
             self, needs=frozenset().union(self.refers("vm", *self.held("guests")), *needs)
         )
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         params = parameters(self.fields, self.values, old.values if old else None)
         if old is None:
             yield Rest("POST", "/cluster/backup", {"id": self.id, **params})
         elif params:
             yield Rest("PUT", self._path, params)
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("DELETE", self._path)
 
     def declare(self, lab: Lab) -> Fragment:

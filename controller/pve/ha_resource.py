@@ -14,7 +14,7 @@ from controller.managed import Context, Cost, Fragment, Key, Mark
 from controller.pve.fields import NUMBER, Codec, field, parameters, read
 from controller.pve.guests import HA_RESOURCES, guest_entry, guest_name, guests_of, sid, vmid_of
 from controller.pve.thing import PveThing, rows
-from controller.step import Answers, Query, Rest, Step
+from controller.step import Answers, Query, Rest
 from lab.lab import Lab
 
 STATE = Codec(lambda value: "started" if value == "enabled" else str(value), str)
@@ -57,14 +57,14 @@ class HaResource(PveThing):
         runs = Key(self.key.device, "vm", vmid_of(self.id)) in context.running
         return Cost.STOP_START if stops and runs else Cost.NONE
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         params = parameters(self.fields, self.values, old.values if old else None)
         if old is None:
             yield Rest("POST", "/cluster/ha/resources", {"sid": self.id, **params})
         elif params:
             yield Rest("PUT", self._path, params)
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("DELETE", self._path)
 
     def declare(self, lab: Lab) -> Fragment:

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.fields import Speech, same
 from controller.managed import Context, Cost, Fragment, Mark, Value
-from controller.pve.fields import FLAG, INVERTED, SET, Codec, Speech, field, parameters, read, same
+from controller.pve.fields import FLAG, INVERTED, SET, Codec, field, parameters, read
 from controller.pve.guests import guest_entry, guests_of, names, sid, vmid_of
-from controller.pve.thing import PveThing, cluster_of, policy_of, rows, segment
-from controller.step import Answers, Query, Rest, Step
+from controller.pve.thing import PveThing, cluster_of, rows, segment
+from controller.step import Answers, Query, Rest
+from controller.thing import policy_of
 from lab.kinds.guest import Guest
 from lab.kinds.ha_rule import HaRule as HaRuleEntry
 from lab.lab import Lab
@@ -114,7 +116,7 @@ class HaRule(PveThing):
         guests = [each for each in self.held(RESOURCES.name) if vmid_of(each)]
         return replace(self, needs=self.refers("ha-resource", *guests))
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         kind = {TYPE.api: self.values[TYPE.name]} if TYPE.name in self.values else {}
         if old is not None and (not kind or same(TYPE, self.values[TYPE.name], old.values)):
             params = parameters(self.fields, self.values, old.values)
@@ -126,7 +128,7 @@ class HaRule(PveThing):
         params = parameters(self.fields, self.values, None)
         yield Rest("POST", "/cluster/ha/rules", {"rule": self.id, **params})
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("DELETE", self._path)
 
     def declare(self, lab: Lab) -> Fragment:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from controller.managed import Context, Fragment
 from controller.pve.fields import SET, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, emptied, is_on, rows
-from controller.step import Answers, Query, Rest, Scalar, Step
+from controller.step import Answers, Query, Rest, Scalar
 from lab.lab import Lab
 
 POOLS = Query("/pools")
@@ -60,7 +60,7 @@ class Pool(PveThing):
         around = self.refers("pool", self.id.rpartition("/")[0]) if "/" in self.id else frozenset()
         return replace(self, needs=storages | around)
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         comment = parameters((COMMENT,), self.values, old.values if old else None)
         if old is None:
             yield Rest("POST", "/pools", {"poolid": self.id, **comment})
@@ -73,7 +73,7 @@ class Pool(PveThing):
             if now - then:
                 yield self._put(storage=",".join(sorted(now - then)), delete=1)
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         if storages := self.held(STORAGES.name):
             yield self._put(storage=",".join(storages), delete=1)
         yield Rest("DELETE", "/pools", {"poolid": self.id})
@@ -81,7 +81,7 @@ class Pool(PveThing):
     def declare(self, lab: Lab) -> Fragment:
         return self.entry(lab, clusters=[cluster_of(self.key.device)])
 
-    def _put(self, **params: Scalar) -> Step:
+    def _put(self, **params: Scalar) -> Rest:
         return Rest("PUT", "/pools", {"poolid": self.id, **params})
 
 

@@ -25,7 +25,7 @@ from controller.pve.errors import is_transient
 from controller.pve.propertystring import NOW
 from controller.pve.rights import Rights
 from controller.pve.transport import Transport
-from controller.step import Query, Scalar, Step
+from controller.step import Query, Rest, Scalar, Step
 from lab.errors import DeviceError
 
 SILENT_S = 60.0  # the node of a task is given up when it is silent for so long
@@ -62,6 +62,7 @@ class PvePort:
 
     def send(self, step: Step) -> object:
         """Do one step and wait for its task. Raises DeviceError. One at a time for each guest."""
+        assert isinstance(step, Rest), "a cluster is spoken to over REST"
         with self._opening:
             lock = self._locks[tasks.guest_of(step)]
         with lock:
@@ -76,6 +77,7 @@ class PvePort:
 
     def settle(self, step: Step, since_s: float) -> None:
         """Wait until no task that `step` began since then still runs, however it ends."""
+        assert isinstance(step, Rest), "a cluster is spoken to over REST"
         deadline_s = self._clock.now() + step.timeout_s
         quiet = 0
         while quiet < 2 and tasks.types_of(step):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from controller.managed import Context, Fragment
 from controller.pve.fields import parameters, read
 from controller.pve.thing import PveThing, cluster_of, emptied, is_on, rows, segment
-from controller.step import Answers, Query, Rest, Scalar, Step
+from controller.step import Answers, Query, Rest, Scalar
 from lab.kinds.access import Everywhere
 from lab.lab import Lab
 
@@ -52,14 +52,14 @@ class Principal(PveThing):
         """The same with what it needs."""
         return self
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         params = parameters(self.fields, self.values, old.values if old else None)
         if old is None:
             yield Rest("POST", self.listed.path, {self.named: self.id, **params})
         elif params:
             yield Rest("PUT", self._path, emptied(params, **self.instead))
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("DELETE", self._path)
 
     def declare(self, lab: Lab) -> Fragment:

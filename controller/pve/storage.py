@@ -11,20 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.fields import same
 from controller.managed import Context, Cost, Fragment, Value
-from controller.pve.fields import (
-    FLAG,
-    INVERTED,
-    NUMBER,
-    SET,
-    Field,
-    field,
-    parameters,
-    read,
-    same,
-)
+from controller.pve.fields import FLAG, INVERTED, NUMBER, SET, Field, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, is_on, rows, segment
-from controller.step import Answers, Query, Rest, Step
+from controller.step import Answers, Query, Rest
 from lab.kinds.storage import Lvm, Nfs
 from lab.kinds.storage import Storage as StorageEntry
 from lab.lab import Lab
@@ -98,7 +89,7 @@ class Storage(PveThing):
                 thing = cls.from_entry(lab, device, name, storage, name)
                 yield replace(thing, values={**thing.values, **dict(_backing(lab, storage))})
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         fixed = [each for each in self.fields if each.cost is Cost.REPLACE]
         free = [each for each in self.fields if each.cost is not Cost.REPLACE]
         if old is not None and not any(
@@ -116,7 +107,7 @@ class Storage(PveThing):
         params = parameters(self.fields, values, None)
         yield Rest("POST", "/storage", {"storage": self.id, **params})
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("DELETE", self._path)
 
     def declare(self, lab: Lab) -> Fragment:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from controller.step import Step
+from controller.step import Rest
 
 SKEW_S = 30.0  # by which a node's clock may be behind ours
 _GUEST = re.compile(r"/qemu/(\d+)|/resources/vm:(\d+)")
@@ -43,7 +43,7 @@ def title(upid: str) -> str:
     return f"{fields[5]} {fields[6]} on {fields[1]}".replace("  ", " ")
 
 
-def guest_of(step: Step) -> str:
+def guest_of(step: Rest) -> str:
     """The guest that a step changes; empty for what belongs to the whole cluster."""
     if found := _GUEST.search(step.path):
         return found[1] or found[2]
@@ -54,7 +54,7 @@ def guest_of(step: Step) -> str:
     return ""
 
 
-def types_of(step: Step) -> tuple[str, ...]:
+def types_of(step: Rest) -> tuple[str, ...]:
     """Types of the tasks that a step may begin; none for what is done when it is answered."""
     if "/qemu" not in step.path:
         return ()
@@ -68,7 +68,7 @@ def types_of(step: Step) -> tuple[str, ...]:
     )
 
 
-def runs_for(task: Mapping[str, Any], step: Step, user: str, since_s: float) -> bool:
+def runs_for(task: Mapping[str, Any], step: Rest, user: str, since_s: float) -> bool:
     """Whether a task of the list still runs and was begun by a step sent at `since_s`."""
     return (
         "endtime" not in task

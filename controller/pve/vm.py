@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from controller.fields import declared, wanted
 from controller.managed import Context, Cost, Fragment, Key, Mark, Value, Values
-from controller.pve.fields import Field, declared, read, wanted
+from controller.pve.fields import Field, read
 from controller.pve.guests import guest_entry, guest_name, guests_of, guests_under_ha
-from controller.pve.thing import PveThing, policy_of, rows
+from controller.pve.thing import PveThing, rows
 from controller.pve.vm_fields import (
     CONFIG,
     POOL,
@@ -31,7 +32,8 @@ from controller.pve.vm_fields import (
     vlan_name,
 )
 from controller.pve.vm_steps import create, delete, update, waits
-from controller.step import Answers, Query, Step
+from controller.step import Answers, Query, Rest
+from controller.thing import policy_of
 from lab.kinds.guest import Guest, Power
 from lab.lab import Lab
 
@@ -138,7 +140,7 @@ class Vm(PveThing):
         known = self.field_of(field_name)
         return known.cost if known else Cost.LIVE
 
-    def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
+    def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         if old is not None:
             runs = old.runs or self.key in context.running
             yield from update(self.id, self.values, old.values, runs=runs)
@@ -147,7 +149,7 @@ class Vm(PveThing):
             starts = self.runs and not self.under_ha and STATE.name not in self.values
             yield from create(self.id, node, self.values, starts=starts)
 
-    def remove(self, context: Context) -> Iterator[Step]:
+    def remove(self, context: Context) -> Iterator[Rest]:
         yield from delete(self.id, runs=self.runs or self.key in context.running)
 
     def declare(self, lab: Lab) -> Fragment:

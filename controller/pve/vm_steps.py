@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.fields import same
 from controller.managed import Mark, Values
-from controller.pve.fields import parameters, same
+from controller.pve.fields import parameters
 from controller.pve.propertystring import NOW, write
 from controller.pve.vm_fields import (
     CONFIG,
@@ -23,7 +24,7 @@ from controller.pve.vm_fields import (
     slot_fields,
     slots_in,
 )
-from controller.step import Rest, Scalar, Step
+from controller.step import Rest, Scalar
 from lab.errors import Refused
 from lab.kinds.guest import Net
 from lab.units import format_size
@@ -38,7 +39,7 @@ def guest_path(vmid: str, what: str = "") -> str:
     return f"/nodes/{{node:{vmid}}}/qemu/{vmid}{what}"
 
 
-def create(vmid: str, node: str, values: Values, *, starts: bool) -> Iterator[Step]:
+def create(vmid: str, node: str, values: Values, *, starts: bool) -> Iterator[Rest]:
     """Make a guest on a node. `starts`: it shall run, and its power is not among the values."""
     params: dict[str, Scalar] = {"vmid": int(vmid)}
     params |= parameters((*CONFIG, POOL), values, None)
@@ -48,7 +49,7 @@ def create(vmid: str, node: str, values: Values, *, starts: bool) -> Iterator[St
         yield _power(vmid, "start")
 
 
-def update(vmid: str, values: Values, old: Values, *, runs: bool) -> Iterator[Step]:
+def update(vmid: str, values: Values, old: Values, *, runs: bool) -> Iterator[Rest]:
     """Change a guest. Raises Refused for a disk that would shrink."""
     goal = values.get(STATE.name)
     stops, starts = runs and goal == "stopped", not runs and goal == "started"
@@ -65,7 +66,7 @@ def update(vmid: str, values: Values, old: Values, *, runs: bool) -> Iterator[St
         yield _power(vmid, "start")
 
 
-def delete(vmid: str, *, runs: bool) -> Iterator[Step]:
+def delete(vmid: str, *, runs: bool) -> Iterator[Rest]:
     """Remove a guest with its disks."""
     if runs:
         yield _power(vmid, "shutdown")
@@ -82,13 +83,13 @@ def waits(name: str, values: Values, old: Values) -> bool:
     return (None if now == "" else now) != (known.default if goal is Mark.RESET else goal)
 
 
-def _power(vmid: str, action: str) -> Step:
+def _power(vmid: str, action: str) -> Rest:
     """Start, restart, or shut down: the guest is asked first."""
     asked = {"timeout": SHUTDOWN_S, "forceStop": 1} if action == "shutdown" else {}
     return Rest("POST", guest_path(vmid, f"/status/{action}"), asked)
 
 
-def _pool(vmid: str, values: Values, old: Values) -> Iterator[Step]:
+def _pool(vmid: str, values: Values, old: Values) -> Iterator[Rest]:
     """A guest is a member of one pool at most."""
     goal = values.get(POOL.name)
     if goal is None or same(POOL, goal, old):
@@ -99,7 +100,7 @@ def _pool(vmid: str, values: Values, old: Values) -> Iterator[Step]:
         yield Rest("PUT", "/pools", {"poolid": str(old[POOL.name]), "vms": vmid, "delete": 1})
 
 
-def _configure(vmid: str, values: Values, old: Values) -> Iterator[Step]:
+def _configure(vmid: str, values: Values, old: Values) -> Iterator[Rest]:
     """One call for all that the configuration says, so that it changes as one."""
     there = slots_in(old)
     kept = [
@@ -127,7 +128,7 @@ def _configure(vmid: str, values: Values, old: Values) -> Iterator[Step]:
     yield Rest("POST" if drives else "PUT", guest_path(vmid, "/config"), params, CREATE_S)
 
 
-def _disk(vmid: str, slot: str, values: Values, old: Values) -> Iterator[Step]:
+def _disk(vmid: str, slot: str, values: Values, old: Values) -> Iterator[Rest]:
     """A disk that is there: to another storage, then larger."""
     storage, size = f"disks.{slot}.storage", f"disks.{slot}.size_bytes"
     if values.get(storage) not in (None, Mark.RESET, old.get(storage)):

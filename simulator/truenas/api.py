@@ -9,8 +9,10 @@ administrator. Source: reference of the TrueNAS API; middlewared.main.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
+from simulator.face import Reachable, reachable
+from simulator.iscsi import set_array
+from simulator.reach import Broken
 from simulator.state import HostPower, Timer
 from simulator.truenas import (
     alerts,
@@ -50,8 +52,6 @@ AREAS = (
 
 EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins, unless told otherwise
 
-Reachable = Literal["", "refused", "timeout"]
-
 
 class TrueNasApi:
     """The API of one array. `nas` is its name in the lab.
@@ -79,6 +79,7 @@ class TrueNasApi:
         self.booted_s = -86_400.0  # assumed: up for a day when simulated time begins
         self._on = True
         self._told = -1  # revision of the documents that the physics knows
+        self._seen: tuple[Broken, int] | None = None  # what alerts were last made of
 
     def fork(self) -> TrueNasApi:
         """The same array over copied documents."""
@@ -91,6 +92,7 @@ class TrueNasApi:
             revokes=self.revokes,
         )
         copy.booted_s, copy._on, copy._told = self.booted_s, self._on, self._told
+        copy._seen = self._seen
         return copy
 
     def set_password(self, user: str, password: str) -> None:
@@ -102,17 +104,8 @@ class TrueNasApi:
         return auth.add_key(self.documents, self.version, name, secret, self.epoch_s)
 
     def reachable(self, twin: Twin) -> Reachable:
-        """Whether a client in the middle of the management network gets through.
-
-        An array that is off is refused at once on one segment; one that hangs, or lies behind a
-        dead switch, times out.
-        """
-        if not twin.facts.host_on(self.nas):
-            hangs = twin.state.hosts[self.nas] is HostPower.ON
-            return "timeout" if hangs else "refused"
-        if twin.model.management and not twin.facts.api_reachable(self.nas):
-            return "timeout"
-        return ""
+        """Whether a client gets through."""
+        return reachable(twin, self.nas)
 
     def sync(self, twin: Twin) -> None:
         """Tell the physics what the array serves now, if that may have changed."""
@@ -120,9 +113,8 @@ class TrueNasApi:
             return
         self._told = self.documents.revision
         now = array_spec(self.documents)
-        if now != twin.state.arrays.get(self.nas):
-            twin.state.arrays[self.nas] = now
-            twin.changed()
+        if now != twin.state.arrays[self.nas]:
+            set_array(twin, self.nas, now)
 
     def method(self, name: str) -> Method:
         """A method of this release. Raises CallError ENOMETHOD."""
@@ -155,7 +147,7 @@ class TrueNasApi:
                 return jobs.start(call, params, message_id)
             return HANDLERS[name](call)
         finally:
-            self.sync(twin)
+            self._follow(twin)
             twin.settle()
 
     def job(self, identity: int) -> Job:
@@ -168,16 +160,22 @@ class TrueNasApi:
         if on != self._on:
             self._on = on
             (self._come_up if on else self._go_down)(twin)
-        if on:
-            alerts.follow(self, twin)
         before = twin.state.arrays.get(self.nas)
-        self.sync(twin)
+        self._follow(twin)
         return twin.state.arrays.get(self.nas) is not before
 
     def due(self, twin: Twin, timer: Timer) -> None:
         """A job has come to its end."""
         jobs.end(self, twin, int(timer[2]))
+        self._follow(twin)
+
+    def _follow(self, twin: Twin) -> None:
+        """Let the physics and the alerts have what changed."""
         self.sync(twin)
+        seen = (twin.facts.broken, self.documents.revision)
+        if self._on and seen != self._seen:
+            self._seen = seen
+            alerts.follow(self, twin)
 
     def _go_down(self, twin: Twin) -> None:
         """Jobs live in memory: after a restart they are unknown and ids begin anew."""

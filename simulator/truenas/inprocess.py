@@ -12,18 +12,20 @@ from typing import Any
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.call import Session
 from simulator.truenas.documents import Job
-from simulator.truenas.errors import CallError
 from simulator.twin import Twin
 
 
 class InProcess:
-    """A connection that is logged in with an API key."""
+    """A connection that logs in with an API key, or with user and password (before 12.0)."""
 
-    def __init__(self, twin: Twin, nas: str, key: str) -> None:
+    def __init__(
+        self, twin: Twin, nas: str, key: str = "", *, user: str = "", password: str = ""
+    ) -> None:
         self.twin = twin
         self.name = f"nas/{nas}"
-        self.key = key
         self.session = Session()
+        self._login_method = "auth.login_with_api_key" if key else "auth.login"
+        self._secrets = [key] if key else [user, password]
 
     @property
     def api(self) -> TrueNasApi:
@@ -35,8 +37,8 @@ class InProcess:
     def call(self, method: str, *params: object) -> Any:
         """A result; of a job its id, as REST and the older framing answer.
 
-        Raises ConnectionRefusedError and TimeoutError if nobody answers, PermissionError for a key
-        that is not taken, CallError and Invalid for refusals.
+        Raises ConnectionRefusedError and TimeoutError if nobody answers, PermissionError if the
+        login is not taken, CallError and Invalid for refusals.
         """
         match self.api.reachable(self.twin):
             case "refused":
@@ -50,9 +52,5 @@ class InProcess:
         return json.loads(json.dumps(result.id if isinstance(result, Job) else result))
 
     def _login(self) -> None:
-        try:
-            fits = self.api.call(self.twin, self.session, "auth.login_with_api_key", [self.key])
-        except CallError as error:
-            raise PermissionError(str(error)) from error
-        if not fits:
-            raise PermissionError(f"{self.name} does not take the API key")
+        if not self.api.call(self.twin, self.session, self._login_method, self._secrets):
+            raise PermissionError(f"{self.name} does not let us in")

@@ -10,7 +10,7 @@ from api.reference import pages
 from api.reference.faces import cli_page, errors_page, http_page
 from api.reference.kinds import kinds_page
 from api.reference.words import managed_words, simulated_words, words_page
-from controller.pve import costs
+from controller.families import all_costs
 from lab.lab import WORDS
 from tests.reference import ROOT
 
@@ -60,7 +60,7 @@ def test_every_word_has_its_keys_with_unit_default_and_cost() -> None:
 def test_every_cost_stands_beside_its_key() -> None:
     page = kinds_page()
 
-    for path, cost in costs().items():
+    for path, cost in all_costs().items():
         key = path.rpartition(".")[2]
         told = "an entry: " if key == "*" else f"`{key}` "
         assert re.search(rf"^\| .*{re.escape(told)}.*{cost} \|$", page, re.MULTILINE), path

@@ -75,6 +75,7 @@ class Shelf:
         return sorted(path.stem for path in (self.folder / kind).glob("*.json"))
 
     def send(self, step: Step) -> object:
+        assert isinstance(step, Rest)
         number, self.sent = self.sent, self.sent + 1
         fault = self.faults.get(number, "")
         if fault == "busy":
@@ -132,7 +133,7 @@ class Shelf:
         """Somebody deletes a thing."""
         self._file(kind, name).unlink()
 
-    def _check(self, step: Step) -> None:
+    def _check(self, step: Rest) -> None:
         _, kind, *rest = step.path.split("/")
         name = rest[0] if rest else str(step.params["id"])
         there = self._file(kind, name).exists()
@@ -141,7 +142,7 @@ class Shelf:
         if step.method != "POST" and not there and kind != "options":
             raise DeviceError(self.device, f"{kind} {name} does not exist", status=500)
 
-    def _begin(self, step: Step, lag_s: float) -> None:
+    def _begin(self, step: Rest, lag_s: float) -> None:
         tasks = self.folder / "tasks"
         tasks.mkdir(parents=True, exist_ok=True)
         number = len(self.log) + len(list(tasks.iterdir()))
@@ -330,6 +331,7 @@ class Guest(Thing):
             if isinstance(size, int) and isinstance(before, int) and size < before:
                 raise Refused(f"{name} can't shrink", "write the size that it has")
         for step in super().steps(old, context):
+            assert isinstance(step, Rest)
             params = dict(step.params)
             tags = {} if old else {name: params.pop(name) for name in ("tags",) if name in params}
             yield replace(step, params=params)

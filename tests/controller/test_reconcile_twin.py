@@ -16,12 +16,13 @@ from controller.keeping import open_journal
 from controller.loop import Controller
 from controller.planning import wanted_things
 from controller.pve import connect
+from controller.pve.family import TOKEN_NAME, USER
 from controller.pve.trail import PveTrail
 from controller.reconcile import Ending, Pass
 from controller.rehearsal import TwinClock
 from controller.settings import Apply
 from controller.source import Source
-from controller.stage import TOKEN_NAME, USER, devices_of, empty_stage
+from controller.stage import devices_of, empty_stage
 from controller.step import Rest
 from controller.triggers import Triggers
 from controller.world import World

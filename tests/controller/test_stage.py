@@ -10,8 +10,9 @@ import pytest
 from controller.check import applied
 from controller.observe import observe
 from controller.planning import EVERYTHING, plan_changes
+from controller.pve.family import attach
 from controller.rehearsal import TwinClock
-from controller.stage import attach, devices_of, stage_of
+from controller.stage import devices_of, stage_of
 from lab.faults import parse_faults
 from lab.lab import Lab
 from lab.load import load, load_tree

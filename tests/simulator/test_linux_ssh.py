@@ -218,7 +218,7 @@ def test_a_served_lab_has_every_linux_host_at_an_address_of_its_own(tmp_path: Pa
         addresses = served.ssh_addresses
         assert [*addresses] == ["pve1", "pve2", "pve3"]
         assert {name: each.partition(":")[0] for name, each in addresses.items()} == {
-            name: each.partition(":")[0] for name, each in served.addresses.items()
+            name: served.addresses[name].partition(":")[0] for name in addresses
         }
         assert len(served.ssh.known_hosts.read_text().splitlines()) == 3
         assert served.ssh.key_file.stat().st_mode & 0o777 == 0o600

@@ -15,7 +15,7 @@ from controller.pve.storage import Storage
 from controller.pve.user import User
 from controller.pve.vm import Vm
 from tests.controller.pve.cases import GUESTS, guest_answers
-from tests.controller.pve.worlds import disagreeing, hardware_and, one, read_one
+from tests.controller.pve.worlds import disagreeing, hardware_and, one, read_one, rests
 
 FLAGS = st.sampled_from([0, 1, "0", "1"])
 # What YAML and a configuration file can both hold: printable, not blank at the ends of lines.
@@ -101,7 +101,7 @@ def test_a_change_of_a_guest_names_each_option_once(
     sizes = {name: there.values.get(name) for name in wanted.values if name.endswith("size_bytes")}
     values = dict(wanted.values) | {name: size for name, size in sizes.items() if size is not None}
 
-    steps = [*type(wanted)(wanted.key, values).steps(there, Context())]
+    steps = rests(type(wanted)(wanted.key, values).steps(there, Context()))
 
     configured = [step for step in steps if step.path.endswith("/config")]
     assert len(configured) <= 1

@@ -18,7 +18,7 @@ from controller.pve.vm import Vm
 from controller.step import Step
 from tests.controller.pve.cases import CASES, GUEST_OPTIONS, Case, guest_answers
 from tests.controller.pve.test_kinds import things
-from tests.controller.pve.worlds import DEVICE, hardware_and, one, read_one
+from tests.controller.pve.worlds import DEVICE, hardware_and, one, read_one, rests
 from tests.reference import reference
 
 VERSIONS = ("9.1", "8.4")
@@ -103,7 +103,7 @@ def requests_of(wanted: Managed, there: Managed) -> Iterator[Step]:
 @pytest.mark.parametrize(("case", "version"), BOTH)
 def test_every_request_of_a_kind_fits_the_schema(case: Case, version: str) -> None:
     wanted, there = things(case)
-    found = list(requests_of(wanted, there))
+    found = rests(requests_of(wanted, there))
 
     assert found
     for step in found:
@@ -120,7 +120,7 @@ def test_every_way_to_change_a_guest_fits_the_schema(version: str) -> None:
 
     stopped = read_one(Vm, guest_answers(GUEST_OPTIONS, status="stopped"))
 
-    steps = [*wanted.steps(there, Context()), *started.steps(stopped, Context())]
+    steps = rests([*wanted.steps(there, Context()), *started.steps(stopped, Context())])
     assert {step.path.rpartition("/")[2] for step in steps} == {
         "pools", "shutdown", "config", "move_disk", "resize", "start",
     }  # fmt: skip

@@ -6,10 +6,11 @@ understand.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from controller.managed import Key, Managed, Mark
-from controller.step import Answers
+from controller.step import Answers, Rest, Step
 from lab.lab import Lab
 from tests.labs import lab_of
 
@@ -98,3 +99,10 @@ def disagreeing(wanted: Managed, there: Managed) -> dict[str, Any]:
 def key(kind: str, identity: str, device: str = DEVICE) -> Key:
     """The key of a thing of cluster a."""
     return Key(device, kind, identity)
+
+
+def rests(steps: Iterable[Step]) -> list[Rest]:
+    """Steps on a cluster, which are all calls over REST."""
+    found = list(steps)
+    assert all(isinstance(step, Rest) for step in found)
+    return [step for step in found if isinstance(step, Rest)]
