@@ -63,13 +63,13 @@ def told(served: ServedLab) -> Mapping[str, object]:
         "password": login.password,
         "token": login.token,
         "secret": login.secret,
+        "api_keys": dict(login.api_keys),
         "ssh": {
             "addresses": dict(served.ssh_addresses),
             "known_hosts": str(served.ssh.known_hosts),
             "users": list(served.ssh.users),
             "key": str(served.ssh.key_file),
         },
-        "api_keys": dict(login.api_keys),
         "control": str(served.control),
     }
 
