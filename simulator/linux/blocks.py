@@ -99,14 +99,14 @@ def without_volumes(host: LinuxHost, twin: Twin) -> dict[str, Device]:
 
 
 def _disks(host: LinuxHost, twin: Twin) -> Iterator[Device]:
-    declared = twin.model.hosts[host.host]
+    declared, facts = twin.model.hosts[host.host], twin.facts
     joined = {disk: raid for raid in declared.raids.values() for disk in raid.disks}
     for number, (name, size_bytes) in enumerate(local_disks(declared)):
         raid = joined.get(name, Raid(level=RaidLevel.SINGLE, disks=(name,)))
         lost = {
             disk
             for disk in raid.disks
-            if disk in declared.disks and not twin.facts.works(f"disk {host.host}/{disk}")
+            if disk in declared.disks and not facts.works(f"disk {host.host}/{disk}")
         }
         if not raid.survives(frozenset(lost)):
             continue
