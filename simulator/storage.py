@@ -205,7 +205,10 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if asked := facts.state.stale.get(f"{node}/{lun.nas}/{lun.zvol}"):
         return Trouble(f"{lun.name}: {node} asks for {asked}, which {lun.nas} has no more")
     if not portals:
-        return Trouble(f"{lun.name} is not offered to {node}, or it is not logged in")
+        known = facts.state.linux.get(node)
+        if known is not None and not any(nas == lun.nas for nas, _ in known.logins):
+            return Trouble(f"{node} is not logged in to {lun.nas}")
+        return Trouble(f"{lun.name} is not offered to {node}")
     if facts.host_on(lun.nas) and not lun.volume.survives(facts.broken):
         return Trouble(f"{lun.name}: {lun.nas} has lost too many of its disks")
     paths = facts.state.paths

@@ -104,7 +104,7 @@ def test_the_physics_goes_by_the_sessions_and_groups_that_hosts_really_have() ->
     here.says("pve1", f"iscsiadm -m node -T {IQN} -p {PORTALS[0]} --logout")
     assert problem("pve1") == ""
     here.says("pve1", f"iscsiadm -m node -T {IQN} --logout")
-    assert problem("pve1") == "nas1 LUN 0 is not offered to pve1, or it is not logged in"
+    assert problem("pve1") == "pve1 is not logged in to nas1"
     assert here.twin.state.guests[("a", 201)].stalled
     here.says("pve1", f"iscsiadm -m node -T {IQN} --login")
     assert [problem(node) for node in ("pve1", "pve2")] == ["", ""]
@@ -120,7 +120,7 @@ def test_a_node_without_the_volume_group_can_not_use_the_storage() -> None:
     here.says("pve1", f"vgcreate lun /dev/mapper/{wwid}")
     here.says("pve2", "pvscan --cache")
     assert here.twin.facts.storage_problem("a", "lun", "pve2") == ""
-    assert "not logged in" in here.twin.facts.storage_problem("a", "lun", "pve3")
+    assert here.twin.facts.storage_problem("a", "lun", "pve3") == "pve3 is not logged in to nas1"
 
 
 def test_logins_at_boot_are_tried_again_while_the_array_starts() -> None:
