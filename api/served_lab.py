@@ -22,9 +22,10 @@ from lab.errors import VlabError
 from lab.faults import parse_faults
 from lab.load import load_tree
 from simulator.build import twin_of
+from simulator.linux import install as linux
 from simulator.pve.copied import twin_of_archive
 from simulator.serve import ServedLab, ask
-from simulator.truenas.face import attach_installed
+from simulator.truenas import face as truenas
 
 
 def up(
@@ -39,7 +40,8 @@ def up(
     else:
         twin = twin_of(load_tree(tree), empty=empty)
     if empty:
-        attach_installed(twin)
+        truenas.attach_installed(twin)
+        linux.attach_installed(twin)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -70,6 +72,12 @@ def told(served: ServedLab) -> Mapping[str, object]:
         "token": login.token,
         "secret": login.secret,
         "api_keys": dict(login.api_keys),
+        "ssh": {
+            "addresses": dict(served.ssh_addresses),
+            "known_hosts": str(served.ssh.known_hosts),
+            "users": list(served.ssh.users),
+            "key": str(served.ssh.key_file),
+        },
         "control": str(served.control),
     }
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from simulator.facts import Facts
 from simulator.state import HostPower, Timer
-from simulator.storage import path_works
+from simulator.storage import logged_in, path_works
 from simulator.twin import Twin
 from simulator.workload import ArraySpec
 
@@ -81,11 +81,15 @@ class IscsiPart:
 
 
 def offers(facts: Facts) -> dict[tuple[str, str, str], frozenset[str]]:
-    """Node, array, portal of every path that an initiator has -> volumes that it sees there."""
+    """Node, array, portal of every path that an initiator has -> volumes that it sees there.
+
+    A host that tells of its sessions has paths where it is logged in, others wherever they may.
+    """
     found = {
         (node, nas, portal): volumes
         for nas, spec in facts.state.arrays.items()
         for (node, portal), volumes in facts.model.offered(nas, spec).items()
+        if logged_in(facts, node, nas, portal)
     }
     for stale in facts.state.stale:
         node, nas, volume = stale.split("/", 2)

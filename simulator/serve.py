@@ -1,9 +1,9 @@
-"""A simulated lab on loopback: every device's API at an address of its own.
+"""A simulated lab on loopback: every device's API and every Linux host's SSH, at their addresses.
 
-The only place of the simulator with a wall clock, and with `https` the only one with sockets:
-simulated time is wall time times `speed`, and one event loop in one thread drives both the twin and
-the servers. A Unix socket takes faults (`ask`), so that another process can break the lab
-meanwhile. Leaves out: the time that requests take.
+The only place of the simulator with a wall clock, and with `https` and `linux.ssh` the only one
+with sockets: simulated time is wall time times `speed`, and one event loop in one thread drives
+both the twin and the servers. A Unix socket takes faults (`ask`), so that another process can break
+the lab meanwhile. Leaves out: the time that requests take.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from simulator.authority import Authority
 from simulator.face import Face
 from simulator.faults import restore
 from simulator.https import HttpsServer
+from simulator.linux import ssh
 from simulator.login import Login
 from simulator.pve import face as pve
 from simulator.truenas import face as truenas
@@ -67,6 +68,8 @@ class ServedLab:
         self.control = folder / "control.sock"
         self.login = Login("root@pam", password, ADMINISTRATOR, secrets.token_urlsafe(24))
         self.servers: list[Server] = []
+        self.ssh = ssh.login(folder)
+        self.hosts: list[ssh.SshServer] = []
         self._folder = folder
         self._speed = speed
         self._loop = asyncio.new_event_loop()
@@ -102,6 +105,11 @@ class ServedLab:
     def addresses(self) -> Mapping[str, str]:
         """Host -> `127.0.11.1:8006`."""
         return {server.name: f"{server.address}:{server.port}" for server in self.servers}
+
+    @property
+    def ssh_addresses(self) -> Mapping[str, str]:
+        """Linux host -> `127.0.11.1:2222`."""
+        return {server.name: f"{server.address}:{server.port}" for server in self.hosts}
 
     def advance(self) -> None:
         """Let simulated time come up to the wall clock. Only in the loop's thread."""
@@ -141,6 +149,10 @@ class ServedLab:
         for address, face in found:
             chosen = face.port if port is None else port
             self.servers.append(HttpsServer(face, self.twin, self.advance, address, chosen))
+        places = {server.name: server.address for server in self.servers}
+        for host, address in ssh.hosts(self.twin, self.ssh, places, epoch_s=epoch_s):
+            chosen = 0 if port == 0 else ssh.PORT
+            self.hosts.append(ssh.SshServer(host, self.twin, self.advance, address, chosen))
         self.twin.settle()
 
     def _run(self) -> None:
@@ -159,9 +171,10 @@ class ServedLab:
         control = await self._open_control()
         opened: list[Server] = []
         try:
-            for server in self.servers:
+            for server in (*self.servers, *self.hosts):
                 opened.append(server)
                 await server.open(authority)
+            self.ssh.known_hosts.write_text("".join(host.known_host for host in self.hosts))
             log.info("served lab is up: servers=%d speed=%g", len(opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():

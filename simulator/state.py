@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults import Fault
+from simulator.disks import Signature, VolumeGroup
 from simulator.votequorum import Ballot
-from simulator.workload import ArraySpec, Workload
+from simulator.workload import ArraySpec, LinuxSpec, Workload
 
 if TYPE_CHECKING:
     from simulator.ha_stack import Stack
@@ -118,6 +119,9 @@ class State:
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
     arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves
+    linux: dict[str, LinuxSpec] = field(default_factory=dict)  # what hosts that tell it hold
+    carried: dict[str, Signature] = field(default_factory=dict)  # what is on disks and LUNs
+    volume_groups: dict[str, VolumeGroup] = field(default_factory=dict)  # by uuid
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)
     ha: dict[str, Stack] = field(default_factory=dict)  # by cluster
     down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since

@@ -81,3 +81,16 @@ class ArraySpec:
     luns: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
     exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxSpec:
+    """What a host's operating system holds.
+
+    `logins`: (array, portal address) of its iSCSI sessions. `groups`: volume groups it has found.
+    `exports`: as an array's.
+    """
+
+    logins: frozenset[tuple[str, str]] = frozenset()
+    groups: frozenset[str] = frozenset()
+    exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
