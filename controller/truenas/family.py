@@ -75,7 +75,8 @@ class NasFamily:
 
     def served(self, twin: Twin, clock: Clock, vault: Vault) -> Iterator[Device]:
         """Method by method, without a wire."""
-        for nas in twin.model.lab.nas:
+        names = [name for name in twin.model.lab.nas if f"{DEVICE}{name}" in twin.devices]
+        for nas in names:
             yield _device(nas, TwinTransport(twin, nas, clock), vault, clock, 30.0)
 
 
