@@ -13,6 +13,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from threading import Lock
 from typing import Any
 
@@ -46,6 +47,7 @@ class JsonRpc:
         self._ids = itertools.count(1)
         self._lock = Lock()
         self._connection: ClientConnection | None = None
+        self._held = ExitStack()
 
     def call(self, method: str, params: Sequence[Json], timeout_s: float) -> Any:
         """The result. Raises DeviceError."""
@@ -68,14 +70,16 @@ class JsonRpc:
     def _open(self, timeout_s: float) -> ClientConnection:
         self._drop()
         try:
-            connection = connect(
-                self._url,
-                ssl=self._tls,
-                open_timeout=min(OPEN_S, timeout_s),
-                close_timeout=1.0,
-                max_size=ANSWER_BYTES,
-                compression=None,
-                proxy=None,
+            connection = self._held.enter_context(
+                connect(
+                    self._url,
+                    ssl=self._tls,
+                    open_timeout=min(OPEN_S, timeout_s),
+                    close_timeout=1.0,
+                    max_size=ANSWER_BYTES,
+                    compression=None,
+                    proxy=None,
+                )
             )
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
             distrust = untrusted(self.device, self._address, error)
@@ -179,9 +183,8 @@ class JsonRpc:
         return refused(self.device, method, number, str(why))
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection = None
+        self._held.close()
 
 
 class _Unsent(Exception):

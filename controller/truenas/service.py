@@ -14,7 +14,7 @@ from typing import Self
 from controller.managed import Context, Cost, Fragment
 from controller.step import Answers, JsonRpc, Query
 from controller.truenas.fields import FLAG, Codec, Row, field
-from controller.truenas.thing import NasThing, array, nas_of, policy_of
+from controller.truenas.thing import NasThing, array, nas_of, policy_of, writable
 from controller.truenas.versions import CLIENTS_COUNTED, VERSION, release_in
 from lab.errors import Refused
 from lab.item import Part
@@ -95,6 +95,7 @@ class Service(NasThing):
         return super().cost(field_name, old, context)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[JsonRpc]:
+        writable(context)
         held = {} if old is None else old.values
         enable, run = self.values.get(ENABLED.name), self.values.get(RUNNING.name)
         if isinstance(enable, bool) and enable is not held.get(ENABLED.name):
