@@ -38,14 +38,16 @@ nas:
     addresses: {iscsi-1: 192.168.101.21, iscsi-2: 192.168.102.21, images: 192.168.103.21}
     disks: {sda: {size: 1TB}, sdb: {size: 1TB}}
     iqn: iqn.2005-10.org.freenas.ctl
-    pools: {tank: {level: raid1, disks: [sda, sdb]}}
 """
+POOLS = "pools: {tank: {level: raid1, disks: [sda, sdb]}}"
 
 
-def array(*parts: str, hardware: str = HARDWARE) -> Lab:
+def array(*parts: str, pools: str = POOLS) -> Lab:
     """The lab with an array that has these parts, each the text of a line below its entry."""
-    below = "".join(f"    {line}\n" for part in parts for line in part.strip().splitlines())
-    return lab_of(hardware, f"{ARRAY}{below}", rules=False)
+    below = "".join(
+        f"    {line}\n" for part in (pools, *parts) for line in part.strip().splitlines()
+    )
+    return lab_of(HARDWARE, f"{ARRAY}{below}", rules=False)
 
 
 def prop(parsed: Any, value: str = "", source: str = "LOCAL") -> dict[str, Any]:
