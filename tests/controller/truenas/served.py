@@ -130,7 +130,7 @@ def port(line: Line, clock: Clock, declared: Lab) -> Device:
     """A device on this line, whose vault knows the secrets of a lab."""
     vault = Vault(secret)
     vault.learn(wanted_things(declared, {DEVICE: KINDS}).values())
-    way = NasPort(DEVICE, line, NAS_KINDS, vault, clock, timeout_s=10.0)
+    way = NasPort(DEVICE, line, NAS_KINDS, vault, clock, timeout_s=60.0)
     return Device(DEVICE, way, KINDS, context)
 
 
@@ -219,4 +219,4 @@ def connected(served: ServedLab, *, key: str = "", ca: Path | None = None) -> Co
     known = key or served.login.api_keys.get("nas1", "")
     login = Login(lambda: SecretStr(known or served.login.password), by_key=bool(known))
     address = served.addresses["nas1"]
-    return Connection(DEVICE, address, login, ca=ca or served.ca_file, timeout_s=10.0)
+    return Connection(DEVICE, address, login, ca=ca or served.ca_file, timeout_s=60.0)
