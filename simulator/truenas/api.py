@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.face import Reachable, reachable
+from simulator.iscsi import set_array
 from simulator.reach import Broken
 from simulator.state import HostPower, Timer
 from simulator.truenas import (
@@ -112,9 +113,8 @@ class TrueNasApi:
             return
         self._told = self.documents.revision
         now = array_spec(self.documents)
-        if now != twin.state.arrays.get(self.nas):
-            twin.state.arrays[self.nas] = now
-            twin.changed()
+        if now != twin.state.arrays[self.nas]:
+            set_array(twin, self.nas, now)
 
     def method(self, name: str) -> Method:
         """A method of this release. Raises CallError ENOMETHOD."""
