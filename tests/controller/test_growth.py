@@ -12,7 +12,7 @@ from controller.truenas.kinds import KINDS, context
 from lab.compose import compose
 from lab.kinds.nas import Nas
 from lab.load import load
-from tests.controller.truenas.worlds import ARRAY, DEVICE, HARDWARE, POOLS, answers, array
+from tests.controller.truenas.worlds import ARRAY, DEVICE, GROUP, HARDWARE, POOLS, answers, array
 
 TEXT = """\
 # ours
@@ -80,11 +80,11 @@ def test_a_part_that_would_take_the_place_of_another_is_not_written() -> None:
     assert written("nas1.yaml", TEXT, {("nas", "nas1", "zvols", "a"): {"pool": "x"}}) is None
 
 
-def adopted(declared: str) -> tuple[dict[str, str], dict[str, str]]:
+def adopted(declared: str, **changed: object) -> tuple[dict[str, str], dict[str, str]]:
     """Files and notes of an adoption into the small array, with more declared at it."""
     below = "".join(f"    {line}\n" for line in f"{POOLS}\n{declared}".strip().splitlines())
     tree = {"hardware.yaml": HARDWARE.encode(), "nas1.yaml": f"{ARRAY}{below}".encode()}
-    said = answers()
+    said = answers({f"iscsi.{name}.query": rows for name, rows in changed.items()})
     things = {thing.key: thing for kind in KINDS for thing in kind.read(DEVICE, said)}
     seen = Observed({DEVICE: KINDS}, things, {DEVICE: context(DEVICE, said)})
     found = adopt(load(tree, rules=False), seen, tree)
@@ -95,6 +95,13 @@ def test_parts_come_into_the_file_of_their_entry_as_observed() -> None:
     files, notes = adopted("")
     assert list(files) == ["nas1.yaml"]
     assert files["nas1.yaml"].count("manage: [observe]") == 7
+    assert notes == {}
+
+
+def test_names_of_initiators_are_quoted_as_they_hold_colons() -> None:
+    rows = [GROUP | {"initiators": ["iqn.2005-10.org.other:x"], "comment": ""}]
+    files, notes = adopted("", initiator=rows)
+    assert 'names: ["iqn.2005-10.org.other:x"]' in files["nas1.yaml"]
     assert notes == {}
 
 
