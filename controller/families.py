@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from controller.devices import Family
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
+from controller.truenas.family import NasFamily
 
-FAMILIES: tuple[Family, ...] = (PveFamily(),)
+FAMILIES: tuple[Family, ...] = (NasFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:
