@@ -11,7 +11,7 @@ cluster of three hosts with two OSDs each (16.2.15); a monitor other than the le
 be missed as late as the leader.
 
 Leaves out: CRUSH, placement groups and past intervals, recovery and its time, capacity, managers,
-laggy OSDs' longer grace, flags (noout ...), the subtree limit (racks are not declared).
+laggy OSDs' longer grace, the subtree limit (racks are not declared).
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ from simulator.twin import Twin
 
 # osd_fast_fail_on_connection_refused. Measured: 1.2-1.6 s from the kill to down.
 REFUSED_S = (1.0, 2.0)
-# osd_heartbeat_grace 20 s, pings every 6 s, the report's way into the map. Measured: 23.7 s.
-SILENT_S = (20.0, 25.0)
+# After osd_heartbeat_grace (20 s): pings every 6 s, the report's way into the map. Measured: 23.7 s
+# in all, and 6.2 s with a grace of 4 s and pings every second.
+SILENT_MORE_S = (0.0, 5.0)
 # Two hosts must report (mon_osd_min_down_reporters, mon_osd_reporter_subtree_level); with fewer
 # the OSD is down when it has not spoken to the monitors for mon_osd_report_timeout.
 REPORTERS = 2
 UNREPORTED_S = 900.0
 # mon_osd_min_up_ratio: below it the monitors believe no more reports.
 MIN_UP_RATIO = 0.3
-# mon_osd_min_in_ratio, looked at before each mark.
-MIN_IN_RATIO = 0.75
 # mon_tick_interval: automatic out is looked at every 5 s. Measured: 604 s of 600.
 TICK_S = 5.0
 # From the start of a daemon to up. Measured: 4.1-7.6 s, each seen up to a second late.
@@ -70,7 +69,7 @@ class CephPart:
         for name, ceph in twin.model.lab.ceph.items():
             changed |= self._monitors(twin, facts, name, ceph)
             changed |= self._osds(twin, facts, name, ceph)
-            changed |= self._pools(twin, facts, name, ceph)
+            changed |= self._pools(twin, facts, name)
         return changed
 
     def due(self, twin: Twin, timer: Timer) -> None:
@@ -140,14 +139,15 @@ class CephPart:
         if now.started_s is None:
             due_s = twin.after(twin.between(*START_S, key), look)
             return replace(now, reported_s=None, started_s=due_s)
-        if now.started_s <= twin.now_s and serves:
+        if now.started_s <= twin.now_s and serves and "noup" not in twin.state.ceph[name].flags:
             twin.note(f"osd {key}", "osd-up", f"osd.{osd} has started and is up")
-            return OsdState()
+            stays_out = not now.inside and "noin" in twin.state.ceph[name].flags
+            return OsdState(inside=not stays_out)
         return now
 
     def _mark_down(self, twin: Twin, name: str, osd: str, now: OsdState) -> OsdState:
         key = f"{name}/{osd}"
-        out_s = twin.now_s + twin.model.lab.ceph[name].down_out + twin.between(0, TICK_S, key)
+        out_s = twin.now_s + twin.state.ceph[name].down_out_s + twin.between(0, TICK_S, key)
         out_s = twin.at(out_s, (self.name, "out", key))
         twin.note(f"osd {key}", "osd-down", f"osd.{osd} is marked down")
         return replace(now, up=False, reported_s=None, out_s=out_s)
@@ -156,8 +156,8 @@ class CephPart:
         """Mark a down OSD out when it is time, unless too few would be left in."""
         if not now.inside or now.out_s is None or now.out_s > twin.now_s or not serves:
             return now
-        osds = self._all(twin, name)
-        if sum(osd.inside for osd in osds) / len(osds) < MIN_IN_RATIO:
+        osds, spec = self._all(twin, name), twin.state.ceph[name]
+        if "noout" in spec.flags or sum(o.inside for o in osds) / len(osds) < spec.min_in_ratio:
             return now
         twin.note(f"osd {name}/{osd}", "osd-out", f"osd.{osd} is marked out")
         return replace(now, inside=False, out_s=None)
@@ -165,15 +165,24 @@ class CephPart:
     def _believed(self, twin: Twin, name: str) -> bool:
         """Whether enough OSDs are up for the monitors to believe reports."""
         osds = self._all(twin, name)
-        return sum(osd.up for osd in osds) / len(osds) >= MIN_UP_RATIO
+        ratio = sum(osd.up for osd in osds) / len(osds)
+        return ratio >= MIN_UP_RATIO and "nodown" not in twin.state.ceph[name].flags
 
     def _all(self, twin: Twin, name: str) -> list[OsdState]:
         return [twin.state.osds[f"{name}/{osd}"] for osd in twin.model.lab.ceph[name].osds]
 
-    def _pools(self, twin: Twin, facts: Facts, name: str, ceph: Ceph) -> bool:
+    def _pools(self, twin: Twin, facts: Facts, name: str) -> bool:
         """Say when a pool stops or goes on serving, and why."""
-        changed = False
-        for pool in ceph.pools:
+        pools = twin.state.ceph[name].pools
+        gone = [
+            k
+            for k in twin.state.pools
+            if k.startswith(f"{name}/") and k[len(name) + 1 :] not in pools
+        ]
+        for key in gone:
+            del twin.state.pools[key]
+        changed = bool(gone)
+        for pool in pools:
             key, now = f"{name}/{pool}", pool_trouble(facts, name, pool)
             before = twin.state.pools.get(key, "")
             if now.text == before:
@@ -196,7 +205,9 @@ def report_s(twin: Twin, facts: Facts, name: str, osd: str) -> float:
     hosts = {declared.node for other, declared in osds.items() if osd_works(facts, name, other)}
     if len(hosts) < REPORTERS:
         return UNREPORTED_S
-    return twin.between(*SILENT_S, name, osd)
+    grace_s = twin.state.ceph[name].grace_s
+    low, high = SILENT_MORE_S
+    return twin.between(grace_s + low, grace_s + high, name, osd)
 
 
 def monitors_serve(facts: Facts, name: str) -> bool:

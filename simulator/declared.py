@@ -1,4 +1,4 @@
-"""What a cluster holds once its desired state is applied: a `Workload` from a `Lab`.
+"""What a cluster holds once its desired state is applied: a `Workload` or `CephSpec` from a `Lab`.
 
 Written from the vendor's facts (the Proxmox VE administration guide: qm, storage, high
 availability), not with the controller's code, so that the two can be compared.
@@ -11,11 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.kinds.ceph import Ceph, Domain
 from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity
 from lab.kinds.storage import Lvm, Nfs, Rbd, StorageBase
 from lab.lab import Lab
-from simulator.workload import GuestSpec, HaResource, HaRuleSpec, StorageSpec, Workload
+from simulator.workload import (
+    CephPoolSpec,
+    CephSpec,
+    GuestSpec,
+    HaResource,
+    HaRuleSpec,
+    StorageSpec,
+    Workload,
+    ceph_options,
+)
 
 
 def declared_workload(lab: Lab, cluster: str) -> Workload:
@@ -103,3 +113,21 @@ def _nfs(lab: Lab, storage: Nfs) -> tuple[str, str]:
         export = server.exports[storage.export]
         return str(server.addresses.get(export.vlan, "")), export.path
     return "", ""
+
+
+def declared_ceph(ceph: Ceph) -> CephSpec:
+    """A Ceph cluster as declared; an option of `config` counts where its daemons look for it."""
+    return CephSpec(
+        pools={
+            name: CephPoolSpec(
+                name,
+                pool.size,
+                pool.needed,
+                ceph.osds_of(pool),
+                ceph.rule_of(pool).domain is Domain.HOST,
+            )
+            for name, pool in ceph.pools.items()
+        },
+        flags=frozenset(flag.value for flag in ceph.flags),
+        **{"down_out_s": ceph.down_out, **ceph_options(ceph.config)},
+    )

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from lab.faults import Fault
-from simulator.workload import Workload
+from simulator.workload import CephSpec, Workload
 
 Timer = tuple[str, ...]
 """Owner first: ("corosync", "a", "pve2")."""
@@ -134,6 +134,7 @@ class State:
     left: dict[str, float] = field(default_factory=dict)  # bond members not in use -> since
     views: dict[str, View] = field(default_factory=dict)  # node -> membership it sees
     mons: dict[str, frozenset[str]] = field(default_factory=dict)  # ceph -> monitors in quorum
+    ceph: dict[str, CephSpec] = field(default_factory=dict)  # what its monitors keep
     osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
     paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use

@@ -1,0 +1,137 @@
+"""Placement groups: which OSDs serve each, in which state. Source: Ceph's manual, PG states.
+
+Leaves out: recovery and its states (a group that has all its members again is clean), past
+intervals, scrubbing. Counts of objects are not known, only whether a pool holds any guest's disk.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from simulator.crush.osdmap import OsdMap, PlacedPool, placement_group
+from simulator.mon import tree
+from simulator.mon.command import Args, Command, MonError, Site, given, maybe, reading
+from simulator.mon.documents import Row
+
+
+@dataclass(frozen=True)
+class Group:
+    """A placement group: `2.1f`, the OSDs that are up for it, the first of which leads."""
+
+    id: str
+    pool: str
+    osds: tuple[int, ...]
+    primary: int
+    state: str
+
+    @property
+    def active(self) -> bool:
+        """Whether it serves."""
+        return "active" in self.state.split("+")
+
+
+def osd_map(site: Site) -> OsdMap:
+    """As the monitors have it."""
+    out = {osd: 0 for osd in site.osds if osd not in site.inside}
+    return OsdMap(tree.crush_map(site), site.up, out)
+
+
+def placed(row: Row) -> PlacedPool:
+    """A pool as far as placing goes."""
+    return PlacedPool(
+        row["pool_id"], row["crush_rule"], row["size"], row["pg_num"], row["pg_placement_num"]
+    )
+
+
+def groups(site: Site) -> list[Group]:
+    """All of them."""
+    osdmap = osd_map(site)
+    peering = ("ceph", "peering", site.name) in site.twin.state.timers
+    return [
+        _group(site, osdmap, row, number, peering=peering)
+        for row in site.documents.pools.values()
+        for number in range(row["pg_num"])
+    ]
+
+
+def _group(site: Site, osdmap: OsdMap, row: Row, number: int, *, peering: bool) -> Group:
+    osds, primary = osdmap.serving(placed(row), number)
+    full = len(osds) >= row["size"]
+    words = ["active", "clean"] if full else []
+    if not full and peering:
+        words = ["peering"]
+    elif not full:
+        alive = len(osds) >= row["min_size"]
+        words = [
+            *(() if osds else ("stale",)),
+            *(("active",) if alive else ()),
+            "undersized",
+            *(("degraded",) if holds_data(site, row["pool_name"]) else ()),
+            *(() if alive else ("peered",)),
+        ]
+    return Group(
+        f"{row['pool_id']}.{number:x}", row["pool_name"], tuple(osds), primary, "+".join(words)
+    )
+
+
+def holds_data(site: Site, pool: str) -> bool:
+    """Whether a guest has a disk in a pool."""
+    cluster = site.twin.model.lab.ceph[site.name].cluster
+    if (load := site.twin.state.workloads.get(cluster)) is None:
+        return False
+    storages = {s.name for s in load.storages.values() if s.type == "rbd" and s.backing == pool}
+    return any(storages & guest.storages for guest in load.guests.values())
+
+
+def by_state(found: list[Group]) -> list[Row]:
+    """How many are in each state, most first."""
+    counted = Counter(group.state for group in found)
+    return [{"state_name": state, "count": count} for state, count in counted.most_common()]
+
+
+def _dump(site: Site, _args: Args) -> object:
+    return {"pg_ready": True, "pg_stats": list(_rows(groups(site)))}
+
+
+def _rows(found: list[Group]) -> Iterator[Row]:
+    for group in found:
+        sets = {"up": list(group.osds), "acting": list(group.osds)}
+        first = {"up_primary": group.primary, "acting_primary": group.primary}
+        yield {"pgid": group.id, "state": group.state, **sets, **first}
+
+
+def _stat(site: Site, _args: Args) -> object:
+    found = groups(site)
+    states = [{"name": row["state_name"], "num": row["count"]} for row in by_state(found)]
+    return {"pg_ready": True, "pg_summary": {"num_pg_by_state": states, "num_pgs": len(found)}}
+
+
+def _by_pool(site: Site, args: Args) -> object:
+    name = str(args["poolstr"])
+    if name not in site.documents.pools:
+        raise MonError(errno.ENOENT, f"pool {name} does not exist")
+    return {"pg_ready": True, "pg_stats": list(_rows([g for g in groups(site) if g.pool == name]))}
+
+
+def _map(site: Site, args: Args) -> object:
+    name, object_ = str(args["pool"]), str(args["object"])
+    if (row := site.documents.pools.get(name)) is None:
+        raise MonError(errno.ENOENT, f"pool {name} does not exist")
+    pg = placement_group(placed(row), object_, str(args.get("nspace", "")))
+    osds, primary = osd_map(site).serving(placed(row), pg)
+    where = {"up": osds, "up_primary": primary, "acting": osds, "acting_primary": primary}
+    pgid = f"{row['pool_id']}.{pg:x}"
+    return {"epoch": site.documents.epoch, "pool": name, "pool_id": row["pool_id"],
+            "objname": object_, "pgid": pgid, **where}  # fmt: skip
+
+
+COMMANDS: Mapping[str, Command] = {
+    "pg dump": reading(_dump, *maybe("dumpcontents", kind="list")),
+    "pg ls": reading(_dump),
+    "pg ls-by-pool": reading(_by_pool, *given("poolstr")),
+    "pg stat": reading(_stat),
+    "osd map": reading(_map, *given("pool", "object"), *maybe("nspace")),
+}
