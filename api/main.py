@@ -206,7 +206,9 @@ def lab_up(
     tree: Tree = TREE,
     speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.")] = 1.0,
     empty: Annotated[bool, typer.Option("--empty", help="Installed and clustered only.")] = False,
-    port: Annotated[int, typer.Option(help="The port of every node's API.")] = 8006,
+    port: Annotated[
+        int | None, typer.Option(help="The port of every device; 0: any. Default: as its kind.")
+    ] = None,
 ) -> None:
     """Serve the lab until Ctrl-C; one JSON line says where and how to log in."""
     from api import served_lab

@@ -23,12 +23,15 @@ from lab.faults import parse_faults
 from lab.load import load_tree
 from simulator.build import twin_of
 from simulator.serve import ServedLab, ask
+from simulator.truenas.face import attach_installed
 
 
-def up(tree: Path, speed: float, *, empty: bool, port: int) -> int:
+def up(tree: Path, speed: float, *, empty: bool, port: int | None) -> int:
     """Serve until a signal ends it; one JSON line on stdout says where and how to log in."""
     lab = load_tree(tree)
     twin = twin_of(lab, empty=empty)
+    if empty:
+        attach_installed(twin)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -36,8 +39,9 @@ def up(tree: Path, speed: float, *, empty: bool, port: int) -> int:
         try:
             served = ServedLab.start(twin, Path(folder), speed=speed, port=port)
         except OSError as error:
+            where = "the devices' ports" if port is None else f"port {port}"
             raise VlabError(
-                f"port {port}: {error.strerror}\n  fix: choose another: --port 0"
+                f"{where}: {error.strerror}\n  fix: choose another: --port 0"
             ) from error
         with served:
             result(json.dumps(told(served)))
@@ -57,6 +61,7 @@ def told(served: ServedLab) -> Mapping[str, object]:
         "password": login.password,
         "token": login.token,
         "secret": login.secret,
+        "api_keys": dict(login.api_keys),
         "control": str(served.control),
     }
 

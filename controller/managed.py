@@ -77,7 +77,8 @@ class Context:
     One for each device, as the same vmid may stand for another guest in another cluster.
     `locations`: vmid -> node now; `placement`: vmid -> node for guests to be created; `running`:
     keys of what runs; `current`: for running things, values in force where they differ from the
-    written ones; `away`: nodes that the others miss.
+    written ones; `away`: nodes that the others miss; `around`: what else of the device matters,
+    flat as the values of a thing: `pools.tank.size_bytes`.
     """
 
     locations: Mapping[str, str] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Context:
     running: frozenset[Key] = frozenset()
     current: Mapping[Key, Values] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
+    around: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Managed(ABC):
 
     @abstractmethod
     def remove(self, context: Context) -> Iterator[Step]:
-        """What to send so that it is gone."""
+        """What to send so that it is gone. Raises Refused for what must not go now."""
 
     @abstractmethod
     def declare(self, lab: Lab) -> Fragment:

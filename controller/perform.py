@@ -147,15 +147,15 @@ class _Performance:
 
     def _remaining(self, thing: Managed | None, context: Context) -> tuple[Step, ...]:
         wanted = self.operation.wanted
-        if wanted is None:
-            return tuple(thing.remove(context)) if thing else ()
-        if thing is not None and not disagreeing(wanted.values, thing):
-            return ()
-        if thing is not None:
-            try:
+        try:
+            if wanted is None:
+                return tuple(thing.remove(context)) if thing else ()
+            if thing is not None and not disagreeing(wanted.values, thing):
+                return ()
+            if thing is not None:
                 return tuple(wanted.steps(thing, context))
-            except Refused as refused:
-                raise _Denied(str(refused)) from refused
+        except Refused as refused:
+            raise _Denied(str(refused)) from refused
         if self.operation.action is Action.CREATE:
             return self.operation.steps
         raise _Denied(f"{self.operation.key} went away meanwhile")

@@ -14,6 +14,7 @@ from controller.managed import Cost, Key, Managed
 from controller.observed import Observed
 from controller.owned import OwnedRecord, Ownership
 from controller.plan import Action, Note, NoteKind, Operation, short
+from lab.errors import Refused
 from lab.item import Act
 
 
@@ -34,7 +35,10 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
         del going[key]
         yield _kept(key, why)
     for key, record in going.items():
-        yield Verdict(_delete(observed.things[key], record, observed))
+        try:
+            yield Verdict(_delete(observed.things[key], record, observed))
+        except Refused as refused:  # by the kind, which knows what else would be lost
+            yield _kept(key, refused.what)
 
 
 def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:

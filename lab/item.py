@@ -93,3 +93,14 @@ class Owned(Item):
     manage: tuple[Act, ...] = (Act.OBSERVE, Act.CREATE, Act.UPDATE)
     protect: Flag = False
     drift: Drift = Drift.CORRECT
+
+
+class Part(Item):
+    """A part of an owned item that is a thing of its own on the device.
+
+    What is not written holds as the item around it says.
+    """
+
+    manage: tuple[Act, ...] | None = None
+    protect: Flag | None = None
+    drift: Drift | None = None

@@ -116,6 +116,7 @@ Version = Annotated[
     AfterValidator(parse_version),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)*$"}),
 ]
+Secret = Annotated[str, Field(pattern=r"^secret://(env|file)/.+$")]  # where it is, never what
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Mtu = Annotated[int, Field(ge=576, le=65535)]  # RFC 791: what every host takes; an IPv4 packet

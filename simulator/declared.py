@@ -1,4 +1,4 @@
-"""What a cluster holds once its desired state is applied: a `Workload` or `CephSpec` from a `Lab`.
+"""What clusters hold, and an array serves, once the desired state is applied.
 
 Written from the vendor's facts (the Proxmox VE administration guide: qm, storage, high
 availability), not with the controller's code, so that the two can be compared.
@@ -16,7 +16,9 @@ from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity
 from lab.kinds.storage import Lvm, Nfs, Rbd, StorageBase
 from lab.lab import Lab
+from simulator.model import initiator_of
 from simulator.workload import (
+    ArraySpec,
     CephPoolSpec,
     CephSpec,
     GuestSpec,
@@ -46,6 +48,22 @@ def declared_workload(lab: Lab, cluster: str) -> Workload:
         rules=tuple(_rules(lab, cluster)),
         shutdown_policy=lab.clusters[cluster].options.shutdown_policy.value,
     )
+
+
+def declared_array(lab: Lab, name: str) -> ArraySpec:
+    """LUNs and exports of one array, as declared."""
+    nas = lab.nas[name]
+    luns: dict[str, frozenset[tuple[str, str]]] = {}
+    for target in nas.targets.values():
+        seen = frozenset(
+            (str(nas.portals[portal].address), initiator_of(lab, node))
+            for portal in target.portals
+            for node in target.initiators
+        )
+        for zvol in target.luns.values():
+            volume = f"{nas.zvols[zvol].pool}/{zvol}"
+            luns[volume] = luns.get(volume, frozenset()) | seen
+    return ArraySpec(luns, {share.path: frozenset() for share in nas.shares.values()})
 
 
 def _rules(lab: Lab, cluster: str) -> Iterator[HaRuleSpec]:

@@ -12,8 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest
-from requests import Response as HttpResponse
+from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 from requests.exceptions import ConnectionError as Refused
 from requests.exceptions import ConnectTimeout
@@ -22,41 +21,54 @@ from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from simulator.face import Face, HttpRequest, HttpResponse
 from simulator.pve.api import PveApi
-from simulator.pve.wire import ApiError, Request, Response, decode
+from simulator.pve.face import NodeFace
+from simulator.truenas.api import TrueNasApi
+from simulator.truenas.face import ArrayFace
 from simulator.twin import Twin
-
-BASE = "/api2/json"
 
 
 class TwinAdapter(BaseAdapter):
-    """Answers `https://NODE:8006/api2/json/...`; `hosts` are other names and addresses of nodes."""
+    """Answers `https://HOST:PORT/...`; `hosts` are other names and addresses of the lab's hosts."""
 
     def __init__(self, twin: Twin, hosts: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.twin = twin
         self.hosts = hosts or {}
 
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Answer at once. Raises what requests raises when nobody answers."""
         url = urlsplit(str(request.url))
         host = url.hostname or ""
-        node = self.hosts.get(host) or self.hosts.get(url.netloc) or host
-        declared = self.twin.model.lab.nodes.get(node)
-        if declared is None:
-            raise _refused(request, f"there is no node {node}")
-        api = self.twin.devices[f"pve/{declared.cluster}"]
-        assert isinstance(api, PveApi)
-        match api.reachable(self.twin, node):
+        name = self.hosts.get(host) or self.hosts.get(url.netloc) or host
+        face = _face(self.twin, name)
+        if face is None:
+            raise _refused(request, f"there is no node {name}")
+        match face.reachable(self.twin):
             case "refused":
-                raise _refused(request, f"{node} refuses connections")
+                raise _refused(request, f"{name} refuses connections")
             case "timeout":
-                raise ConnectTimeout(f"{node} does not answer", request=request)
+                raise ConnectTimeout(f"{name} does not answer", request=request)
             case _:
-                return _http(request, answer(api, self.twin, node, request))
+                return _http(request, face.answer(self.twin, _asked(request)))
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _face(twin: Twin, name: str) -> Face | None:
+    """What answers at a host of the lab."""
+    lab = twin.model.lab
+    if name in lab.nodes:
+        api = twin.devices[f"pve/{lab.nodes[name].cluster}"]
+        assert isinstance(api, PveApi)
+        return NodeFace(api, name)
+    if name in lab.nas:
+        array = twin.devices[f"nas/{name}"]
+        assert isinstance(array, TrueNasApi)
+        return ArrayFace(array)
+    return None
 
 
 def _refused(request: PreparedRequest, why: str) -> Refused:
@@ -67,22 +79,22 @@ def _refused(request: PreparedRequest, why: str) -> Refused:
     return Refused(MaxRetryError(pool, url.path, reason), request=request)
 
 
-def answer(api: PveApi, twin: Twin, node: str, request: PreparedRequest) -> Response:
-    """The API's answer to a prepared request."""
+def _asked(request: PreparedRequest) -> HttpRequest:
+    """A prepared request as a served device takes it."""
     url = urlsplit(str(request.url))
-    headers = {name.lower(): str(value) for name, value in request.headers.items()}
     body = request.body or b""
-    raw = body.encode() if isinstance(body, str) else bytes(body)
-    try:
-        params = decode(url.query, headers.get("content-type", ""), raw)
-    except ApiError as error:
-        return error.response
-    path = url.path.removeprefix(BASE)
-    return api.handle(twin, Request(node, str(request.method), path, params, headers))
+    return HttpRequest(
+        str(request.method),
+        url.path,
+        url.query,
+        {name.lower(): str(value) for name, value in request.headers.items()},
+        body.encode() if isinstance(body, str) else bytes(body),
+        secure=url.scheme == "https",
+    )
 
 
-def _http(request: PreparedRequest, response: Response) -> HttpResponse:
-    made = HttpResponse()
+def _http(request: PreparedRequest, response: HttpResponse) -> Response:
+    made = Response()
     made.status_code = response.status
     made.reason = response.reason
     made.headers = CaseInsensitiveDict(response.headers)

@@ -15,10 +15,7 @@ bandwidth of one path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from simulator.facts import Facts
-from simulator.model import Model
 from simulator.state import HostPower, Timer
 from simulator.storage import path_works
 from simulator.twin import Twin
@@ -36,10 +33,17 @@ class IscsiPart:
     name = "iscsi"
 
     def settle(self, twin: Twin) -> bool:
-        """Compare every path with the network."""
+        """Compare every path with the network, and with what the arrays offer."""
         facts, paths = twin.facts, twin.state.paths
         changed = False
-        for node, nas, portal in all_paths(twin.model):
+        offered = offers(facts)
+        for path in [path for path in paths if (*path.split("/"),) not in offered]:
+            node, nas, portal = path.split("/")
+            twin.cancel((self.name, node, nas, portal))
+            twin.note(f"node {node}", "path-lost", f"{nas} offers it nothing over {portal} now")
+            del paths[path]
+            changed = True
+        for node, nas, portal in offered:
             path = f"{node}/{nas}/{portal}"
             works = path_works(facts, node, nas, portal)
             timer = (self.name, node, nas, portal)
@@ -62,7 +66,7 @@ class IscsiPart:
         twin.state.paths[path] = not twin.state.paths[path]
         usable = [
             twin.state.paths[f"{node}/{nas}/{other}"]
-            for known, array, other in all_paths(twin.model)
+            for known, array, other in offers(twin.facts)
             if (known, array) == (node, nas)
         ]
         left = f"{sum(usable)} of {len(usable)} paths to {nas} in use"
@@ -72,22 +76,19 @@ class IscsiPart:
         twin.note(f"node {node}", kind, f"path over {portal} {word}: {left}")
 
 
-def all_paths(model: Model) -> Iterator[tuple[str, str, str]]:
-    """Node, array, portal of every path that an initiator has."""
-    seen: set[tuple[str, str, str]] = set()
-    for nas, declared in model.lab.nas.items():
-        for target in declared.targets.values():
-            for node in target.initiators:
-                for portal in target.portals:
-                    if (path := (node, nas, portal)) not in seen:
-                        seen.add(path)
-                        yield path
+def offers(facts: Facts) -> dict[tuple[str, str, str], frozenset[str]]:
+    """Node, array, portal of every path that an initiator has -> volumes that it sees there."""
+    return {
+        (node, nas, portal): volumes
+        for nas, spec in facts.state.arrays.items()
+        for (node, portal), volumes in facts.model.offered(nas, spec).items()
+    }
 
 
 def usable_now(facts: Facts) -> dict[str, bool]:
     """Every path of running nodes, as it is once everybody knows."""
     return {
         f"{node}/{nas}/{portal}": path_works(facts, node, nas, portal)
-        for node, nas, portal in all_paths(facts.model)
+        for node, nas, portal in offers(facts)
         if facts.host_on(node)
     }

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from ipaddress import IPv4Address
 
 import networkx as nx
@@ -28,6 +29,10 @@ from simulator.reach import Broken, Reach
 from simulator.state import GuestKey, HostPower, State
 from simulator.topology import hosts_by_kind, topology, vertex
 from simulator.wiring import Wiring, wired
+from simulator.workload import EVERYBODY, ArraySpec
+
+Offers = Mapping[tuple[str, str], frozenset[str]]
+"""(Node, portal) -> volumes that the node sees over the portal."""
 
 # States of the world whose reachability is kept; a long sweep must not fill memory.
 REMEMBERED = 4096
@@ -49,13 +54,12 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Lun:
-    """The LUN that a volume group is on: its array, volume, and the portals that offer it."""
+    """The LUN that a volume group is on, as declared. Who is offered it, the state says."""
 
     nas: str
     name: str  # "nas1 LUN 0"
+    zvol: str  # "tank/group1"
     volume: Volume
-    portals: tuple[str, ...]
-    initiators: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Model:
         }
         self.wiring: Wiring = wired(self.graph, self.bits)
         self._reach: dict[Broken, Reach] = {}
+        self._offered: dict[str, tuple[ArraySpec, Offers]] = {}
         self.hosts: Mapping[str, Host] = lab.hosts
         self.vertex: Mapping[str, str] = {
             name: vertex(kind, name) for kind, hosts in hosts_by_kind(lab).items() for name in hosts
@@ -156,6 +161,13 @@ class Model:
             found = self._reach[broken] = Reach(self.wiring, broken)
         return found
 
+    def offered(self, nas: str, spec: ArraySpec) -> Offers:
+        """What an array offers to the nodes of the lab; worked out once for each spec."""
+        known = self._offered.get(nas)
+        if known is None or known[0] is not spec:
+            known = self._offered[nas] = (spec, _offers(self.lab, nas, spec))
+        return known[1]
+
     def volume(self, host: str, disk: str) -> Volume:
         """The volume that `disk` names on a host: a disk, or a RAID of the host."""
         raid = self.hosts[host].raids.get(disk)
@@ -188,13 +200,13 @@ class Model:
                 continue
             nas = self.lab.nas[storage.nas]
             target = nas.targets[storage.target]
-            pool = nas.pools[nas.zvols[target.luns[storage.lun]].pool]
+            zvol = target.luns[storage.lun]
+            pool = nas.pools[nas.zvols[zvol].pool]
             lun = Lun(
                 storage.nas,
                 f"{storage.nas} LUN {storage.lun}",
+                f"{nas.zvols[zvol].pool}/{zvol}",
                 self._volume(storage.nas, Raid(level=pool.level, disks=pool.disks)),
-                target.portals,
-                frozenset(target.initiators),
             )
             found |= {(cluster, storage.vg): lun for cluster in storage.clusters}
         return found
@@ -223,3 +235,25 @@ class Model:
 
     def _volume(self, host: str, raid: Raid) -> Volume:
         return Volume(tuple(self.bits[vertex("disk", host, disk)] for disk in raid.disks), raid)
+
+
+def initiator_of(lab: Lab, node: str) -> str:
+    """The iSCSI name of a node. One that is not declared is as Debian's open-iscsi makes it."""
+    made = sha256(node.encode()).hexdigest()[:12]
+    return lab.nodes[node].initiator or f"iqn.1993-08.org.debian:01:{made}"
+
+
+def _offers(lab: Lab, nas: str, spec: ArraySpec) -> Offers:
+    """Only nodes that some target of the array is declared for ever log in by themselves."""
+    declared = lab.nas[nas]
+    clients = {node for target in declared.targets.values() for node in target.initiators}
+    names = {node: initiator_of(lab, node) for node in lab.nodes if node in clients}
+    found: dict[tuple[str, str], set[str]] = {
+        (node, portal): set() for node in names for portal in declared.portals
+    }
+    for volume, seen in spec.luns.items():
+        for node, portal in found:
+            address = str(declared.portals[portal].address)
+            if (address, names[node]) in seen or (address, EVERYBODY) in seen:
+                found[node, portal].add(volume)
+    return {place: frozenset(volumes) for place, volumes in found.items() if volumes}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.facts import Facts
-from simulator.storage import osd_works, path_works
+from simulator.storage import osd_works, path_works, portals_of
 
 
 def reduced(facts: Facts) -> dict[str, str]:
@@ -32,11 +32,12 @@ def _paths(facts: Facts) -> Iterator[tuple[str, str]]:
     """iSCSI paths of each node to each array, of those that its clusters' LUNs use."""
     for (cluster, _), lun in facts.model.luns.items():
         for node in facts.model.nodes[cluster]:
-            if node not in lun.initiators or not facts.host_on(node):
+            portals = portals_of(facts, lun, node)
+            if not portals or not facts.host_on(node):
                 continue
-            alive = sum(path_works(facts, node, lun.nas, portal) for portal in lun.portals)
-            if alive < len(lun.portals):
-                yield f"multipath {node}/{lun.nas}", f"{alive} of {len(lun.portals)} paths"
+            alive = sum(path_works(facts, node, lun.nas, portal) for portal in portals)
+            if alive < len(portals):
+                yield f"multipath {node}/{lun.nas}", f"{alive} of {len(portals)} paths"
 
 
 def _pools(facts: Facts) -> Iterator[tuple[str, str]]:

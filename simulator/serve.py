@@ -1,9 +1,8 @@
-"""A simulated lab on loopback: every node's API at an address of its own, over HTTPS.
+"""A simulated lab on loopback: every device's API at an address of its own.
 
-The only place of the simulator with sockets and the wall clock: simulated time is wall time times
-`speed`, and one event loop in one thread drives both the twin and the servers. A node that is off
-refuses connections; one that hangs or can't be reached accepts them and keeps silent, which to a
-client is a timeout. A Unix socket takes faults (`ask`), so that another process can break the lab
+The only place of the simulator with a wall clock, and with `https` the only one with sockets:
+simulated time is wall time times `speed`, and one event loop in one thread drives both the twin and
+the servers. A Unix socket takes faults (`ask`), so that another process can break the lab
 meanwhile. Leaves out: the time that requests take.
 """
 
@@ -16,139 +15,47 @@ import logging
 import os
 import secrets
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from aiohttp import web
 
 from lab.faults import parse_faults
 from simulator.authority import Authority
+from simulator.face import Face
 from simulator.faults import restore
-from simulator.pve.api import PveApi
-from simulator.pve.declared import declared
-from simulator.pve.install import installed
-from simulator.pve.tickets import TICKET_LIFETIME_S
-from simulator.pve.wire import ApiError, Request, decode
+from simulator.https import HttpsServer
+from simulator.login import Login
+from simulator.pve import face as pve
+from simulator.truenas import face as truenas
 from simulator.twin import Twin
 
-BASE = "/api2/json"
 TICK_S = 0.05  # how often simulated time is brought up to the wall clock
 ADMINISTRATOR = "root@pam!vlab"
-BODY_LIMIT_BYTES = 512 * 1024  # pve-http-server
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Login:
-    """How to get in. Told on purpose: it opens nothing but a simulation on this machine."""
+class Server(Protocol):
+    """One address of a device, whatever it speaks."""
 
-    user: str
-    password: str
-    token: str  # user@realm!name
-    secret: str
+    name: str  # of the host in the lab
+    address: str
+    port: int
 
-
-def address_of(cluster_number: int, node_number: int) -> str:
-    """A loopback address for a node: 127.0.11.1 for the first node of the first cluster."""
-    return f"127.0.{10 + cluster_number}.{node_number}"
-
-
-class NodeServer:
-    """One node's HTTPS server. `port` 0 takes a free one, and keeps it."""
-
-    def __init__(self, lab: ServedLab, node: str, api: PveApi, address: str, port: int) -> None:
-        self.lab = lab
-        self.node = node
-        self.api = api
-        self.address = address
-        self.port = port
-        self._socket: socket.socket | None = None
-
-    async def open(self, context: ssl.SSLContext) -> None:
-        """Prepare, and listen unless the node is off."""
-        self._context = context
-        app = web.Application(client_max_size=BODY_LIMIT_BYTES)
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        self._bind().close()
-        await self.follow()
-
-    def _bind(self) -> socket.socket:
-        bound = socket.socket()
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self.address, self.port))
-        except OSError:
-            bound.close()
-            raise
-        self.port = bound.getsockname()[1]
-        return bound
+    async def open(self, authority: Authority) -> None:
+        """Prepare, and listen unless the device is off. Raises OSError if the address is taken."""
 
     async def follow(self) -> None:
-        """Listen or not, as the node is."""
-        listening = self.api.reachable(self.lab.twin, self.node) != "refused"
-        if listening and self._socket is None:
-            self._socket = self._bind()
-            site = web.SockSite(self._runner, self._socket, ssl_context=self._context)
-            await site.start()
-        elif not listening:
-            await self._close_door()
-
-    async def _close_door(self) -> None:
-        """Accept nobody any more, so that connecting is refused.
-
-        What was accepted in this round of the loop gets its transport first: asyncio (CPython 3.11)
-        forgets to close a connection whose server is closed before that.
-        """
-        if self._socket is None:
-            return
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        await asyncio.sleep(0)
-        for site in list(self._runner.sites):
-            await site.stop()
-        self._socket = None
+        """Listen or not, as the device is."""
 
     async def close(self) -> None:
-        """Stop for good, and let go of clients that stay connected."""
-        await self._close_door()
-        server = self._runner.server
-        for connection in list(server.connections if server else ()):
-            if connection.transport is not None:
-                connection.transport.abort()
-        await self._runner.cleanup()
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        self.lab.advance()
-        while (state := self.api.reachable(self.lab.twin, self.node)) == "timeout":
-            await asyncio.sleep(TICK_S)
-        if state == "refused" and request.transport is not None:
-            request.transport.abort()
-        path = request.rel_url.raw_path
-        if not path.startswith(BASE):
-            return web.Response(status=404, reason="no such file")
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        try:
-            query, kind = request.rel_url.raw_query_string, headers.get("content-type", "")
-            params = decode(query, kind, await request.read())
-            asked = Request(self.node, request.method, path.removeprefix(BASE), params, headers)
-            response = self.api.handle(self.lab.twin, asked)
-        except ApiError as error:
-            response = error.response
-        return web.Response(
-            status=response.status,
-            reason=response.reason,
-            body=response.body,
-            headers=response.headers,
-        )
+        """Stop for good."""
 
 
 class ServedLab:
@@ -159,7 +66,7 @@ class ServedLab:
         self.ca_file = folder / "ca.pem"
         self.control = folder / "control.sock"
         self.login = Login("root@pam", password, ADMINISTRATOR, secrets.token_urlsafe(24))
-        self.servers: list[NodeServer] = []
+        self.servers: list[Server] = []
         self._folder = folder
         self._speed = speed
         self._loop = asyncio.new_event_loop()
@@ -170,13 +77,18 @@ class ServedLab:
 
     @classmethod
     def start(
-        cls, twin: Twin, folder: Path, *, speed: float = 1.0, port: int = 8006, password: str = ""
+        cls,
+        twin: Twin,
+        folder: Path,
+        *,
+        speed: float = 1.0,
+        port: int | None = None,
+        password: str = "",
     ) -> Self:
         """Serve `twin`, at free ports if `port` is 0; returns when every server is up.
 
-        A cluster without a device gets one: with its declared load if the twin has it, else as just
-        installed. Raises OSError if an address is
-        taken.
+        Without a port each device listens where its kind does. What has no device on the twin gets
+        one (`faces` of its kind). Raises OSError if an address is taken.
         """
         lab = cls(twin, folder, speed, password or secrets.token_urlsafe(12))
         lab._install(port)
@@ -188,8 +100,8 @@ class ServedLab:
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Node -> `127.0.11.1:8006`."""
-        return {server.node: f"{server.address}:{server.port}" for server in self.servers}
+        """Host -> `127.0.11.1:8006`."""
+        return {server.name: f"{server.address}:{server.port}" for server in self.servers}
 
     def advance(self) -> None:
         """Let simulated time come up to the wall clock. Only in the loop's thread."""
@@ -220,23 +132,15 @@ class ServedLab:
     ) -> None:
         self.close()
 
-    def _install(self, port: int) -> None:
-        for number, cluster in enumerate(sorted(self.twin.model.nodes), 1):
-            name = f"pve/{cluster}"
-            if name not in self.twin.devices:
-                loaded = cluster in self.twin.state.workloads
-                documents = (declared if loaded else installed)(self.twin, cluster)
-                made = PveApi(cluster, documents)
-                self.twin.attach(made)
-                made.sync(self.twin)
-            api = self.twin.devices[name]
-            assert isinstance(api, PveApi)
-            api.epoch_s = time.time() - self.twin.now_s
-            api.ticket_lifetime_s = TICKET_LIFETIME_S * max(1.0, self._speed)
-            api.set_password(self.login.user, self.login.password)
-            api.add_token(self.login.token, self.login.secret)
-            for place, node in enumerate(self.twin.model.nodes[cluster], 1):
-                self.servers.append(NodeServer(self, node, api, address_of(number, place), port))
+    def _install(self, port: int | None) -> None:
+        epoch_s = time.time() - self.twin.now_s
+        found: list[tuple[str, Face]] = [
+            *pve.faces(self.twin, self.login, epoch_s=epoch_s, speed=self._speed),
+            *truenas.faces(self.twin, self.login, epoch_s=epoch_s),
+        ]
+        for address, face in found:
+            chosen = face.port if port is None else port
+            self.servers.append(HttpsServer(face, self.twin, self.advance, address, chosen))
         self.twin.settle()
 
     def _run(self) -> None:
@@ -253,13 +157,12 @@ class ServedLab:
         authority = Authority(self._folder, datetime.now(UTC))
         self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
         control = await self._open_control()
-        opened: list[NodeServer] = []
+        opened: list[Server] = []
         try:
             for server in self.servers:
-                context = authority.server_context(server.node, server.address)
                 opened.append(server)
-                await server.open(context)
-            log.info("served lab is up: nodes=%d speed=%g", len(opened), self._speed)
+                await server.open(authority)
+            log.info("served lab is up: servers=%d speed=%g", len(opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():
                 self.advance()

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from lab.faults import Fault
-from simulator.workload import CephSpec, Workload
+from simulator.workload import ArraySpec, CephSpec, Workload
 
 Timer = tuple[str, ...]
 """Owner first: ("corosync", "a", "pve2")."""
@@ -140,6 +140,7 @@ class State:
     paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
+    arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)
     ha: dict[str, HaState] = field(default_factory=dict)
     down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since

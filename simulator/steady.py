@@ -16,7 +16,7 @@ from dataclasses import replace
 from lab.faults import Fault, FaultKind
 from simulator import ceph, iscsi, links
 from simulator.corosync import has_quorum, memberships
-from simulator.declared import declared_ceph
+from simulator.declared import declared_array, declared_ceph
 from simulator.facts import Facts
 from simulator.model import Model
 from simulator.power import dark, host_off
@@ -44,6 +44,7 @@ def steady(model: Model, faults: Iterable[Fault] = (), *, seed: int = 0) -> Stat
             view = View(members, has_quorum(model, cluster, members))
             state.views |= dict.fromkeys(members, view)
     _ceph(facts)
+    state.arrays = {nas: declared_array(model.lab, nas) for nas in model.lab.nas}
     state.paths = iscsi.usable_now(facts)
     return state
 

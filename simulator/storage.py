@@ -15,6 +15,7 @@ answer; without an export path in the storage's definition any share of that add
 from __future__ import annotations
 
 from collections.abc import Set
+from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.reach import Broken
@@ -22,6 +23,7 @@ from simulator.workload import CephPoolSpec, StorageSpec
 
 if TYPE_CHECKING:
     from simulator.facts import Facts
+    from simulator.model import Export, Lun
 
 
 class Trouble(NamedTuple):
@@ -191,17 +193,28 @@ def path_works(facts: Facts, node: str, nas: str, portal: str) -> bool:
     return facts.reach.once((node, f"{nas}/{portal}"), gets_through)
 
 
+def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
+    """The portals over which a node is offered a LUN now."""
+    offered = facts.model.offered(lun.nas, facts.state.arrays[lun.nas])
+    return [
+        portal
+        for portal in facts.model.lab.nas[lun.nas].portals
+        if lun.zvol in offered.get((node, portal), ())
+    ]
+
+
 def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     lun = facts.model.luns.get((cluster, spec.backing))
     if lun is None:
         return Trouble(f"no LUN of cluster {cluster} holds a volume group {spec.backing}")
-    if node not in lun.initiators:
+    portals = portals_of(facts, lun, node)
+    if not portals:
         return Trouble(f"{lun.name} is not offered to {node}")
     if facts.host_on(lun.nas) and not lun.volume.survives(facts.broken):
         return Trouble(f"{lun.name}: {lun.nas} has lost too many of its disks")
     paths = facts.state.paths
-    alive = {portal for portal in lun.portals if path_works(facts, node, lun.nas, portal)}
-    used = {port for port in lun.portals if paths.get(f"{node}/{lun.nas}/{port}", False)}
+    alive = {portal for portal in portals if path_works(facts, node, lun.nas, portal)}
+    used = {port for port in portals if paths.get(f"{node}/{lun.nas}/{port}", False)}
     if not used:
         return Trouble(f"{lun.name}: {node} has lost every path", passes=bool(alive))
     if dead := used - alive:
@@ -210,11 +223,29 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     return FINE
 
 
+def _exported(facts: Facts, export: Export, node: str) -> bool:
+    """Whether an array serves a folder to a node; other servers serve what is declared."""
+    if (array := facts.state.arrays.get(export.host)) is None:
+        return True
+    if (allowed := array.exports.get(export.path)) is None:
+        return False
+    own = facts.model.lab.nodes[node].addresses.get(export.vlan)
+    return not allowed or own is None or any(_within(own, known) for known in allowed)
+
+
+def _within(address: IPv4Address, known: str) -> bool:
+    """Whether a network or address of an export holds an address; host names are not resolved."""
+    try:
+        return address in ip_network(known, strict=False)
+    except ValueError:
+        return False
+
+
 def _nfs(facts: Facts, spec: StorageSpec, node: str) -> Trouble:
     shares = [
         export
         for export in facts.model.exports.get(spec.backing, ())
-        if spec.export in ("", export.path)
+        if spec.export in ("", export.path) and _exported(facts, export, node)
     ]
     if not shares:
         return Trouble(f"nobody serves {spec.backing}:{spec.export}")

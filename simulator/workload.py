@@ -1,9 +1,8 @@
-"""What a cluster holds and runs, as the physics needs it: guests with their size, storages, HA;
-of a Ceph cluster its pools and what its administrator set.
+"""What clusters hold and run, and what an array serves, as the physics needs it.
 
 Plain frozen values. Two producers: the desired state (`simulator/declared.py`) and the documents of
-a served device (`simulator/pve/`, `simulator/mon/`). Leaves out all that has no weight: people,
-comments.
+a served device (`simulator/pve/`, `simulator/mon/`, `simulator/truenas/`). Leaves out all that has
+no weight: people, comments.
 """
 
 from __future__ import annotations
@@ -74,6 +73,22 @@ class Workload:
     ha: Mapping[str, HaResource] = field(default_factory=dict)
     rules: tuple[HaRuleSpec, ...] = ()
     shutdown_policy: str = "conditional"
+
+
+EVERYBODY = "*"
+"""Initiator of a LUN that is offered to all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """What an array serves.
+
+    `luns`: volume (`tank/group1`) -> the (portal address, initiator name) pairs that see it.
+    `exports`: folder -> networks and hosts that may mount it, none for everybody.
+    """
+
+    luns: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.fields import Speech
 from controller.managed import Context, Fragment
-from controller.pve.fields import FLAG, SET, Speech, field, parameters, read
+from controller.pve.fields import FLAG, SET, field, parameters, read
 from controller.pve.guests import names, vmids
 from controller.pve.storage import keep_fields
 from controller.pve.thing import PveThing, cluster_of, rows, segment

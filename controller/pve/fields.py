@@ -1,8 +1,7 @@
-"""One field of a thing: where the language writes it, where the API keeps it, how each says it.
+"""A field of a thing on a cluster: where the API keeps it and how it says it.
 
-A kind lists its fields; wanting, reading, changing and declaring them is the same for all kinds:
-
-    language  <--speech-->  canonical value  <--codec-->  API
+A kind lists its fields; reading and changing them is the same for all kinds. How the language says
+a field is the same for all families (`controller.fields`).
 """
 
 from __future__ import annotations
@@ -10,16 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from controller import fields
+from controller.fields import PLAIN, Speech, plainly, same, sized
 from controller.managed import Cost, Mark, Value, Values
 from controller.pve import propertystring
 from controller.step import Scalar
-from lab.errors import DeviceError, Place
-from lab.item import Item, Path
-from lab.lab import Lab
-from lab.units import format_size
+from lab.errors import DeviceError
+from lab.item import Path
 
 MIB = 2**20
 EXTENT_BYTES = (
@@ -35,30 +33,15 @@ class Codec:
     encode: Callable[[Any], Scalar]
 
 
-@dataclass(frozen=True)
-class Speech:
-    """How the language writes a value, with the names of a lab at hand; None: it can't."""
-
-    value: Callable[[Lab, Any], Value | None]
-    said: Callable[[Lab, Any], Any]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field. `path`: below the entry of the language, () for what it says by other means.
-
-    `api`: the parameter; `key`: the key inside it, if it is a property string. `default`: what the
-    device means when it says nothing. `cost`: of a change where it matters, on a running guest.
+@dataclass(frozen=True, kw_only=True)
+class Field(fields.Field):
+    """A field of a cluster. `api`: the parameter; `key`: the key inside it, if it is a property
+    string. Costs are those on a running guest.
     """
 
-    name: str
-    path: Path
     api: str
     codec: Codec
-    speech: Speech
     key: str = ""
-    cost: Cost = Cost.NONE
-    default: Value | None = None
 
 
 def text_set(value: object) -> tuple[str, ...]:
@@ -89,32 +72,10 @@ SET = Codec(text_set, ",".join)
 TAGS = Codec(_lower, ";".join)
 
 
-def canonical(value: Any) -> Value:
-    """A value of the language without its types: names sorted, enumerations as text."""
-    match value:
-        case StrEnum():
-            return value.value
-        case frozenset() | tuple() | list():
-            return tuple(sorted({str(canonical(each)) for each in value}))
-        case bool() | int() | float():
-            return value
-        case _:
-            return str(value)
-
-
-def _plainly(_lab: Lab, value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _sized(_lab: Lab, value: Any) -> str:
-    return format_size(value)
-
-
-PLAIN = Speech(lambda _lab, said: canonical(said), _plainly)
-PROSE = Speech(lambda _lab, said: _lines(said), _plainly)
-LOWER = Speech(lambda _lab, said: _lower(list(said)), _plainly)
-MEMORY = Speech(lambda _lab, said: _whole(said, MIB, up=False), _sized)
-DISK = Speech(lambda _lab, said: _whole(said, EXTENT_BYTES, up=True), _sized)
+PROSE = Speech(lambda _lab, said: _lines(said), plainly)
+LOWER = Speech(lambda _lab, said: _lower(list(said)), plainly)
+MEMORY = Speech(lambda _lab, said: _whole(said, MIB, up=False), sized)
+DISK = Speech(lambda _lab, said: _whole(said, EXTENT_BYTES, up=True), sized)
 
 
 def field(
@@ -130,45 +91,7 @@ def field(
 ) -> Field:
     """A field whose path and parameter have its own name unless said otherwise."""
     where = (name.replace("_", "-"),) if path is None else path
-    return Field(name, where, api or name, codec, speech, key, cost, default)
-
-
-def wanted(
-    fields: Iterable[Field], lab: Lab, path: Path, item: Item
-) -> tuple[dict[str, Value | Mark], dict[str, Place]]:
-    """Values of what was written in the entry at `path`, RESET for null, and their places."""
-    values: dict[str, Value | Mark] = {}
-    origin: dict[str, Place] = {}
-    for known in fields:
-        value: Value | Mark | None = None
-        if is_reset(lab, (*path, *known.path)):
-            value = Mark.RESET
-        elif known.path and (said := written(item, known.path)) is not None:
-            value = known.speech.value(lab, said)
-            value = Mark.RESET if value == "" else value
-        if value is not None:
-            values[known.name] = value
-            if (place := lab.place(*path, *known.path)) is not None:
-                origin[known.name] = place
-    return values, origin
-
-
-def written(item: Any, path: Path) -> Any:
-    """What the author wrote there; None for nothing."""
-    for step in path:
-        if isinstance(item, Item):
-            name = step.replace("-", "_")
-            item = getattr(item, name) if name in item.written else None
-        else:
-            item = item.get(step)
-        if item is None:
-            return None
-    return item
-
-
-def is_reset(lab: Lab, path: Path) -> bool:
-    """Whether null stands at the path, or at something around it below the entry."""
-    return any(path[:length] in lab.resets for length in range(3, len(path) + 1))
+    return Field(name, where, speech, cost, default, api=api or name, codec=codec, key=key)
 
 
 def read(fields: Iterable[Field], device: str, document: Mapping[str, Any]) -> dict[str, Value]:
@@ -219,24 +142,3 @@ def parameters(fields: Iterable[Field], new: Values, old: Values | None) -> dict
         elif any(keys.values()):
             sent[name] = propertystring.apply(name, propertystring.change(name, keys), None)
     return sent | ({"delete": ",".join(gone)} if gone else {})
-
-
-def same(known: Field, value: Value | Mark, old: Values) -> bool:
-    """Whether what is there already is what is wanted."""
-    return old.get(known.name, known.default) == (known.default if value is Mark.RESET else value)
-
-
-def declared(fields: Iterable[Field], lab: Lab, values: Values) -> dict[str, Any]:
-    """The entry of the language that says these values, nested as it is written."""
-    entry: dict[str, Any] = {}
-    for known in fields:
-        value = values.get(known.name)
-        if not known.path or value is None or value is Mark.RESET:
-            continue
-        if (said := known.speech.said(lab, value)) is None:
-            continue
-        inside = entry
-        for step in known.path[:-1]:
-            inside = inside.setdefault(step, {})
-        inside[known.path[-1]] = said
-    return entry

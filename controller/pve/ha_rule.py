@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.fields import Speech, same
 from controller.managed import Context, Cost, Fragment, Mark, Value
-from controller.pve.fields import FLAG, INVERTED, SET, Codec, Speech, field, parameters, read, same
+from controller.pve.fields import FLAG, INVERTED, SET, Codec, field, parameters, read
 from controller.pve.guests import guest_entry, guests_of, names, sid, vmid_of
-from controller.pve.thing import PveThing, cluster_of, policy_of, rows, segment
+from controller.pve.thing import PveThing, cluster_of, rows, segment
 from controller.step import Answers, Query, Rest
+from controller.thing import policy_of
 from lab.kinds.guest import Guest
 from lab.kinds.ha_rule import HaRule as HaRuleEntry
 from lab.lab import Lab

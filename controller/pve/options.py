@@ -9,23 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from controller.fields import PLAIN, Speech, wanted
 from controller.managed import Context, Fragment, Key, Value
-from controller.pve.fields import (
-    LINES,
-    PLAIN,
-    PROSE,
-    TEXT,
-    Codec,
-    Field,
-    Speech,
-    field,
-    parameters,
-    read,
-    wanted,
-)
+from controller.pve.fields import LINES, PROSE, TEXT, Codec, Field, field, parameters, read
 from controller.pve.members import MEMBERS
-from controller.pve.thing import PveThing, cluster_of, policy_of
+from controller.pve.thing import PveThing, cluster_of
 from controller.step import Answers, Query, Rest
+from controller.thing import policy_of
 from lab.errors import DeviceError
 from lab.lab import Lab
 

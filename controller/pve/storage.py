@@ -11,18 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.fields import same
 from controller.managed import Context, Cost, Fragment, Value
-from controller.pve.fields import (
-    FLAG,
-    INVERTED,
-    NUMBER,
-    SET,
-    Field,
-    field,
-    parameters,
-    read,
-    same,
-)
+from controller.pve.fields import FLAG, INVERTED, NUMBER, SET, Field, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, is_on, rows, segment
 from controller.step import Answers, Query, Rest
 from lab.kinds.storage import Lvm, Nfs

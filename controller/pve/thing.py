@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
-from controller.managed import Context, Cost, Fragment, Key, Managed, Policy, Value, Values
-from controller.pve.fields import Field, declared, wanted
+from controller.fields import declared, wanted
+from controller.managed import Cost, Fragment, Key
+from controller.pve.fields import Field
 from controller.step import Answers, Query, Scalar
+from controller.thing import Thing, policy_of
 from lab.errors import DeviceError
 from lab.item import Owned
 from lab.lab import Lab
@@ -29,11 +31,6 @@ def cluster_of(device: str) -> str:
 def is_on(clusters: Collection[str] | None, device: str) -> bool:
     """Whether something kept on `clusters` (None: on all) is kept on this one."""
     return clusters is None or cluster_of(device) in clusters
-
-
-def policy_of(item: Owned) -> Policy:
-    """What the author allows."""
-    return Policy(frozenset(item.manage), item.protect, item.drift)
 
 
 def rows(device: str, answers: Answers, query: Query) -> Iterator[Mapping[str, Any]]:
@@ -57,27 +54,16 @@ def segment(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class PveThing(Managed):
-    """A thing whose values are a table of fields."""
+class PveThing(Thing):
+    """A thing that is an entry of one word of the language."""
 
     word: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]]
     more_costs: ClassVar[Mapping[str, Cost]] = {}  # of what the language says by other means
 
     @classmethod
-    def default(cls, field_name: str) -> Value | None:
-        known = cls.field_of(field_name)
-        return known.default if known else None
-
-    @classmethod
     def field_of(cls, name: str) -> Field | None:
-        """The field of a value."""
         return next((each for each in cls.fields if each.name == name), None)
-
-    @classmethod
-    def there(cls, device: str, identity: str, values: Values) -> Self:
-        """A thing that the device has."""
-        return cls(Key(device, cls.kind, identity), values)
 
     @classmethod
     def from_entry(cls, lab: Lab, device: str, name: str, item: Owned, identity: str) -> Self:
@@ -85,24 +71,6 @@ class PveThing(Managed):
         values, origin = wanted(cls.fields, lab, (cls.word, name), item)
         key = Key(device, cls.kind, identity)
         return cls(key, values, frozenset(), (cls.word, name), origin, policy_of(item))
-
-    @property
-    def id(self) -> str:
-        """Its identity on the device."""
-        return self.key.id
-
-    def held(self, field_name: str) -> tuple[str, ...]:
-        """The members of a set; none if nothing is said of it."""
-        value = self.values.get(field_name)
-        return value if isinstance(value, tuple) else ()
-
-    def refers(self, kind: str, *ids: str) -> frozenset[Key]:
-        """Things of the same device."""
-        return frozenset(Key(self.key.device, kind, each) for each in ids)
-
-    def cost(self, field_name: str, old: Self, context: Context) -> Cost:
-        known = self.field_of(field_name)
-        return known.cost if known else Cost.NONE
 
     def entry(self, lab: Lab, **identity: object) -> Fragment:
         """The entry of the language: what identifies the thing, and its fields."""

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from controller.fields import declared, wanted
 from controller.managed import Context, Cost, Fragment, Key, Mark, Value, Values
-from controller.pve.fields import Field, declared, read, wanted
+from controller.pve.fields import Field, read
 from controller.pve.guests import guest_entry, guest_name, guests_of, guests_under_ha
-from controller.pve.thing import PveThing, policy_of, rows
+from controller.pve.thing import PveThing, rows
 from controller.pve.vm_fields import (
     CONFIG,
     POOL,
@@ -32,6 +33,7 @@ from controller.pve.vm_fields import (
 )
 from controller.pve.vm_steps import create, delete, update, waits
 from controller.step import Answers, Query, Rest
+from controller.thing import policy_of
 from lab.kinds.guest import Guest, Power
 from lab.lab import Lab
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from controller.fields import Speech
 from controller.managed import Cost
 from controller.pve.fields import (
     DISK,
@@ -24,7 +25,6 @@ from controller.pve.fields import (
     TAGS,
     Codec,
     Field,
-    Speech,
     field,
 )
 from controller.pve.propertystring import parse, write

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.fields import same
 from controller.managed import Mark, Values
-from controller.pve.fields import parameters, same
+from controller.pve.fields import parameters
 from controller.pve.propertystring import NOW, write
 from controller.pve.vm_fields import (
     CONFIG,

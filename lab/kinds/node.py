@@ -15,6 +15,7 @@ class Node(Host):
 
     cluster: ClusterName
     reserved: Annotated[Size, After("memory")] = 2**30
+    initiator: str | None = None
 
     @property
     def guest_memory_bytes(self) -> int:

@@ -116,6 +116,21 @@ def initiators_are_let_in(lab: Lab) -> Iterator[Problem]:
                 yield Problem(place, what, why, f"add {node} to initiators")
 
 
+def initiators_have_names(lab: Lab) -> Iterator[Problem]:
+    """Of the nodes that log in to a target all have an initiator name, or none."""
+    for nas, array in lab.nas.items():
+        for name, target in array.targets.items():
+            nodes = [node for node in target.initiators if node in lab.nodes]
+            nameless = [node for node in nodes if lab.nodes[node].initiator is None]
+            if target.initiator_group is None and 0 < len(nameless) < len(nodes):
+                what = (
+                    f"target {name} of {nas}: no initiator name is known of {', '.join(nameless)}"
+                )
+                why = "the array lets in those with a name alone, as soon as one has it"
+                place = lab.place("nas", nas, "targets", name, "initiators")
+                yield Problem(place, what, why, f"write initiator at nodes/{nameless[0]}")
+
+
 def servers_are_on_their_vlans(lab: Lab) -> Iterator[Problem]:
     """An array or backup server carries the VLANs that it offers something on."""
     for word, name, host in hosts(lab):
@@ -176,6 +191,7 @@ RULES = (
     backing_exists,
     nodes_reach_storages,
     initiators_are_let_in,
+    initiators_have_names,
     servers_are_on_their_vlans,
     disks_are_on_fit_storages,
     backups_have_a_place,

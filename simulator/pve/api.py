@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Literal
 from urllib.parse import unquote
 
 from simulator import guests
+from simulator.face import Reachable, reachable
 from simulator.pve import (
     access,
     backup,
@@ -55,8 +55,6 @@ METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
 DUPLICATE = "duplicate parameter (already defined in URI) with conflicting values!"
 BROKEN_LOCKS = frozenset({"migrate", "backup", "mounted", "clone", "snapshot", "rollback"})
 """Locks that HA takes off a guest it recovers. Source: PVE::HA::Resources::PVEVM remove_locks."""
-
-Reachable = Literal["", "refused", "timeout"]
 
 
 @cache
@@ -140,17 +138,8 @@ class PveApi:
         return int(twin.now_s - self.node_since_s.get(node, -INSTALLED_S))
 
     def reachable(self, twin: Twin, node: str) -> Reachable:
-        """Whether a client in the middle of the management network gets through to a node's API.
-
-        A node that is off answers nothing, but its address is refused at once on one segment; one
-        that hangs, or lies behind a dead switch, times out.
-        """
-        if not twin.facts.host_on(node):
-            hangs = twin.state.hosts[node] is HostPower.ON
-            return "timeout" if hangs else "refused"
-        if twin.model.management and not twin.facts.api_reachable(node):
-            return "timeout"
-        return ""
+        """Whether a client gets through to a node's API."""
+        return reachable(twin, node)
 
     def handle(self, twin: Twin, request: Request) -> Response:
         """Answer one request. Nothing but this and the passing of time changes the documents."""

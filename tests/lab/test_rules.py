@@ -454,6 +454,12 @@ CASES = [
         "pve3 has storage vm-lun, but is no initiator of target vms",
     ),
     Case(
+        storage.initiators_have_names,
+        "  pve1:\n    cluster: a",
+        "  pve1:\n    initiator: iqn.1993-08.org.debian:pve1\n    cluster: a",
+        "target vms of nas1: no initiator name is known of pve2, pve3",
+    ),
+    Case(
         storage.servers_are_on_their_vlans,
         "eno2: {access: iscsi-2, mtu: 9000}, eno3",
         "eno2: {mtu: 9000}, eno3",

@@ -19,7 +19,8 @@ from requests.exceptions import ConnectTimeout, ReadTimeout, SSLError
 
 from simulator.build import twin_of
 from simulator.inprocess import TwinAdapter
-from simulator.serve import ServedLab, address_of, ask
+from simulator.pve.face import address_of
+from simulator.serve import ServedLab, ask
 from tests.labs import lab_of
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
 from tests.simulator.three_nodes import guest, hardware, three_nodes

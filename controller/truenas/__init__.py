@@ -1,0 +1,1 @@
+"""FreeNAS and TrueNAS arrays: what they hold, and the ways to them."""

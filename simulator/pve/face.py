@@ -1,0 +1,79 @@
+"""A node's address of a served cluster: HTTP in, the cluster's API asked through this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable
+from simulator.login import Login
+from simulator.pve.api import PveApi
+from simulator.pve.declared import declared
+from simulator.pve.install import installed
+from simulator.pve.tickets import TICKET_LIFETIME_S
+from simulator.pve.wire import ApiError, Request, decode
+from simulator.twin import Twin
+
+BASE = "/api2/json"
+PORT = 8006
+
+
+def faces(
+    twin: Twin, login: Login, *, epoch_s: float, speed: float
+) -> Iterator[tuple[str, NodeFace]]:
+    """Address and face of every node; a cluster without a device gets one.
+
+    That has the cluster's declared load if the twin has it, else is as just installed.
+    """
+    for number, cluster in enumerate(sorted(twin.model.nodes), 1):
+        name = f"pve/{cluster}"
+        if name not in twin.devices:
+            loaded = cluster in twin.state.workloads
+            made = PveApi(cluster, (declared if loaded else installed)(twin, cluster))
+            twin.attach(made)
+            made.sync(twin)
+        api = twin.devices[name]
+        assert isinstance(api, PveApi)
+        api.epoch_s = epoch_s
+        api.ticket_lifetime_s = TICKET_LIFETIME_S * max(1.0, speed)
+        api.set_password(login.user, login.password)
+        api.add_token(login.token, login.secret)
+        for place, node in enumerate(twin.model.nodes[cluster], 1):
+            yield address_of(number, place), NodeFace(api, node)
+
+
+def address_of(cluster_number: int, node_number: int) -> str:
+    """A loopback address for a node: 127.0.11.1 for the first node of the first cluster."""
+    return f"127.0.{10 + cluster_number}.{node_number}"
+
+
+class NodeFace:
+    """One node of a cluster."""
+
+    port = PORT
+
+    def __init__(self, api: PveApi, node: str) -> None:
+        self.api = api
+        self.name = node
+
+    def reachable(self, twin: Twin) -> Reachable:
+        """Whether a client gets through to the node."""
+        return self.api.reachable(twin, self.name)
+
+    def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
+        """Answer below /api2/json; there are no pages here."""
+        if not request.path.startswith(BASE):
+            return HttpResponse(404, "no such file")
+        try:
+            kind = request.headers.get("content-type", "")
+            params = decode(request.query, kind, request.body)
+            path = request.path.removeprefix(BASE)
+            asked = Request(self.name, request.method, path, params, request.headers)
+            response = self.api.handle(twin, asked)
+        except ApiError as error:
+            response = error.response
+        return HttpResponse(response.status, response.reason, response.headers, response.body)
+
+    def conversation(self, path: str, *, secure: bool) -> Conversation | None:
+        """None: consoles are left out."""
+        del path, secure
+        return None

@@ -1,0 +1,1 @@
+"""The management API of a FreeNAS/TrueNAS array, served on top of the twin."""
