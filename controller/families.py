@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.ceph.family import CephFamily
 from controller.devices import Family
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
 
-FAMILIES: tuple[Family, ...] = (PveFamily(),)
+FAMILIES: tuple[Family, ...] = (CephFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:

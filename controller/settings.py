@@ -79,6 +79,18 @@ class PveSettings(Table):
     timeout_s: Seconds = 30.0
 
 
+class CephSettings(Table):
+    """One Ceph cluster, as `ceph.conf` leads to it. `client`: whose key is used; `keyring`: where.
+
+    `command`: a program to be used for `ceph`, in the place of librados.
+    """
+
+    conf: Path = Path("/etc/ceph/ceph.conf")
+    keyring: Path | None = None
+    client: str = Field(default="client.admin", pattern=r"^client\.\S+$")
+    command: tuple[str, ...] = ()
+
+
 class ApiSettings(Table):
     """Our own HTTP service; `token` refers to the secret that changes of state need."""
 
@@ -91,6 +103,7 @@ class Settings(Table):
 
     source: SourceSettings
     pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
+    ceph: dict[str, CephSettings] = Field(default_factory=dict)  # by name in the tree
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
     history: Url = ""  # an SQLAlchemy URL; SQLite in `state` if empty

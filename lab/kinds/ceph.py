@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 
-from lab.item import Flaw, Item, Owned
+from lab.item import Flaw, Item, Owned, Part
 from lab.names import ClusterName, NodeName, VlanName
 from lab.units import Count, Duration, Size
 
@@ -88,11 +88,10 @@ class Osd(Item):
             yield Flaw(("device-class",), what, fix="use letters, digits, _ . and -")
 
 
-class CrushRule(Owned):
+class CrushRule(Part):
     """Where copies go: below a root of the CRUSH tree, on OSDs of a class, one in each domain.
 
     Ceph can't change a rule: another one is made under a new name, and pools are sent there.
-    `manage`, `protect` and `drift` that are not written are the cluster's.
     """
 
     root: str = DEFAULT_ROOT
@@ -114,11 +113,10 @@ class Compression(Item):
     algorithm: CompressionAlgorithm | None = None
 
 
-class CephPool(Owned):
+class CephPool(Part):
     """A replicated pool. I/O to a placement group needs `min_size` live copies.
 
-    Without `rule` its copies follow Ceph's own rule of the `domain`. `manage`, `protect` and
-    `drift` that are not written are the cluster's.
+    Without `rule` its copies follow Ceph's own rule of the `domain`.
     """
 
     size: Count = 3
@@ -151,11 +149,10 @@ class CephPool(Owned):
             yield Flaw(("domain",), "domain and rule say the same", why, "leave domain out")
 
 
-class CephClient(Owned):
+class CephClient(Part):
     """A client's key, `client.NAME`: what it may do, by kind of daemon (`mon: profile rbd`).
 
-    Ceph makes the key itself; it is never read. `manage`, `protect` and `drift` that are not
-    written are the cluster's.
+    Ceph makes the key itself; it is never read.
     """
 
     caps: dict[str, str]

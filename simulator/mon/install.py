@@ -118,10 +118,14 @@ def from_answers(twin: Twin, name: str, answers: Answers) -> Documents:
     return documents
 
 
-def mark(site: Site, answers: Answers) -> None:
-    """Put OSDs in and out as an observed `osd dump` has them."""
+def mark(site: Site, answers: Answers) -> list[int]:
+    """Put OSDs out as an observed `osd dump` has them; answers those that it has down."""
     told: Any = answers.get("osd dump")
+    down = []
     for row in told["osds"] if isinstance(told, dict) else ():
         key = f"{site.name}/{row['osd']}"
-        if key in site.twin.state.osds and not row["in"]:
-            site.twin.state.osds[key] = replace(site.twin.state.osds[key], inside=False)
+        if key in site.twin.state.osds:
+            inside = bool(row["in"])
+            site.twin.state.osds[key] = replace(site.twin.state.osds[key], inside=inside)
+            down += [] if row["up"] else [row["osd"]]
+    return down
