@@ -2,8 +2,8 @@
 
 Each thing says itself in the language (`declare`); what is written is loaded again and compared
 with what is there, so nothing is written that would be another thing. Entries start as
-`manage: [observe]`. Not written, but told: what the language can't say, and what belongs into an
-entry that is declared already.
+`manage: [observe]`. What belongs into an entry that is declared already is put into its file, if it
+only adds to it. Not written, but told: what the language can't say, and what would change an entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
+from controller import entries as declared
 from controller.diff import differs
+from controller.entries import Name, Tree
 from controller.managed import Key, Managed
 from controller.observed import Observed
 from controller.plan import Note, NoteKind
@@ -31,8 +33,6 @@ FOLDER = "adopted"
 SHORT = 80  # characters of a list that is written in a line
 ROUNDS = 12  # a thing may need the names of things that are adopted with it, and those others
 
-Name = tuple[str, str]
-"""A word and a name under it."""
 Things = Mapping[Key, Managed]
 
 
@@ -44,8 +44,9 @@ class Adoption:
     notes: tuple[Note, ...] = ()
 
 
-def adopt(lab: Lab, observed: Observed, tree: Mapping[str, bytes] | None = None) -> Adoption:
+def adopt(lab: Lab, observed: Observed, tree: Tree | None = None) -> Adoption:
     """Files that declare what `lab` does not. `tree`: files that are there, kept and added to."""
+    tree = tree or {}
     wanted = wanted_things(lab, observed.kinds)
     things = {
         key: thing
@@ -53,17 +54,18 @@ def adopt(lab: Lab, observed: Observed, tree: Mapping[str, bytes] | None = None)
         if key not in wanted and not thing.inherent
     }
     notes: list[Note] = []
-    while failed := (draft := _drafted(lab, things, observed.kinds)).failed:
+    while failed := (draft := _drafted(lab, things, observed.kinds, tree)).failed:
         notes += [Note(NoteKind.UNSAID, str(key), why, None, key) for key, why in failed.items()]
         things = {key: thing for key, thing in things.items() if key not in failed}
     notes.sort(key=lambda note: note.subject)
-    return Adoption(_files(draft.entries, tree or {}), tuple(notes))
+    return Adoption(_files(lab, draft.entries, tree), tuple(notes))
 
 
 @dataclass
 class _Draft:
     """Entries, which things each says, and things that can't be said."""
 
+    tree: Tree
     entries: dict[Name, dict[str, Any]] = field(default_factory=dict)
     makers: dict[Name, list[Key]] = field(default_factory=dict)
     belongs: dict[Key, str] = field(default_factory=dict)
@@ -76,6 +78,9 @@ class _Draft:
             self.failed[thing.key] = "the language has no words for it, or for what it refers to"
         said = [(word, name, entry) for word in fragment for name, entry in fragment[word].items()]
         for word, name, entry in said:
+            if name in lab.map(word) and self._extends(lab, (word, name), entry):
+                self.makers.setdefault((word, name), []).append(thing.key)
+                continue
             used = name in lab.map(word) or not _fits(self.entries.get((word, name), {}), entry)
             free = (word, f"{name}-{thing.key.id}" if used else name)
             if name in lab.map(word):
@@ -88,17 +93,25 @@ class _Draft:
             self.entries[free] = _merged(self.entries.get(free, {}), entry)
             self.makers.setdefault(free, []).append(thing.key)
 
+    def _extends(self, lab: Lab, name: Name, entry: dict[str, Any]) -> bool:
+        """Add to a declared entry, if that is all it does."""
+        there = self.entries.get(name) or declared.written(lab, name, self.tree)
+        if there is None or not declared.adds(there, entry):
+            return False
+        self.entries[name] = _merged(there, entry)
+        return True
+
     def fail(self, name: Name, wrong: Mapping[Key, str]) -> None:
         """Blame the last of an entry's makers that is wrong: without it the others may be right."""
         if blamed := [key for key in self.makers[name] if key in wrong]:
             self.failed[blamed[-1]] = self.belongs.get(blamed[-1], wrong[blamed[-1]])
 
 
-def _drafted(lab: Lab, things: Things, kinds: Kinds) -> _Draft:
+def _drafted(lab: Lab, things: Things, kinds: Kinds, tree: Tree) -> _Draft:
     """Entries for all things, checked by loading them; each once what it needs has a name."""
-    draft, whole, ready = _Draft(), lab, set[Key]()
+    draft, whole, ready = _Draft(tree), lab, set[Key]()
     for _ in range(ROUNDS):
-        before, draft = draft.entries, _Draft()
+        before, draft = draft.entries, _Draft(tree)
         known = {key for key, thing in things.items() if thing.needs & things.keys() <= ready}
         for key in sorted(known):
             draft.add(things[key], whole, lab)
@@ -171,14 +184,22 @@ def _merged(there: Any, new: Any) -> Any:
     return new
 
 
-def _files(entries: Mapping[Name, dict[str, Any]], tree: Mapping[str, bytes]) -> dict[str, str]:
-    """A file for each word, with what it may hold already."""
-    files = {}
+def _files(lab: Lab, entries: Mapping[Name, dict[str, Any]], tree: Tree) -> dict[str, str]:
+    """A file for each word, with what it may hold already, and files of declared entries."""
+    files: dict[str, str] = {}
+    for name, entry in sorted(entries.items()):
+        if name[1] in lab.map(name[0]) and (file := declared.file_of(lab, name, tree)):
+            before = files.get(file, tree[file].decode())
+            files[file] = declared.extended(before, name, entry, _node)
     for word in WORDS:
-        mine = {name: entry for name, entry in entries.items() if name[0] == word}
+        mine = {
+            name: entry
+            for name, entry in entries.items()
+            if name[0] == word and name[1] not in lab.map(word)
+        }
         if mine:
             file = f"{FOLDER}/{word}.yaml"
-            files[file] = as_yaml(mine, tree.get(file, b"").decode())
+            files[file] = as_yaml(mine, files.get(file, tree.get(file, b"").decode()))
     return files
 
 

@@ -90,8 +90,9 @@ class ConfigOption(CephThing):
 
     def declare(self, lab: Lab) -> Fragment:
         who, name = self.id.split(" ")
-        said = {"config": {who: {name: self.values[VALUE]}}}
-        return {WORD: {ceph_of(self.key.device): said}}
+        value = str(self.values[VALUE])
+        said = {name: int(value) if _WHOLE.fullmatch(value) else value}
+        return {WORD: {ceph_of(self.key.device): {self.section: {who: said}}}}
 
     @property
     def _args(self) -> dict[str, str]:

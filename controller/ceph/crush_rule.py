@@ -7,16 +7,17 @@ Rules of another shape (several steps, erasure codes) are seen and left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.ceph.device_class import DeviceClass
 from controller.ceph.thing import WORD, CephThing, Row, ceph_of, cluster, rows
 from controller.fields import PLAIN, Field
 from controller.managed import Context, Cost, Fragment, Key, Values
 from controller.step import Answers, MonCommand, Query
 from controller.thing import policy_of
 from lab.errors import Refused
-from lab.kinds.ceph import DEFAULT_ROOT, CrushRule
+from lab.kinds.ceph import DEFAULT_ROOT, Ceph, CrushRule
 from lab.lab import Lab
 
 RULES = Query("osd crush rule dump")
@@ -55,7 +56,7 @@ class Rule(CephThing):
             return
         for name, rule in ceph.rules.items():
             thing = cls.from_part(lab, device, ("rules", name), rule, name)
-            yield thing.whole(rule)
+            yield thing.whole(ceph, rule)
         implied = {
             ceph.rule_name(pool): (name, pool)
             for name, pool in ceph.pools.items()
@@ -65,14 +66,18 @@ class Rule(CephThing):
             if name not in ceph.rules:
                 path = (WORD, ceph_of(device), "pools", pool_name)
                 said = cls(Key(device, cls.kind, name), {}, path=path, policy=policy_of(ceph, pool))
-                yield said.whole(ceph.rule_of(pool))
+                yield said.whole(ceph, ceph.rule_of(pool))
 
-    def whole(self, rule: CrushRule) -> Self:
-        """All three values, written or not: a rule can't be had in part."""
+    def whole(self, ceph: Ceph, rule: CrushRule) -> Self:
+        """All three values, as a rule can't be had in part; OSDs get its class first."""
         values: dict[str, str] = {ROOT.name: rule.root, DOMAIN.name: rule.domain.value}
+        needs: frozenset[Key] = frozenset()
         if rule.device_class is not None:
             values[CLASS.name] = rule.device_class
-        return type(self)(self.key, values, frozenset(), self.path, self.origin, self.policy)
+            osds = ceph.osds.items()
+            having = (osd for osd, item in osds if item.device_class == rule.device_class)
+            needs = self.refers(DeviceClass.kind, *having)
+        return replace(self, values=values, needs=needs)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[MonCommand]:
         if old is not None and self.changes(old):

@@ -26,11 +26,11 @@ from controller.planning import plan_changes
 from controller.rehearsal import TwinClock
 from controller.secrets import Vault, rehearsed
 from lab.lab import Lab
+from lab.load import load
 from simulator.build import twin_of
 from simulator.mon.install import installed
 from simulator.mon.monitors import Monitors
 from simulator.twin import Twin
-from tests.labs import lab_of
 
 DEVICE = "ceph/a"
 NODES = ("pve1", "pve2", "pve3")
@@ -60,15 +60,16 @@ clusters: {a: {version: "9.2", corosync: {links: [ceph]}}}
     return f"{text}{switch}nodes:\n{hosts}cables:\n{cables}"
 
 
-def ceph(*parts: str, classes: str = "") -> Lab:
-    """The lab whose Ceph cluster says `parts`, each some lines of its entry."""
+def tree(*parts: str, device_class: str = "") -> dict[str, bytes]:
+    """Files of a lab whose Ceph cluster says `parts`, each some lines of its entry."""
+    more = f", device-class: {device_class}" if device_class else ""
     osds = "".join(
-        f"      {number}: {{node: {node}, disk: sdb{classes}}}\n"
-        for number, node in enumerate(NODES)
+        f"      {number}: {{node: {node}, disk: sdb{more}}}\n" for number, node in enumerate(NODES)
     )
-    body = "".join(f"    {line}\n" for part in ("pools: {}", *parts)[bool(_pools(parts)) :]
-                   for line in part.strip("\n").split("\n"))  # fmt: skip
-    entry = f"""ceph:
+    texts = parts if _pools(parts) else ("pools: {}", *parts)
+    body = "".join(f"    {line}\n" for text in texts for line in text.strip("\n").split("\n"))
+    entry = f"""# Ours.
+ceph:
   a:
     cluster: a
     version: "16.2"
@@ -76,7 +77,12 @@ def ceph(*parts: str, classes: str = "") -> Lab:
     mons: [pve1]
     osds:
 {osds}{body}"""
-    return lab_of(hardware(), entry, rules=False)
+    return {"hardware.yaml": hardware().encode(), "ceph.yaml": entry.encode()}
+
+
+def ceph(*parts: str, device_class: str = "") -> Lab:
+    """The lab that these files declare."""
+    return load(tree(*parts, device_class=device_class), rules=False)
 
 
 def _pools(parts: tuple[str, ...]) -> bool:

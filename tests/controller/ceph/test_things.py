@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 from controller.adopt import adopt
 from controller.ceph.transport import CephCommand, Librados, rados_module
 from controller.execute import Outcome
+from controller.managed import Cost
 from controller.planning import EVERYTHING
+from controller.step import MonCommand
+from lab.errors import DeviceError
+from lab.item import Act
 from lab.lab import Lab
+from lab.load import load
 from tests import ceph_cluster
-from tests.controller.ceph.sites import Site, ceph, real_site, twin_site
+from tests.controller.ceph.sites import Site, ceph, real_site, tree, twin_site
 
 POOLS = """
 pools:
@@ -23,6 +29,17 @@ KEYS = "clients: {pve: {caps: {mon: profile rbd, osd: profile rbd pool=vm}}}"
 RULES = "rules: {by-osd: {domain: osd}}"
 OPTIONS = "config: {osd: {osd_max_backfills: 2}, global: {mon_osd_min_in_ratio: 0.8}}"
 FLAGS = "flags: [noout, norebalance]"
+ADOPTED = """\
+    pools:
+      old: {manage: [observe], size: 3, min-size: 2, pgs: 8, autoscale: off, \
+rule: replicated_rule, application: rbd}
+    clients:
+      old: {manage: [observe], caps: {mon: profile rbd, osd: profile rbd pool=old}}
+    config:
+      osd: {osd_max_backfills: 3}
+    rules:
+      replicated_rule: {manage: [observe], root: default, domain: host}
+"""
 ALL = (POOLS, KEYS, RULES, OPTIONS, FLAGS)
 
 
@@ -100,8 +117,65 @@ def _pool(site: Site, name: str) -> dict[str, Any]:
 
 def test_what_is_there_is_adopted_and_then_nothing_is_left_to_do(site: Site) -> None:
     site.ask("osd", "pool", "create", "old", "8")
+    site.ask("osd", "pool", "set", "old", "pg_autoscale_mode", "off")
     site.ask("osd", "pool", "application", "enable", "old", "rbd")
     site.ask("auth", "add", "client.old", "mon", "profile rbd", "osd", "profile rbd pool=old")
-    bare = ceph()
-    adoption = adopt(bare, site.observe(), {})
-    assert adoption.files
+    site.ask("config", "set", "osd", "osd_max_backfills", "3")
+    files = tree()
+    adoption = adopt(load(files, rules=False), site.observe(), files)
+    assert adoption.notes == ()
+    assert adoption.files["ceph.yaml"] == files["ceph.yaml"].decode().replace(
+        "    pools: {}\n", ADOPTED
+    )
+    both = {**files, **{name: text.encode() for name, text in adoption.files.items()}}
+    lab = load(both, rules=False)
+    assert lab.ceph["a"].pools["old"].manage == (Act.OBSERVE,)
+    plan = site.plan(lab)
+    assert not plan.pending
+    assert [operation.steps for operation in plan.operations if operation.steps] == []
+    site.apply(lab)
+    assert site.plan(lab).empty
+    site.owned = {}
+    site.ask("config", "rm", "osd", "osd_max_backfills")
+    site.ask("auth", "rm", "client.old")
+    site.ask("config", "set", "mon", "mon_allow_pool_delete", "true")
+    site.ask("osd", "pool", "delete", "old", "old", "--yes-i-really-really-mean-it")
+    site.ask("config", "rm", "mon", "mon_allow_pool_delete")
+
+
+def test_a_device_class_and_its_rule_send_a_pool_to_other_disks(site: Site) -> None:
+    fast = "rules: {fast: {device-class: quick}}"
+    pool = "pools: {vm: {size: 2, min-size: 1, pgs: 8, rule: fast}}"
+    lab = ceph("manage: [observe, create, update, delete]", fast, pool, device_class="quick")
+    outcome = site.apply(lab)
+    assert sorted(done(outcome)) == [
+        "create crush-rule",
+        "create pool",
+        *["update device-class"] * 3,
+    ]
+    moved = [result.operation for result in outcome.results if result.operation.key.id == "0"]
+    assert moved[0].cost is Cost.MIGRATE
+    assert site.plan(lab).empty
+    site.ask("config", "set", "mon", "mon_allow_pool_delete", "true")
+    done(site.apply(deletable()))
+    site.ask("config", "rm", "mon", "mon_allow_pool_delete")
+    assert "fast" not in site.ask("osd", "crush", "rule", "ls")
+
+
+def test_no_key_is_ever_told(site: Site) -> None:
+    key = site.ask("auth", "get-key", "client.admin")["key"]
+    told = json.dumps(site.observe().documents, default=str)
+    assert key not in told
+    assert "client.admin" in told
+
+
+def test_what_the_monitors_refuse_says_why(site: Site) -> None:
+    for step, why in (
+        (MonCommand("osd pool set", {"pool": "none", "var": "size", "val": "2"}), "ENOENT"),
+        (MonCommand("config set", {"who": "osd", "name": "no_such", "value": "1"}), "EINVAL"),
+        (MonCommand("auth caps", {"entity": "client.none", "caps": ["mon", "allow r"]}), "ENOENT"),
+    ):
+        with pytest.raises(DeviceError, match=why) as told:
+            site.device.port.send(step)
+        assert not told.value.retryable
+        assert told.value.status
