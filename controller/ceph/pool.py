@@ -2,14 +2,15 @@
 
 Order matters: a change of `size` sets `min_size` anew, so `size` goes first and `min_size` after
 it. Creating one that exists changes nothing and answers success, so a pool is made bare and then
-told each value. Destroying one needs `delete` in `manage` and the monitors' own switch, which is
-never set from here. Pools of other kinds, and those of the managers, are left alone.
+told each value. Destroying one needs `delete` in `manage`, the monitors' own switch, which is never
+set from here, and that it holds no data. Pools of other kinds, and those of the managers, are left
+alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from controller.ceph.crush_rule import REPLICATED, RULES, Rule, rule_names
@@ -19,8 +20,11 @@ from controller.managed import Context, Cost, Fragment, Mark, Value, Values
 from controller.step import Answers, Json, MonCommand, Query
 from lab.errors import Refused
 from lab.lab import Lab
+from lab.units import format_size
 
 POOLS = Query("osd pool ls", {"detail": "detail"})
+USAGE = Query("df")
+METADATA_BYTES = 64 * 1024  # of a pool that was made ready for images and has none
 MANAGERS = frozenset((".mgr", "device_health_metrics"))
 SIZE_ = Field("size", ("size",), PLAIN, Cost.MIGRATE)
 MIN_SIZE = Field("min_size", ("min-size",), PLAIN, Cost.LIVE)
@@ -47,8 +51,9 @@ UNSET = "unset"
 
 @dataclass(frozen=True)
 class Pool(CephThing):
-    """A pool, by its name."""
+    """A pool, by its name. `stored_bytes`: what it holds, without copies."""
 
+    stored_bytes: int = field(default=0, compare=False)
     kind = "pool"
     section = "pools"
     fields = (
@@ -59,14 +64,17 @@ class Pool(CephThing):
     def fetch(cls, device: str, answers: Answers) -> Iterator[Query]:
         yield POOLS
         yield RULES
+        yield USAGE
 
     @classmethod
     def read(cls, device: str, answers: Answers) -> Iterator[Self]:
         names = rule_names(device, answers)
+        stats = {row["name"]: row["stats"] for row in rows(device, answers, USAGE, "pools")}
         for row in rows(device, answers, POOLS):
             if row["type"] == REPLICATED and row["pool_name"] not in MANAGERS:
                 thing = cls.there(device, row["pool_name"], _values(row, names))
-                yield thing.complete()
+                stored = int(stats.get(row["pool_name"], {}).get("stored", 0))
+                yield replace(thing, stored_bytes=stored).complete()
 
     @classmethod
     def wanted(cls, lab: Lab, device: str) -> Iterator[Self]:
@@ -137,6 +145,10 @@ class Pool(CephThing):
                 yield MonCommand("osd pool application disable", args | sure)
 
     def remove(self, context: Context) -> Iterator[MonCommand]:
+        if self.stored_bytes > METADATA_BYTES:
+            fix = "remove its images first, or delete the pool by hand"
+            what = f"pool {self.id} holds {format_size(self.stored_bytes)} of data"
+            raise Refused(what, fix)
         sure = {"yes_i_really_really_mean_it": True}
         yield MonCommand("osd pool delete", {"pool": self.id, "pool2": self.id, **sure})
 

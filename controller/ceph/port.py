@@ -1,6 +1,7 @@
 """The way to a Ceph cluster: asks and sends commands of its monitors.
 
-What they say of keys is left out of every answer: nobody here needs one, so nothing can tell it.
+What they say of keys is left out of every answer. A key leaves only towards a device that is to use
+it, in the step that tells it.
 An answer that was lost leaves nothing running: a command is done, or it is not. Cannot tell real
 from simulated.
 """
@@ -12,6 +13,8 @@ import json
 import os
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import SecretStr
 
 from controller.ceph.transport import Answer, NoAnswer, Transport
 from controller.secrets import Vault
@@ -32,6 +35,7 @@ class CephPort:
         self.device = device
         self._transport = transport
         self._vault = vault
+        vault.offer(device, self.key)
 
     def ask(self, query: Query) -> object:
         """The answer to a query: its path is a prefix. Raises DeviceError."""
@@ -50,6 +54,11 @@ class CephPort:
         assert isinstance(args, dict), "arguments have names"
         self._sent(step.prefix, args, step.timeout_s)
         return None  # nothing of an answer is needed, and it may hold a key
+
+    def key(self, entity: str) -> SecretStr:
+        """The key of an entity, for another device that is told to use it. Raises DeviceError."""
+        told = self._sent("auth get-key", {"entity": entity}, ASK_S)
+        return SecretStr(str(json.loads(told.output)["key"]))
 
     def settle(self, step: Step, since_s: float) -> None:
         """Monitors begin nothing that goes on by itself; moving data is no part of a step."""

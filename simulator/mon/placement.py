@@ -16,6 +16,9 @@ from simulator.mon import tree
 from simulator.mon.command import Args, Command, MonError, Site, given, maybe, reading
 from simulator.mon.documents import Row
 
+GUEST_BYTES = 2**30
+OBJECT_BYTES = 4 * 2**20  # of an RBD image
+
 
 @dataclass(frozen=True)
 class Group:
@@ -69,21 +72,12 @@ def _group(site: Site, osdmap: OsdMap, row: Row, number: int, *, peering: bool) 
             *(() if osds else ("stale",)),
             *(("active",) if alive else ()),
             "undersized",
-            *(("degraded",) if holds_data(site, row["pool_name"]) else ()),
+            *(("degraded",) if stored_bytes(site, row["pool_name"]) else ()),
             *(() if alive else ("peered",)),
         ]
     return Group(
         f"{row['pool_id']}.{number:x}", row["pool_name"], tuple(osds), primary, "+".join(words)
     )
-
-
-def holds_data(site: Site, pool: str) -> bool:
-    """Whether a guest has a disk in a pool."""
-    cluster = site.twin.model.lab.ceph[site.name].cluster
-    if (load := site.twin.state.workloads.get(cluster)) is None:
-        return False
-    storages = {s.name for s in load.storages.values() if s.type == "rbd" and s.backing == pool}
-    return any(storages & guest.storages for guest in load.guests.values())
 
 
 def by_state(found: list[Group]) -> list[Row]:
@@ -128,7 +122,32 @@ def _map(site: Site, args: Args) -> object:
             "objname": object_, "pgid": pgid, **where}  # fmt: skip
 
 
+def stored_bytes(site: Site, pool: str) -> int:
+    """What a pool holds: disks are thin, and what guests have written is not known; 1 GiB each."""
+    cluster = site.twin.model.lab.ceph[site.name].cluster
+    load = site.twin.state.workloads.get(cluster)
+    if load is None:
+        return 0
+    storages = {s.name for s in load.storages.values() if s.type == "rbd" and s.backing == pool}
+    return GUEST_BYTES * sum(bool(storages & guest.storages) for guest in load.guests.values())
+
+
+def _df(site: Site, _args: Args) -> object:
+    total = sum(tree.size_bytes(site, osd) for osd in site.osds)
+    pools = []
+    for row in site.documents.pools.values():
+        stored = stored_bytes(site, row["pool_name"])
+        objects, most = stored // OBJECT_BYTES, (total - stored * row["size"]) // row["size"]
+        stats = {"stored": stored, "objects": objects, "max_avail": most,
+                 "bytes_used": stored * row["size"]}  # fmt: skip
+        pools.append({"name": row["pool_name"], "id": row["pool_id"], "stats": stats})
+    used = sum(each["stats"]["bytes_used"] for each in pools)
+    free = {"total_bytes": total, "total_avail_bytes": total - used, "total_used_bytes": used}
+    return {"stats": {**free, "num_osds": len(site.osds)}, "pools": pools}
+
+
 COMMANDS: Mapping[str, Command] = {
+    "df": reading(_df, *maybe("detail")),
     "pg dump": reading(_dump, *maybe("dumpcontents", kind="list")),
     "pg ls": reading(_dump),
     "pg ls-by-pool": reading(_by_pool, *given("poolstr")),
