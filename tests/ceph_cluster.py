@@ -164,7 +164,7 @@ class CephCluster:
             "osd_heartbeat_interval": 1, "osd_heartbeat_grace": GRACE_S,
             "mon_osd_adjust_heartbeat_grace": "false", "mon_osd_adjust_down_out_interval": "false",
             "mon_osd_down_out_interval": DOWN_OUT_S, "mgr_stats_period": 1, "mgr_tick_period": 1,
-            "mon_tick_interval": 1,
+            "mon_tick_interval": 1, "mon_pg_stuck_threshold": 1,
         }  # fmt: skip
         lines = ["[global]", *(f"{name} = {value}" for name, value in options.items())]
         lines += ["[mon]", "mgr_initial_modules = iostat"]

@@ -1,7 +1,7 @@
 """Placement groups: which OSDs serve each, in which state. Source: Ceph's manual, PG states.
 
-Leaves out: recovery and its states (a group that has all its members again is clean), past
-intervals, scrubbing. Counts of objects are not known, only whether a pool holds any guest's disk.
+Leaves out: recovery, which never begins (a group that was given other OSDs waits for it with what
+it has), past intervals, scrubbing. What a pool holds is not known, only for how many guests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.crush.osdmap import OsdMap, PlacedPool, placement_group
 from simulator.mon import tree
@@ -22,11 +22,12 @@ OBJECT_BYTES = 4 * 2**20  # of an RBD image
 
 @dataclass(frozen=True)
 class Group:
-    """A placement group: `2.1f`, the OSDs that are up for it, the first of which leads."""
+    """A placement group, `2.1f`. `up`: where it belongs; `acting`: who serves, `primary` first."""
 
     id: str
     pool: str
-    osds: tuple[int, ...]
+    up: tuple[int, ...]
+    acting: tuple[int, ...]
     primary: int
     state: str
 
@@ -51,33 +52,73 @@ def placed(row: Row) -> PlacedPool:
 
 def groups(site: Site) -> list[Group]:
     """All of them."""
-    osdmap = osd_map(site)
+    now = osd_map(site)
+    whole = replace(now, weights={})
     peering = ("ceph", "peering", site.name) in site.twin.state.timers
     return [
-        _group(site, osdmap, row, number, peering=peering)
+        _group(site, now, whole, row, number, peering=peering)
         for row in site.documents.pools.values()
         for number in range(row["pg_num"])
     ]
 
 
-def _group(site: Site, osdmap: OsdMap, row: Row, number: int, *, peering: bool) -> Group:
-    osds, primary = osdmap.serving(placed(row), number)
-    full = len(osds) >= row["size"]
-    words = ["active", "clean"] if full else []
-    if not full and peering:
-        words = ["peering"]
-    elif not full:
-        alive = len(osds) >= row["min_size"]
-        words = [
-            *(() if osds else ("stale",)),
-            *(("active",) if alive else ()),
-            "undersized",
-            *(("degraded",) if stored_bytes(site, row["pool_name"]) else ()),
-            *(() if alive else ("peered",)),
-        ]
-    return Group(
-        f"{row['pool_id']}.{number:x}", row["pool_name"], tuple(osds), primary, "+".join(words)
+def _group(
+    site: Site, now: OsdMap, whole: OsdMap, row: Row, number: int, *, peering: bool
+) -> Group:
+    up, _ = now.serving(placed(row), number)
+    acting, primary = whole.serving(placed(row), number)
+    state = _state(
+        row,
+        len(acting),
+        moved=set(up) != set(acting),
+        peering=peering,
+        degraded=stored_bytes(site, row["pool_name"]) > 0,
     )
+    pgid = f"{row['pool_id']}.{number:x}"
+    return Group(pgid, row["pool_name"], tuple(up), tuple(acting), primary, state)
+
+
+def _state(row: Row, alive: int, *, moved: bool, peering: bool, degraded: bool) -> str:
+    """The words of a state, in Ceph's order. `moved`: others are to be filled and take over."""
+    if alive >= row["size"]:
+        return "active+remapped+backfill_wait" if moved else "active+clean"
+    if peering:
+        return "peering"
+    serves = alive >= row["min_size"]
+    words = {
+        "stale": not alive,
+        "active": serves,
+        "undersized": True,
+        "degraded": degraded,
+        "remapped": moved,
+        "backfill_wait": moved,
+        "peered": not serves,
+    }
+    return "+".join(word for word, holds in words.items() if holds)
+
+
+def stored_bytes(site: Site, pool: str) -> int:
+    """What a pool holds: disks are thin, and what guests have written is not known; 1 GiB each."""
+    cluster = site.twin.model.lab.ceph[site.name].cluster
+    load = site.twin.state.workloads.get(cluster)
+    if load is None:
+        return 0
+    storages = {s.name for s in load.storages.values() if s.type == "rbd" and s.backing == pool}
+    return GUEST_BYTES * sum(bool(storages & guest.storages) for guest in load.guests.values())
+
+
+def _df(site: Site, _args: Args) -> object:
+    total = sum(tree.size_bytes(site, osd) for osd in site.osds)
+    pools = []
+    for row in site.documents.pools.values():
+        stored = stored_bytes(site, row["pool_name"])
+        objects, most = stored // OBJECT_BYTES, (total - stored * row["size"]) // row["size"]
+        stats = {"stored": stored, "objects": objects, "max_avail": most,
+                 "bytes_used": stored * row["size"]}  # fmt: skip
+        pools.append({"name": row["pool_name"], "id": row["pool_id"], "stats": stats})
+    used = sum(each["stats"]["bytes_used"] for each in pools)
+    free = {"total_bytes": total, "total_avail_bytes": total - used, "total_used_bytes": used}
+    return {"stats": {**free, "num_osds": len(site.osds)}, "pools": pools}
 
 
 def by_state(found: list[Group]) -> list[Row]:
@@ -92,8 +133,8 @@ def _dump(site: Site, _args: Args) -> object:
 
 def _rows(found: list[Group]) -> Iterator[Row]:
     for group in found:
-        sets = {"up": list(group.osds), "acting": list(group.osds)}
-        first = {"up_primary": group.primary, "acting_primary": group.primary}
+        sets = {"up": list(group.up), "acting": list(group.acting)}
+        first = {"up_primary": [*group.up, -1][0], "acting_primary": group.primary}
         yield {"pgid": group.id, "state": group.state, **sets, **first}
 
 
@@ -120,30 +161,6 @@ def _map(site: Site, args: Args) -> object:
     pgid = f"{row['pool_id']}.{pg:x}"
     return {"epoch": site.documents.epoch, "pool": name, "pool_id": row["pool_id"],
             "objname": object_, "pgid": pgid, **where}  # fmt: skip
-
-
-def stored_bytes(site: Site, pool: str) -> int:
-    """What a pool holds: disks are thin, and what guests have written is not known; 1 GiB each."""
-    cluster = site.twin.model.lab.ceph[site.name].cluster
-    load = site.twin.state.workloads.get(cluster)
-    if load is None:
-        return 0
-    storages = {s.name for s in load.storages.values() if s.type == "rbd" and s.backing == pool}
-    return GUEST_BYTES * sum(bool(storages & guest.storages) for guest in load.guests.values())
-
-
-def _df(site: Site, _args: Args) -> object:
-    total = sum(tree.size_bytes(site, osd) for osd in site.osds)
-    pools = []
-    for row in site.documents.pools.values():
-        stored = stored_bytes(site, row["pool_name"])
-        objects, most = stored // OBJECT_BYTES, (total - stored * row["size"]) // row["size"]
-        stats = {"stored": stored, "objects": objects, "max_avail": most,
-                 "bytes_used": stored * row["size"]}  # fmt: skip
-        pools.append({"name": row["pool_name"], "id": row["pool_id"], "stats": stats})
-    used = sum(each["stats"]["bytes_used"] for each in pools)
-    free = {"total_bytes": total, "total_avail_bytes": total - used, "total_used_bytes": used}
-    return {"stats": {**free, "num_osds": len(site.osds)}, "pools": pools}
 
 
 COMMANDS: Mapping[str, Command] = {

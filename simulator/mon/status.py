@@ -86,7 +86,9 @@ def _groups(site: Site) -> Iterator[Check]:
         hurt = [group for group in short if "degraded" in group.state]
         told = [f"{len(hurt)} pgs degraded"] if hurt else []
         told.append(f"{len(short)} pgs undersized")
-        details = [f"pg {group.id} is {group.state}, acting {list(group.osds)}" for group in short]
+        details = [
+            f"pg {group.id} is {group.state}, acting {list(group.acting)}" for group in short
+        ]
         yield "PG_DEGRADED", f"Degraded data redundancy: {', '.join(told)}", details
 
 
