@@ -46,6 +46,8 @@ MIN_UP_RATIO = 0.3
 TICK_S = 5.0
 # From the start of a daemon to up. Measured: 4.1-7.6 s, each seen up to a second late.
 START_S = (3.5, 7.0)
+# One that was only silent, and marked down, says that it is up. Measured: 2.0-2.4 s, seen as late.
+RESUME_S = (1.0, 2.5)
 # Peering after a change of the map. Measured: 1-3 s.
 PEERING_S = (1.0, 3.0)
 # A lost quorum member: lease gone after 10 s, election up to 5 s. Measured: 16-19 s without
@@ -55,6 +57,7 @@ ELECTION_S = (16.0, 19.0)
 LEASE_LOST_S = 10.0
 # A monitor comes back. Measured: a quorum within 7 s.
 JOIN_S = (5.0, 7.0)
+VOTES = ("election", "vote")  # after silence or a return, after a death
 
 
 class CephPart:
@@ -74,7 +77,7 @@ class CephPart:
 
     def due(self, twin: Twin, timer: Timer) -> None:
         """An election is over; other timers only make `settle` look again."""
-        if timer[1] == "election":
+        if timer[1] in VOTES:
             _, _, name, group = timer
             quorum = frozenset(group.split(",")) - {""}
             twin.state.mons[name] = quorum
@@ -89,12 +92,20 @@ class CephPart:
             )
 
     def _monitors(self, twin: Twin, facts: Facts, name: str, ceph: Ceph) -> bool:
+        """Set the election that follows from who is there.
+
+        A member that has died is out of the quorum even if it is back before the others have
+        voted; one that was only silent is not.
+        """
         able = quorum_able(facts, name)
         have = twin.state.mons[name]
-        wanted = (self.name, "election", name, ",".join(sorted(able)))
-        for timer in [timer for timer in twin.state.timers if timer[:3] == wanted[:3]]:
-            if timer != wanted or able == have:
-                twin.cancel(timer)
+        killed = any(mon_killed(facts, mon) for mon in have - able)
+        wanted = (self.name, "vote" if killed else "election", name, ",".join(sorted(able)))
+        for timer in list(twin.state.timers):
+            if timer[0] == self.name and timer[1] in VOTES and timer[2] == name:
+                outlived = able == have and timer[1] == "vote"
+                if timer != wanted and not outlived:
+                    twin.cancel(timer)
         if able == have or twin.is_set(wanted):
             return False
         if not able:
@@ -137,7 +148,8 @@ class CephPart:
             twin.cancel(look)
             return replace(now, reported_s=None, started_s=None)
         if now.started_s is None:
-            due_s = twin.after(twin.between(*START_S, key), look)
+            span = START_S if now.died else RESUME_S
+            due_s = twin.after(twin.between(*span, key), look)
             return replace(now, reported_s=None, started_s=due_s)
         if now.started_s <= twin.now_s and serves and "noup" not in twin.state.ceph[name].flags:
             twin.note(f"osd {key}", "osd-up", f"osd.{osd} has started and is up")
@@ -194,6 +206,11 @@ class CephPart:
             elif not before or not now.passes:
                 twin.note(f"ceph {name}", "pool-stopped", now.text)
         return changed
+
+
+def mon_killed(facts: Facts, mon: str) -> bool:
+    """Whether what is broken ended a monitor, and not only its silence."""
+    return bool(facts.broken.hard & facts.model.bits[facts.model.vertex[mon]])
 
 
 def report_s(twin: Twin, facts: Facts, name: str, osd: str) -> float:

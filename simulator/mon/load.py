@@ -7,6 +7,10 @@ from simulator.mon.documents import Row
 from simulator.workload import CephPoolSpec, CephSpec, ceph_options
 
 
+MANAGERS = frozenset(("mgr", "mgr_devicehealth"))
+"""Applications of pools that hold nothing of anybody's."""
+
+
 def spec_of(site: Site) -> CephSpec:
     """All that has weight."""
     config: dict[str, dict[str, str]] = {}
@@ -14,7 +18,11 @@ def spec_of(site: Site) -> CephSpec:
         if not mask:
             config.setdefault(section, {})[name] = value
     return CephSpec(
-        pools={name: _pool(site, row) for name, row in site.documents.pools.items()},
+        pools={
+            name: _pool(site, row)
+            for name, row in site.documents.pools.items()
+            if not MANAGERS & row["application_metadata"].keys()
+        },
         flags=frozenset(site.documents.flags),
         **ceph_options(config),
     )
