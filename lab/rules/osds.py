@@ -57,7 +57,8 @@ def copies_find_a_place(lab: Lab) -> Iterator[Problem]:
                 places = f"{have} {rule.domain}s{of_class}"
                 what = f"pool {key} of ceph {name} keeps {pool.size} copies on {places}"
                 why = "its placement groups never become clean"
-                fix = "add OSDs on more hosts" + (f", or write size: {have}" if have else "")
+                more = f"write device-class: {rule.device_class} at" if of_class else "add"
+                fix = f"{more} OSDs on more hosts" + (f", or write size: {have}" if have else "")
                 yield Problem(lab.place("ceph", name, "pools", key, "size"), what, why, fix)
 
 

@@ -6,7 +6,6 @@ from simulator.mon.command import Site
 from simulator.mon.documents import Row
 from simulator.workload import CephPoolSpec, CephSpec, ceph_options
 
-
 MANAGERS = frozenset(("mgr", "mgr_devicehealth"))
 """Applications of pools that hold nothing of anybody's."""
 
