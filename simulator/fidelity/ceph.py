@@ -29,7 +29,7 @@ TOLERANCE_S = 1.5
 FAST_GRACE_S = 4  # osd_heartbeat_grace of the recordings made in a hurry
 DOWN_OUT_S = 600.0  # mon_osd_down_out_interval, where a recording keeps all defaults
 KNOWN: Known = {
-    r"(mon-loss 2|quorum-loss 3) quorum": "the recording ends in an election longer than those measured",
+    r"(mon-loss 2|quorum-loss 3) quorum": "the recording ends in a longer election than measured",
     r"mon-silent 2 quorum": "a frozen daemon that goes on takes as long as a started one here",
 }
 
