@@ -22,7 +22,7 @@ Answers = Mapping[str, object]
 DEFAULT_CLASS = "hdd"  # of a disk of which nobody said more
 DEFAULT_RULE = "replicated_rule"
 ALL = {"mds": "allow *", "mgr": "allow *", "mon": "allow *", "osd": "allow *"}
-QUINCY = (17,)  # from it on the manager's pool is called .mgr
+QUINCY = 17
 
 
 def installed(twin: Twin, name: str) -> Documents:
@@ -79,7 +79,9 @@ def _options(ceph: Ceph) -> dict[str, dict[str, str]]:
 
 
 def _managers_pool(ceph: Ceph) -> str:
-    release = tuple(int(part) for part in ceph.version.split(".")[:1])
+    """Its name is another since Quincy. Releases are numbered by the first letter of their name."""
+    first = ceph.version.partition(".")[0].lower()
+    release = int(first) if first.isdigit() else ord(first[:1] or "a") - ord("a") + 1
     return ".mgr" if release >= QUINCY else "device_health_metrics"
 
 
