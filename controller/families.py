@@ -8,8 +8,9 @@ from controller.ceph.family import CephFamily
 from controller.devices import Family
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
+from controller.truenas.family import NasFamily
 
-FAMILIES: tuple[Family, ...] = (CephFamily(), PveFamily())
+FAMILIES: tuple[Family, ...] = (NasFamily(), CephFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:

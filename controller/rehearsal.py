@@ -234,8 +234,12 @@ def _weight(state: State) -> tuple[object, ...]:
     guests = tuple(
         (key, guest.node, guest.power != "stopped") for key, guest in sorted(state.guests.items())
     )
-    ceph = tuple(sorted(state.ceph.items()))
-    return (guests, tuple(sorted(state.workloads.items())), ceph, tuple(sorted(state.faults)))
+    served = (
+        tuple(sorted(state.arrays.items())),
+        tuple(sorted(state.stale)),
+        tuple(sorted(state.ceph.items())),
+    )
+    return (guests, tuple(sorted(state.workloads.items())), served, tuple(sorted(state.faults)))
 
 
 def _running(twin: Twin) -> frozenset[str]:

@@ -9,10 +9,10 @@ import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from controller.secrets import HOW, REFERENCE
 from lab.errors import VlabError
@@ -38,6 +38,15 @@ def _no_password(url: str) -> str:
             " ~/.netrc or ~/.pgpass"
         )
     return url
+
+
+def _over_tls(address: str) -> str:
+    scheme, parted, rest = address.partition("://")
+    if not parted:
+        return address
+    if scheme not in ("https", "wss"):
+        raise ValueError(f"write the host alone; an API key sent over {scheme} would be revoked")
+    return rest.rstrip("/")
 
 
 Secret = Annotated[str, AfterValidator(_reference)]
@@ -91,6 +100,26 @@ class CephSettings(Table):
     command: tuple[str, ...] = ()
 
 
+class NasSettings(Table):
+    """One array, by its address (`192.168.99.21`, `nas1.lab:8443`), always over verified TLS.
+
+    `api_key` (12.0 and later) or `password` of `user` refers to a secret.
+    """
+
+    address: Annotated[str, AfterValidator(_over_tls)] = Field(min_length=1)
+    user: str = ""
+    api_key: Secret | None = None
+    password: Secret | None = None
+    ca: Path | None = None
+    timeout_s: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if (self.api_key is None) == (self.password is None):
+            raise ValueError("write api_key or password, one of the two")
+        return self
+
+
 class ApiSettings(Table):
     """Our own HTTP service; `token` refers to the secret that changes of state need."""
 
@@ -104,6 +133,7 @@ class Settings(Table):
     source: SourceSettings
     pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
     ceph: dict[str, CephSettings] = Field(default_factory=dict)  # by name in the tree
+    nas: dict[str, NasSettings] = Field(default_factory=dict)  # by array
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
     history: Url = ""  # an SQLAlchemy URL; SQLite in `state` if empty

@@ -137,6 +137,7 @@ class State:
     ceph: dict[str, CephSpec] = field(default_factory=dict)  # what its monitors keep
     osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
+    stale: dict[str, str] = field(default_factory=dict)  # "pve4/nas1/tank/z" -> target it asks for
     paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster

@@ -208,6 +208,8 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if lun is None:
         return Trouble(f"no LUN of cluster {cluster} holds a volume group {spec.backing}")
     portals = portals_of(facts, lun, node)
+    if asked := facts.state.stale.get(f"{node}/{lun.nas}/{lun.zvol}"):
+        return Trouble(f"{lun.name}: {node} asks for {asked}, which {lun.nas} has no more")
     if not portals:
         return Trouble(f"{lun.name} is not offered to {node}")
     if facts.host_on(lun.nas) and not lun.volume.survives(facts.broken):

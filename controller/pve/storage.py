@@ -19,6 +19,9 @@ from controller.managed import Context, Cost, Fragment, Key, Value
 from controller.pve.fields import FLAG, INVERTED, NUMBER, SET, Field, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, is_on, rows, segment
 from controller.step import SECRET, Answers, Query, Rest, Scalar
+from controller.truenas.lun import Lun, lun_id
+from controller.truenas.nfs_share import NfsShare
+from controller.truenas.thing import DEVICE as NAS
 from lab.kinds.storage import Lvm, Nfs, Rbd
 from lab.kinds.storage import Storage as StorageEntry
 from lab.lab import Lab
@@ -179,6 +182,10 @@ def _stands_on(lab: Lab, storage: StorageEntry) -> Iterator[Key]:
             yield Key(device, CephPool.kind, storage.pool)
             if storage.client is not None:
                 yield Key(device, ClientKey.kind, f"client.{storage.client}")
+        case Lvm():
+            yield Key(f"{NAS}{storage.nas}", Lun.kind, lun_id(storage.target, storage.lun))
+        case Nfs(nas=str(nas), share=str(share)) if nas in lab.nas and share in lab.nas[nas].shares:
+            yield Key(f"{NAS}{nas}", NfsShare.kind, lab.nas[nas].shares[share].path)
 
 
 def _exports(lab: Lab) -> Iterator[tuple[dict[str, object], tuple[str, str]]]:

@@ -13,19 +13,12 @@ from itertools import count
 from simulator.truenas.attachments import ASSOCIATIONS, remove_extent
 from simulator.truenas.call import Call, Entry, serves
 from simulator.truenas.crud import Draft, Resource
-from simulator.truenas.documents import Documents, Row
+from simulator.truenas.documents import Row
 from simulator.truenas.errors import CallError, Problems
 from simulator.truenas.sessions import busy_targets
 
 TABLE = "iscsi.target"
 _NAME = re.compile(r"[a-z0-9.:-]+")
-_WHOLE = ("iqn.", "naa.", "eui.")
-
-
-def full_name(documents: Documents, name: str) -> str:
-    """The IQN that hosts see."""
-    base = documents.settings["iscsi.global"]["basename"]
-    return name if name.startswith(_WHOLE) else f"{base}:{name}"
 
 
 def _name_problem(call: Call, name: str, others: dict[int, Row]) -> tuple[str, int] | None:
