@@ -31,14 +31,20 @@ OPTIONS = "config: {osd: {osd_max_backfills: 2}, global: {mon_osd_min_in_ratio: 
 FLAGS = "flags: [noout, norebalance]"
 ADOPTED = """\
     pools:
-      old: {manage: [observe], size: 3, min-size: 2, pgs: 8, autoscale: off, \
-rule: replicated_rule, application: rbd}
-    clients:
-      old: {manage: [observe], caps: {mon: profile rbd, osd: profile rbd pool=old}}
-    config:
-      osd: {osd_max_backfills: 3}
+      old:
+        size: 3
+        min-size: 2
+        pgs: 8
+        autoscale: off
+        rule: replicated_rule
+        application: rbd
+        manage: [observe]
     rules:
-      replicated_rule: {manage: [observe], root: default, domain: host}
+      replicated_rule: {root: default, domain: host, manage: [observe]}
+    clients:
+      old:
+        caps: {mon: profile rbd, osd: profile rbd pool=old}
+        manage: [observe]
 """
 ALL = (POOLS, KEYS, RULES, OPTIONS, FLAGS)
 
@@ -123,7 +129,8 @@ def test_what_is_there_is_adopted_and_then_nothing_is_left_to_do(site: Site) -> 
     site.ask("config", "set", "osd", "osd_max_backfills", "3")
     files = tree()
     adoption = adopt(load(files, rules=False), site.observe(), files)
-    assert adoption.notes == ()
+    (note,) = adoption.notes  # an option has no `manage` of its own, so its author writes it
+    assert '{"config": {"osd": {"osd_max_backfills": 3}}}' in note.text
     assert adoption.files["ceph.yaml"] == files["ceph.yaml"].decode().replace(
         "    pools: {}\n", ADOPTED
     )
