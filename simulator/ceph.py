@@ -10,8 +10,8 @@ Sources: the option descriptions of Ceph (names beside each constant) and times 
 cluster of three hosts with two OSDs each (16.2.15); a monitor other than the leader is taken to
 be missed as late as the leader.
 
-Leaves out: CRUSH, placement groups and past intervals, recovery and its time, capacity, managers,
-laggy OSDs' longer grace, the subtree limit (racks are not declared).
+Leaves out: placement groups (`mon.placement` shows them) and past intervals, recovery and its time,
+capacity, managers, laggy OSDs' longer grace, the subtree limit (racks are not declared).
 """
 
 from __future__ import annotations

@@ -4,9 +4,11 @@ The timed parts (`ceph`, `iscsi`) keep what takes time, such as an OSD that is d
 taken for alive; here that is put together to one answer for `Facts`. Sources: the Proxmox VE
 administration guide, storage.
 
-Limits. Ceph: without CRUSH the worst placement group counts: each failure domain with a dead OSD
-is taken to hold a copy of it, and data is never taken as recovered onto other OSDs, so two faults
-one after the other in different domains always add up. iSCSI: round robin over all paths, so a
+Limits. Ceph: the worst placement group counts: each failure domain with a dead OSD is taken to hold
+a copy of it. Where each group lies follows from ids that a cluster gave to its buckets as it grew,
+which a declaration does not know; with a hundred groups there is such a one mostly. Data is never
+taken as recovered onto other OSDs, so two faults one after the other in different domains always
+add up. Peering after a change is taken to touch every pool. iSCSI: round robin over all paths, so a
 path that is dead and not yet failed stalls every guest on the LUN; when all are gone I/O queues
 until one is back (`no_path_retry queue`). NFS: hard mounts, I/O waits while the server does not
 answer; without an export path in the storage's definition any share of that address will do.

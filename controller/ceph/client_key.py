@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from controller.ceph.pool import Pool
@@ -67,8 +67,7 @@ class ClientKey(CephThing):
     def complete(self) -> Self:
         """The same with the pools that its caps name."""
         pools = {name for line in self.held(CAPS.name) for name in _POOL.findall(line)}
-        needs = self.refers(Pool.kind, *pools)
-        return type(self)(self.key, self.values, needs, self.path, self.origin, self.policy)
+        return replace(self, needs=self.refers(Pool.kind, *pools))
 
     def steps(self, old: Self | None, context: Context) -> Iterator[MonCommand]:
         if self.values[CAPS.name] is Mark.RESET or not self.changes(old):

@@ -254,13 +254,12 @@ class _Firstn:
             return True
         sub_r = r >> (self.retries.vary_r - 1) if self.retries.vary_r else 0
         below = self.run.crush.buckets[item]
-        reps = range(1) if self.retries.stable else range(len(items), len(items) + 1)
-        for rep in reps:
-            leaf = self._descend(below, rep, sub_r, leaves, None, self.retries.leaf_tries, type_=0)
-            if leaf is not None:
-                leaves.append(leaf)
-                return True
-        return False
+        rep = 0 if self.retries.stable else len(items)
+        leaf = self._descend(below, rep, sub_r, leaves, None, self.retries.leaf_tries, type_=0)
+        if leaf is None:
+            return False
+        leaves.append(leaf)
+        return True
 
 
 @dataclass

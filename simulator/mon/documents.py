@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Row = dict[str, Any]
@@ -30,8 +29,16 @@ class Documents:
     keys_made: int = 0
 
     def copy(self) -> Documents:
-        """One of its own."""
-        return copy.deepcopy(self)
+        """One of its own. Rows are replaced and never changed, so both may have the same ones."""
+        return replace(
+            self,
+            pools=dict(self.pools),
+            rules=dict(self.rules),
+            classes=dict(self.classes),
+            flags=set(self.flags),
+            config=dict(self.config),
+            auth=dict(self.auth),
+        )
 
     def new_pool_id(self) -> int:
         """The next."""
