@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.ceph.family import CephFamily
 from controller.devices import Family
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
 from controller.truenas.family import NasFamily
 
-FAMILIES: tuple[Family, ...] = (NasFamily(), PveFamily())
+FAMILIES: tuple[Family, ...] = (NasFamily(), CephFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:

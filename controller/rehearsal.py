@@ -234,7 +234,11 @@ def _weight(state: State) -> tuple[object, ...]:
     guests = tuple(
         (key, guest.node, guest.power != "stopped") for key, guest in sorted(state.guests.items())
     )
-    served = tuple(sorted(state.arrays.items())), tuple(sorted(state.stale))
+    served = (
+        tuple(sorted(state.arrays.items())),
+        tuple(sorted(state.stale)),
+        tuple(sorted(state.ceph.items())),
+    )
     return (guests, tuple(sorted(state.workloads.items())), served, tuple(sorted(state.faults)))
 
 

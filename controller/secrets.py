@@ -70,6 +70,13 @@ class Vault:
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._known: set[str] = set()
+        self._offers: dict[str, Callable[[str], SecretStr]] = {}
+
+    def offer(self, device: str, ask: Callable[[str], SecretStr]) -> None:
+        """Let a device tell secrets that it made itself: `secret://ceph/a/client.pve` asks for
+        `client.pve`, as it is sent. `ask` raises DeviceError.
+        """
+        self._offers[device] = ask
 
     def learn(self, things: Iterable[Managed]) -> None:
         """Take note of the references in these things."""
@@ -102,6 +109,9 @@ class Vault:
         return _INSIDE.sub(lambda found: self._value(found[1]), text)
 
     def _value(self, reference: str) -> str:
+        device, _, name = reference.removeprefix(SECRET).rpartition("/")
+        if (ask := self._offers.get(device)) is not None:
+            return ask(name).get_secret_value()
         return self._resolve(reference).get_secret_value()
 
     def _is_there(self, reference: str) -> bool:

@@ -88,6 +88,18 @@ class PveSettings(Table):
     timeout_s: Seconds = 30.0
 
 
+class CephSettings(Table):
+    """One Ceph cluster, as `ceph.conf` leads to it. `client`: whose key is used; `keyring`: where.
+
+    `command`: a program to be used for `ceph`, in the place of librados.
+    """
+
+    conf: Path = Path("/etc/ceph/ceph.conf")
+    keyring: Path | None = None
+    client: str = Field(default="client.admin", pattern=r"^client\.\S+$")
+    command: tuple[str, ...] = ()
+
+
 class NasSettings(Table):
     """One array, by its address (`192.168.99.21`, `nas1.lab:8443`), always over verified TLS.
 
@@ -120,6 +132,7 @@ class Settings(Table):
 
     source: SourceSettings
     pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
+    ceph: dict[str, CephSettings] = Field(default_factory=dict)  # by name in the tree
     nas: dict[str, NasSettings] = Field(default_factory=dict)  # by array
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")

@@ -8,6 +8,7 @@ A path may hold names that are resolved when it is sent, because the answer chan
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Protocol, get_args
 
 Scalar = str | int | float | bool | None
 Json = Scalar | Sequence["Json"] | Mapping[str, "Json"]
+_INSIDE = re.compile(r"^secret://.*|\{secret://[^{}\s]+\}", re.DOTALL)
 SECRET = "secret://"  # noqa: S105 - begins a reference; resolved when sent, never printed
 
 
@@ -113,7 +115,7 @@ Step = Rest | JsonRpc | MonCommand | Command | WriteFile
 
 def _printed(value: Json) -> Json:
     """A parameter as people may see it: a reference to a secret says neither what nor where."""
-    return changed(value, lambda text: "***" if text.startswith(SECRET) else text)
+    return changed(value, lambda text: _INSIDE.sub("***", text))
 
 
 def changed(value: Json, change: Callable[[str], str]) -> Json:

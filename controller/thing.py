@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from controller.fields import Field
 from controller.managed import Context, Cost, Key, Managed, Policy, Value, Values
-from lab.item import Owned
+from lab.item import Owned, Part
 
 
-def policy_of(item: Owned) -> Policy:
-    """What the author allows."""
-    return Policy(frozenset(item.manage), item.protect, item.drift)
+def policy_of(item: Owned, part: Part | None = None) -> Policy:
+    """What the author allows; of a part what it says itself, else what the item around it says."""
+    said: Mapping[str, Any] = {} if part is None else part.model_dump(exclude_none=True)
+    manage, protect, drift = (
+        said.get(name, getattr(item, name)) for name in ("manage", "protect", "drift")
+    )
+    return Policy(frozenset(manage), protect, drift)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ Sources: the option descriptions of Ceph (names beside each constant) and times 
 cluster of three hosts with two OSDs each (16.2.15); a monitor other than the leader is taken to
 be missed as late as the leader.
 
-Leaves out: CRUSH, placement groups and past intervals, recovery and its time, capacity, managers,
-laggy OSDs' longer grace, flags (noout ...), the subtree limit (racks are not declared).
+Leaves out: placement groups (`mon.placement` shows them) and past intervals, recovery and its time,
+capacity, managers, laggy OSDs' longer grace, the subtree limit (racks are not declared).
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ from simulator.twin import Twin
 
 # osd_fast_fail_on_connection_refused. Measured: 1.2-1.6 s from the kill to down.
 REFUSED_S = (1.0, 2.0)
-# osd_heartbeat_grace 20 s, pings every 6 s, the report's way into the map. Measured: 23.7 s.
-SILENT_S = (20.0, 25.0)
+# After osd_heartbeat_grace (20 s): pings every 6 s, the report's way into the map. Measured: 23.7 s
+# in all, and 6.2 s with a grace of 4 s and pings every second.
+SILENT_MORE_S = (0.0, 5.0)
 # Two hosts must report (mon_osd_min_down_reporters, mon_osd_reporter_subtree_level); with fewer
 # the OSD is down when it has not spoken to the monitors for mon_osd_report_timeout.
 REPORTERS = 2
 UNREPORTED_S = 900.0
 # mon_osd_min_up_ratio: below it the monitors believe no more reports.
 MIN_UP_RATIO = 0.3
-# mon_osd_min_in_ratio, looked at before each mark.
-MIN_IN_RATIO = 0.75
 # mon_tick_interval: automatic out is looked at every 5 s. Measured: 604 s of 600.
 TICK_S = 5.0
 # From the start of a daemon to up. Measured: 4.1-7.6 s, each seen up to a second late.
 START_S = (3.5, 7.0)
+# One that was only silent, and marked down, says that it is up. Measured: 2.0-2.4 s, seen as late.
+RESUME_S = (1.0, 2.5)
 # Peering after a change of the map. Measured: 1-3 s.
 PEERING_S = (1.0, 3.0)
 # A lost quorum member: lease gone after 10 s, election up to 5 s. Measured: 16-19 s without
@@ -56,6 +57,7 @@ ELECTION_S = (16.0, 19.0)
 LEASE_LOST_S = 10.0
 # A monitor comes back. Measured: a quorum within 7 s.
 JOIN_S = (5.0, 7.0)
+VOTES = ("election", "vote")  # after silence or a return, after a death
 
 
 class CephPart:
@@ -70,12 +72,12 @@ class CephPart:
         for name, ceph in twin.model.lab.ceph.items():
             changed |= self._monitors(twin, facts, name, ceph)
             changed |= self._osds(twin, facts, name, ceph)
-            changed |= self._pools(twin, facts, name, ceph)
+            changed |= self._pools(twin, facts, name)
         return changed
 
     def due(self, twin: Twin, timer: Timer) -> None:
         """An election is over; other timers only make `settle` look again."""
-        if timer[1] == "election":
+        if timer[1] in VOTES:
             _, _, name, group = timer
             quorum = frozenset(group.split(",")) - {""}
             twin.state.mons[name] = quorum
@@ -90,12 +92,20 @@ class CephPart:
             )
 
     def _monitors(self, twin: Twin, facts: Facts, name: str, ceph: Ceph) -> bool:
+        """Set the election that follows from who is there.
+
+        A member that has died is out of the quorum even if it is back before the others have
+        voted; one that was only silent is not.
+        """
         able = quorum_able(facts, name)
         have = twin.state.mons[name]
-        wanted = (self.name, "election", name, ",".join(sorted(able)))
-        for timer in [timer for timer in twin.state.timers if timer[:3] == wanted[:3]]:
-            if timer != wanted or able == have:
-                twin.cancel(timer)
+        killed = any(mon_killed(facts, mon) for mon in have - able)
+        wanted = (self.name, "vote" if killed else "election", name, ",".join(sorted(able)))
+        for timer in list(twin.state.timers):
+            if timer[0] == self.name and timer[1] in VOTES and timer[2] == name:
+                outlived = able == have and timer[1] == "vote"
+                if timer != wanted and not outlived:
+                    twin.cancel(timer)
         if able == have or twin.is_set(wanted):
             return False
         if not able:
@@ -140,16 +150,18 @@ class CephPart:
                 return now
             return replace(now, reported_s=None, started_s=None)
         if now.started_s is None:
-            due_s = twin.after(twin.between(*START_S, key), look)
+            span = START_S if now.died else RESUME_S
+            due_s = twin.after(twin.between(*span, key), look)
             return replace(now, reported_s=None, started_s=due_s)
-        if now.started_s <= twin.now_s and serves:
+        if now.started_s <= twin.now_s and serves and "noup" not in twin.state.ceph[name].flags:
             twin.note(f"osd {key}", "osd-up", f"osd.{osd} has started and is up")
-            return OsdState()
+            stays_out = not now.inside and "noin" in twin.state.ceph[name].flags
+            return OsdState(inside=not stays_out)
         return now
 
     def _mark_down(self, twin: Twin, name: str, osd: str, now: OsdState) -> OsdState:
         key = f"{name}/{osd}"
-        out_s = twin.now_s + twin.model.lab.ceph[name].down_out + twin.between(0, TICK_S, key)
+        out_s = twin.now_s + twin.state.ceph[name].down_out_s + twin.between(0, TICK_S, key)
         out_s = twin.at(out_s, (self.name, "out", key))
         twin.note(f"osd {key}", "osd-down", f"osd.{osd} is marked down")
         return replace(now, up=False, reported_s=None, out_s=out_s)
@@ -158,8 +170,8 @@ class CephPart:
         """Mark a down OSD out when it is time, unless too few would be left in."""
         if not now.inside or now.out_s is None or now.out_s > twin.now_s or not serves:
             return now
-        osds = self._all(twin, name)
-        if sum(osd.inside for osd in osds) / len(osds) < MIN_IN_RATIO:
+        osds, spec = self._all(twin, name), twin.state.ceph[name]
+        if "noout" in spec.flags or sum(o.inside for o in osds) / len(osds) < spec.min_in_ratio:
             return now
         twin.note(f"osd {name}/{osd}", "osd-out", f"osd.{osd} is marked out")
         return replace(now, inside=False, out_s=None)
@@ -167,15 +179,24 @@ class CephPart:
     def _believed(self, twin: Twin, name: str) -> bool:
         """Whether enough OSDs are up for the monitors to believe reports."""
         osds = self._all(twin, name)
-        return sum(osd.up for osd in osds) / len(osds) >= MIN_UP_RATIO
+        ratio = sum(osd.up for osd in osds) / len(osds)
+        return ratio >= MIN_UP_RATIO and "nodown" not in twin.state.ceph[name].flags
 
     def _all(self, twin: Twin, name: str) -> list[OsdState]:
         return [twin.state.osds[f"{name}/{osd}"] for osd in twin.model.lab.ceph[name].osds]
 
-    def _pools(self, twin: Twin, facts: Facts, name: str, ceph: Ceph) -> bool:
+    def _pools(self, twin: Twin, facts: Facts, name: str) -> bool:
         """Say when a pool stops or goes on serving, and why."""
-        changed = False
-        for pool in ceph.pools:
+        pools = twin.state.ceph[name].pools
+        gone = [
+            k
+            for k in twin.state.pools
+            if k.startswith(f"{name}/") and k[len(name) + 1 :] not in pools
+        ]
+        for key in gone:
+            del twin.state.pools[key]
+        changed = bool(gone)
+        for pool in pools:
             key, now = f"{name}/{pool}", pool_trouble(facts, name, pool)
             before = twin.state.pools.get(key, "")
             if now.text == before:
@@ -189,6 +210,11 @@ class CephPart:
         return changed
 
 
+def mon_killed(facts: Facts, mon: str) -> bool:
+    """Whether what is broken ended a monitor, and not only its silence."""
+    return bool(facts.broken.hard & facts.model.bits[facts.model.vertex[mon]])
+
+
 def report_s(twin: Twin, facts: Facts, name: str, osd: str) -> float:
     """How long until the peers of a dead OSD have reported it."""
     osds = twin.model.lab.ceph[name].osds
@@ -198,7 +224,9 @@ def report_s(twin: Twin, facts: Facts, name: str, osd: str) -> float:
     hosts = {declared.node for other, declared in osds.items() if osd_works(facts, name, other)}
     if len(hosts) < REPORTERS:
         return UNREPORTED_S
-    return twin.between(*SILENT_S, name, osd)
+    grace_s = twin.state.ceph[name].grace_s
+    low, high = SILENT_MORE_S
+    return twin.between(grace_s + low, grace_s + high, name, osd)
 
 
 def monitors_serve(facts: Facts, name: str) -> bool:

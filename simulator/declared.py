@@ -1,4 +1,4 @@
-"""What a cluster holds, and an array serves, once the desired state is applied.
+"""What clusters hold, and an array serves, once the desired state is applied.
 
 Written from the vendor's facts (the Proxmox VE administration guide: qm, storage, high
 availability), not with the controller's code, so that the two can be compared.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
+from lab.kinds.ceph import Ceph, Domain
 from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity, RuleType
 from lab.kinds.iscsi import Target
@@ -22,10 +23,13 @@ from simulator.cluster.documents import NodeAffinity, ResourceAffinity, Rule
 from simulator.workload import (
     EVERYBODY,
     ArraySpec,
+    CephPoolSpec,
+    CephSpec,
     GuestSpec,
     HaResource,
     StorageSpec,
     Workload,
+    ceph_options,
 )
 
 ISCSI_PORT = 3260  # RFC 7143
@@ -157,3 +161,21 @@ def _nfs(lab: Lab, storage: Nfs) -> tuple[str, str]:
         export = server.exports[storage.export]
         return str(server.addresses.get(export.vlan, "")), export.path
     return "", ""
+
+
+def declared_ceph(ceph: Ceph) -> CephSpec:
+    """A Ceph cluster as declared; an option of `config` counts where its daemons look for it."""
+    return CephSpec(
+        pools={
+            name: CephPoolSpec(
+                name,
+                pool.size,
+                pool.needed,
+                ceph.osds_of(pool),
+                ceph.rule_of(pool).domain is Domain.HOST,
+            )
+            for name, pool in ceph.pools.items()
+        },
+        flags=frozenset(flag.value for flag in ceph.flags),
+        **{"down_out_s": ceph.down_out, **ceph_options(ceph.config)},
+    )

@@ -194,15 +194,6 @@ class Model:
         }
 
     @cached_property
-    def pools(self) -> Mapping[tuple[str, str], str]:
-        """(Proxmox VE cluster, Ceph pool) -> name of the Ceph cluster that has it."""
-        return {
-            (ceph.cluster, pool): name
-            for name, ceph in self.lab.ceph.items()
-            for pool in ceph.pools
-        }
-
-    @cached_property
     def luns(self) -> Mapping[tuple[str, str], Lun]:
         """(Proxmox VE cluster, volume group) -> the LUN it is on."""
         found: dict[tuple[str, str], Lun] = {}

@@ -48,7 +48,7 @@ def _pools(facts: Facts) -> Iterator[tuple[str, str]]:
         dead = [osd for osd in ceph.osds if not osd_works(facts, name, osd)]
         if dead:
             osds = ", ".join(f"osd.{osd}" for osd in dead)
-            for pool in ceph.pools:
+            for pool in facts.state.ceph[name].pools:
                 yield f"pool {name}/{pool}", f"degraded: copies on {osds} are missing"
 
 

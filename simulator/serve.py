@@ -12,13 +12,12 @@ import asyncio
 import http.client
 import json
 import logging
-import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,9 +32,11 @@ from simulator.faults import restore
 from simulator.https import HttpsServer
 from simulator.linux import ssh
 from simulator.login import Login
+from simulator.mon.served import MonitorSocket
 from simulator.pve import face as pve
 from simulator.truenas import face as truenas
 from simulator.twin import Twin
+from simulator.unixsocket import short
 
 TICK_S = 0.05  # how often simulated time is brought up to the wall clock
 ADMINISTRATOR = "root@pam!vlab"
@@ -102,6 +103,11 @@ class ServedLab:
         return lab
 
     @property
+    def ceph(self) -> Path:
+        """The `ceph` command of this lab; `--conf a.conf` beside it leads to the cluster `a`."""
+        return self.monitors.program
+
+    @property
     def addresses(self) -> Mapping[str, str]:
         """Host -> `127.0.11.1:8006`."""
         return {server.name: f"{server.address}:{server.port}" for server in self.servers}
@@ -153,6 +159,7 @@ class ServedLab:
         for host, address in ssh.hosts(self.twin, self.ssh, places, epoch_s=epoch_s):
             chosen = 0 if port == 0 else ssh.PORT
             self.hosts.append(ssh.SshServer(host, self.twin, self.advance, address, chosen))
+        self.monitors = MonitorSocket(self.twin, self._folder, self.advance)
         self.twin.settle()
 
     def _run(self) -> None:
@@ -169,6 +176,7 @@ class ServedLab:
         authority = Authority(self._folder, datetime.now(UTC))
         self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
         control = await self._open_control()
+        await self.monitors.open()
         opened: list[Server] = []
         try:
             for server in (*self.servers, *self.hosts):
@@ -186,6 +194,7 @@ class ServedLab:
         finally:
             for server in opened:
                 await server.close()
+            await self.monitors.close()
             await control.cleanup()
             self.control.unlink(missing_ok=True)
             await asyncio.sleep(0)  # in the next round the aborted transports close their sockets
@@ -215,7 +224,7 @@ class ServedLab:
         await runner.setup()
         self.control.unlink(missing_ok=True)
         bound = socket.socket(socket.AF_UNIX)
-        with _short(self.control) as path:
+        with short(self.control) as path:
             bound.bind(path)
         await web.SockSite(runner, bound).start()
         self.control.chmod(0o600)
@@ -237,16 +246,6 @@ class ServedLab:
         return web.json_response({"now_s": self.twin.now_s, "trace": trace})
 
 
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for a socket in a folder however deep: the kernel takes 107 bytes (unix(7))."""
-    folder = os.open(path.parent, os.O_PATH)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -256,7 +255,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        with _short(self._path) as path:
+        with short(self._path) as path:
             self.sock.connect(path)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lab.faults import Fault
 from simulator.disks import Signature, VolumeGroup
 from simulator.votequorum import Ballot
-from simulator.workload import ArraySpec, LinuxSpec, Workload
+from simulator.workload import ArraySpec, CephSpec, LinuxSpec, Workload
 
 if TYPE_CHECKING:
     from simulator.ha_stack import Stack
@@ -112,6 +112,7 @@ class State:
     devices: dict[str, bool] = field(default_factory=dict)  # node -> sees its quorum device
     rings: dict[str, Groups] = field(default_factory=dict)  # "a 0" -> who is joined by link 0
     mons: dict[str, frozenset[str]] = field(default_factory=dict)  # ceph -> monitors in quorum
+    ceph: dict[str, CephSpec] = field(default_factory=dict)  # what its monitors keep
     osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
     stale: dict[str, str] = field(default_factory=dict)  # "pve4/nas1/tank/z" -> target it asks for

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from lab.faults import Fault, FaultKind
 from simulator import ceph, iscsi, knet, links, quorum
-from simulator.declared import declared_array
+from simulator.declared import declared_array, declared_ceph
 from simulator.facts import Facts
 from simulator.model import Model
 from simulator.power import dark, host_off
@@ -76,13 +76,15 @@ def _bonds(model: Model, state: State) -> None:
 def _ceph(facts: Facts) -> None:
     state, lab = facts.state, facts.model.lab
     for name, declared in lab.ceph.items():
+        state.ceph[name] = declared_ceph(declared)
         state.mons[name] = quorum_able(facts, name)
         state.osds |= {f"{name}/{osd}": OsdState() for osd in declared.osds}
         up = total = len(declared.osds)
         for osd in declared.osds:
             dead = not osd_works(facts, name, osd)
-            if dead and state.mons[name] and up / total >= ceph.MIN_UP_RATIO:
+            believed = up / total >= ceph.MIN_UP_RATIO and "nodown" not in state.ceph[name].flags
+            if dead and state.mons[name] and believed:
                 state.osds[f"{name}/{osd}"] = replace(OsdState(), up=False)
                 up -= 1
-        for pool in declared.pools:
+        for pool in state.ceph[name].pools:
             state.pools[f"{name}/{pool}"] = pool_trouble(facts, name, pool).text

@@ -4,9 +4,11 @@ The timed parts (`ceph`, `iscsi`) keep what takes time, such as an OSD that is d
 taken for alive; here that is put together to one answer for `Facts`. Sources: the Proxmox VE
 administration guide, storage.
 
-Limits. Ceph: without CRUSH the worst placement group counts: each failure domain with a dead OSD
-is taken to hold a copy of it, and data is never taken as recovered onto other OSDs, so two faults
-one after the other in different domains always add up. iSCSI: round robin over all paths, so a
+Limits. Ceph: the worst placement group counts: each failure domain with a dead OSD is taken to hold
+a copy of it. Where each group lies follows from ids that a cluster gave to its buckets as it grew,
+which a declaration does not know; with a hundred groups there is such a one mostly. Data is never
+taken as recovered onto other OSDs, so two faults one after the other in different domains always
+add up. Peering after a change is taken to touch every pool. iSCSI: round robin over all paths, so a
 path that is dead and not yet failed stalls every guest on the LUN; when all are gone I/O queues
 until one is back (`no_path_retry queue`). NFS: hard mounts, I/O waits while the server does not
 answer; without an export path in the storage's definition any share of that address will do.
@@ -18,9 +20,8 @@ from collections.abc import Set
 from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
-from lab.kinds.ceph import Domain
 from simulator.reach import Broken
-from simulator.workload import StorageSpec
+from simulator.workload import CephPoolSpec, StorageSpec
 
 if TYPE_CHECKING:
     from simulator.facts import Facts
@@ -35,6 +36,8 @@ class Trouble(NamedTuple):
 
 
 FINE = Trouble("")
+PAUSE = frozenset({"pause", "pauserd", "pausewr"})
+"""Flags that stop client I/O."""
 
 
 def trouble(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
@@ -50,7 +53,7 @@ def trouble(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble
 
 
 def _rbd(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
-    name = facts.model.pools.get((cluster, spec.backing))
+    name = ceph_of_pool(facts, cluster, spec.backing)
     if name is None:
         return Trouble(f"cluster {cluster} has no Ceph pool {spec.backing}")
     ceph = facts.model.lab.ceph[name]
@@ -62,32 +65,44 @@ def _rbd(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     return pool_trouble(facts, name, spec.backing)
 
 
+def ceph_of_pool(facts: Facts, cluster: str, pool: str) -> str | None:
+    """The Ceph cluster of a Proxmox VE cluster that has a pool now."""
+    names = (name for name, ceph in facts.model.lab.ceph.items() if ceph.cluster == cluster)
+    return next((name for name in names if pool in facts.state.ceph[name].pools), None)
+
+
 def pool_trouble(facts: Facts, name: str, pool: str) -> Trouble:
     """Why a pool of a Ceph cluster does not serve: too few copies, or dead OSDs not noticed yet."""
-    osds = facts.model.lab.ceph[name].osds
-    needed = facts.model.lab.ceph[name].pools[pool].needed
-    up = {osd for osd in osds if facts.state.osds[f"{name}/{osd}"].up}
-    working = {osd for osd in osds if osd_works(facts, name, osd)}
+    spec = facts.state.ceph[name].pools[pool]
+    if PAUSE & facts.state.ceph[name].flags:
+        return Trouble(f"pool {pool}: the flag pause is set")
+    up = {osd for osd in spec.osds if facts.state.osds[f"{name}/{osd}"].up}
+    working = {osd for osd in spec.osds if osd_works(facts, name, osd)}
     heals = bool(quorum_able(facts, name))  # only then does the map follow what is so
-    if (alive := _copies(facts, name, pool, up & working)) < needed:
+    if (alive := _copies(facts, name, spec, up & working)) < spec.min_size:
         able = osds_able(facts, name)
-        text = f"pool {pool}: {alive} of {needed} copies needed are alive"
-        return Trouble(text, passes=heals and _copies(facts, name, pool, able) >= needed)
-    if waiting := [osd for osd in osds if osd in up - working]:
+        text = f"pool {pool}: {alive} of {spec.min_size} copies needed are alive"
+        heals = heals and not {"noup", "nodown"} & facts.state.ceph[name].flags
+        return Trouble(text, passes=heals and _copies(facts, name, spec, able) >= spec.min_size)
+    if waiting := sorted(up - working, key=_number):
         names = ", ".join(f"osd.{osd}" for osd in waiting)
+        heals = heals and "nodown" not in facts.state.ceph[name].flags
         return Trouble(f"pool {pool} waits for {names}: no answer, not marked down yet", heals)
     if ("ceph", "peering", name) in facts.state.timers:
         return Trouble(f"pool {pool} is peering", passes=True)
     return FINE
 
 
-def _copies(facts: Facts, name: str, pool: str, osds: Set[str]) -> int:
+def _number(osd: str) -> tuple[int, str]:
+    return (len(osd), osd)
+
+
+def _copies(facts: Facts, name: str, pool: CephPoolSpec, osds: Set[str]) -> int:
     """Copies that the worst placed group has on `osds`: one less for each failure domain hurt."""
-    ceph = facts.model.lab.ceph[name]
-    by_host = ceph.pools[pool].domain is Domain.HOST
-    domains = {osd: known.node if by_host else osd for osd, known in ceph.osds.items()}
+    known = facts.model.lab.ceph[name].osds
+    domains = {osd: known[osd].node if pool.by_host else osd for osd in pool.osds}
     hurt = {domain for osd, domain in domains.items() if osd not in osds}
-    return max(0, min(ceph.pools[pool].size, len({*domains.values()})) - len(hurt))
+    return max(0, min(pool.size, len({*domains.values()})) - len(hurt))
 
 
 def osd_works(facts: Facts, name: str, osd: str) -> bool:

@@ -1,13 +1,14 @@
-"""What a cluster holds and runs, and what an array serves, as the physics needs it.
+"""What clusters hold and run, and what an array serves, as the physics needs it.
 
 Plain frozen values. Two producers: the desired state (`simulator/declared.py`) and the documents of
-a served API (`simulator/pve/`, `simulator/truenas/`). Leaves out all that has no weight: people,
-comments.
+a served device (`simulator/pve/`, `simulator/mon/`, `simulator/truenas/`). Leaves out all that has
+no weight: people, comments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from simulator.cluster.documents import CrsSettings, Rules
@@ -94,3 +95,54 @@ class LinuxSpec:
     logins: frozenset[tuple[str, str]] = frozenset()
     groups: frozenset[str] = frozenset()
     exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CephPoolSpec:
+    """A pool by what its I/O needs: `min_size` of `size` copies, each in a domain of its own.
+
+    `osds`: those that may hold a copy, by the device class of its rule. `by_host`: the domain is
+    the host, else the OSD.
+    """
+
+    name: str
+    size: int
+    min_size: int
+    osds: frozenset[str]
+    by_host: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CephSpec:
+    """All that monitors keep and that has weight. Times in seconds.
+
+    `flags`: noout, nodown, noup, noin, pause ...; `grace_s`: osd_heartbeat_grace; `down_out_s`:
+    mon_osd_down_out_interval; `min_in_ratio`: mon_osd_min_in_ratio.
+    """
+
+    pools: Mapping[str, CephPoolSpec] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
+    down_out_s: float = 600.0
+    grace_s: float = 20.0
+    min_in_ratio: float = 0.75
+
+
+CEPH_OPTIONS: Mapping[str, str] = {
+    "down_out_s": "mon_osd_down_out_interval",
+    "grace_s": "osd_heartbeat_grace",
+    "min_in_ratio": "mon_osd_min_in_ratio",
+}
+"""Fields of a CephSpec that are options of Ceph's."""
+
+
+def ceph_options(config: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """Those fields from options by section, as far as they are numbers: monitors refuse others.
+
+    The section of a kind of daemon counts more than `global`; single daemons' do not count.
+    """
+    found: dict[str, float] = {}
+    for section in ("global", "mon", "osd"):
+        for name, option in CEPH_OPTIONS.items():
+            with suppress(KeyError, ValueError):
+                found[name] = float(config[section][option])
+    return found

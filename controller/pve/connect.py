@@ -7,7 +7,7 @@ twin: nothing else differs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from requests.adapters import BaseAdapter
 
 from controller.clock import Clock
 from controller.pve.port import PvePort
+from controller.step import Json
 
 CONNECT_S = 5.0
 ANSWER_S = 35.0  # nodes give a request that they pass on 30 s
@@ -36,6 +37,7 @@ def connect(
     ca: Path | None = None,
     timeout_s: float = ANSWER_S,
     adapter: BaseAdapter | None = None,
+    reveal: Callable[[Json], Json] = lambda value: value,
 ) -> PvePort:
     """The way to the cluster at `addresses` (`10.0.0.1`, `pve1.lab:8006`), for `user!token_name`.
 
@@ -57,7 +59,7 @@ def connect(
         if adapter is not None:
             session.mount("https://", adapter)
         clients.append((address, api))
-    return PvePort(device, clients, clock, user=f"{user}!{token_name}")
+    return PvePort(device, clients, clock, user=f"{user}!{token_name}", reveal=reveal)
 
 
 def _whole_message(response: Response, *_args: Any, **_kwargs: Any) -> None:

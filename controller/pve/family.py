@@ -45,7 +45,7 @@ class PveFamily:
         for cluster, login in settings.pve.items():
             name = f"{DEVICE}{cluster}"
             trail = PveTrail(f"{login.user}!{login.token_name}")
-            yield Device(name, _port(name, settings, login, clock), KINDS, context, trail)
+            yield Device(name, _port(name, settings, login, clock, vault), KINDS, context, trail)
 
     def install(self, twin: Twin) -> None:
         """Clusters without anything on them."""
@@ -83,6 +83,7 @@ class PveFamily:
                 token=TOKEN,
                 clock=clock,
                 adapter=TwinAdapter(twin),
+                reveal=vault.reveal,
             )
             yield Device(port.device, port, KINDS, context)
 
@@ -98,7 +99,9 @@ def attach(twin: Twin, api: PveApi) -> None:
     twin.attach(api)
 
 
-def _port(device: str, settings: Settings, login: PveSettings, clock: Clock) -> PvePort:
+def _port(
+    device: str, settings: Settings, login: PveSettings, clock: Clock, vault: Vault
+) -> PvePort:
     return connect(
         device,
         login.addresses,
@@ -108,6 +111,7 @@ def _port(device: str, settings: Settings, login: PveSettings, clock: Clock) -> 
         clock=clock,
         ca=settings.path(login.ca) if login.ca is not None else None,
         timeout_s=login.timeout_s,
+        reveal=vault.reveal,
     )
 
 

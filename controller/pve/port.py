@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -25,7 +25,7 @@ from controller.pve.errors import is_transient
 from controller.pve.propertystring import NOW
 from controller.pve.rights import Rights
 from controller.pve.transport import Transport
-from controller.step import Query, Rest, Scalar, Step
+from controller.step import Json, Query, Rest, Scalar, Step
 from lab.errors import DeviceError
 
 SILENT_S = 60.0  # the node of a task is given up when it is silent for so long
@@ -36,7 +36,10 @@ _ALONE = frozenset({"digest", "force"})  # parameters that change nothing by the
 
 
 class PvePort:
-    """One cluster, `pve/a`, with a client for each address. `user`: whose the token's tasks are."""
+    """One cluster, `pve/a`, with a client for each address.
+
+    `user`: whose the token's tasks are. `reveal` puts secrets in the place of references.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,14 @@ class PvePort:
         clock: Clock,
         *,
         user: str = "",
+        reveal: Callable[[Json], Json] = lambda value: value,
     ) -> None:
         self.device = device
         self._transport = Transport(device, addresses, clock)
         self._rights = Rights(device, self._transport, clock)
         self._clock = clock
         self._user = user
+        self._reveal = reveal
         self._locks: dict[str, Lock] = defaultdict(Lock)
         self._opening = Lock()
 
@@ -70,7 +75,7 @@ class PvePort:
             params = self._resolved(path, step.params)
             if not params.keys() - _ALONE and step.params:
                 return None  # it is so already
-            answer: object = self._transport.send(step.method, path, params)
+            answer: object = self._transport.send(step.method, path, self._revealed(params))
             if tasks.is_task(answer):
                 self._await(str(answer), step.timeout_s)
             return answer
@@ -88,6 +93,13 @@ class PvePort:
             elif quiet == 0:
                 self._clock.sleep(SETTLE_S)
             quiet = 0 if mine else quiet + 1
+
+    def _revealed(self, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Parameters with secrets in the place of references."""
+        return {
+            name: str(self._reveal(text)) if isinstance(text, str) else text
+            for name, text in params.items()
+        }
 
     def _node(self, vmid: str) -> str:
         for row in self._transport.ask("/cluster/resources", {"type": "vm"}):

@@ -2,7 +2,7 @@
 
 What can't change once it is made is replaced: the definition goes and comes again, the data behind
 it stays. Storages of other types are read and left alone. Source: the Proxmox VE administration
-guide, storage. Leaves out secrets, external Ceph clusters, mount options.
+guide, storage. Leaves out passwords, external Ceph clusters, mount options.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from controller.ceph.client_key import ClientKey
+from controller.ceph.pool import Pool as CephPool
+from controller.ceph.thing import DEVICE as CEPH
 from controller.fields import same
 from controller.managed import Context, Cost, Fragment, Key, Value
 from controller.pve.fields import FLAG, INVERTED, NUMBER, SET, Field, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, is_on, rows, segment
-from controller.step import Answers, Query, Rest
+from controller.step import SECRET, Answers, Query, Rest, Scalar
 from controller.truenas.lun import Lun, lun_id
 from controller.truenas.nfs_share import NfsShare
 from controller.truenas.thing import DEVICE as NAS
-from lab.kinds.storage import Lvm, Nfs
+from lab.kinds.storage import Lvm, Nfs, Rbd
 from lab.kinds.storage import Storage as StorageEntry
 from lab.lab import Lab
 
@@ -46,9 +49,11 @@ TYPE = field("type", cost=Cost.REPLACE)
 SERVER = field("server", path=(), cost=Cost.REPLACE)
 EXPORT = field("export", path=(), cost=Cost.REPLACE)
 SHARED = field("shared", FLAG, path=(), default=False)  # of LVM: the LUN is seen by every node
+CLIENT = field("client", api="username", cost=Cost.LIVE)  # of Ceph; its key goes along with it
 BACKING: Mapping[str, tuple[Field, ...]] = {
     "rbd": (
         field("pool", cost=Cost.REPLACE),
+        CLIENT,
         field("krbd", FLAG, cost=Cost.LIVE, default=False),
     ),
     "nfs": (SERVER, EXPORT),
@@ -101,7 +106,7 @@ class Storage(PveThing):
             for each in fixed
         ):
             if params := parameters(free, self.values, old.values):
-                yield Rest("PUT", self._path, params)
+                yield Rest("PUT", self._path, self._with_key(params))
             return
         values = dict(self.values)
         if old is not None:
@@ -109,7 +114,18 @@ class Storage(PveThing):
             kept = (each.name for each in COMMON if each.name in old.values)
             values = {name: old.values[name] for name in kept} | values
         params = parameters(self.fields, values, None)
-        yield Rest("POST", "/storage", {"storage": self.id, **params})
+        yield Rest("POST", "/storage", self._with_key({"storage": self.id, **params}))
+
+    def _with_key(self, params: dict[str, Scalar]) -> dict[str, Scalar]:
+        """The same with the key of the client, which Ceph tells as it is sent.
+
+        The API never tells it again, so a key that Ceph has replaced since is not noticed.
+        """
+        clients = [key for key in self.needs if key.kind == ClientKey.kind]
+        if CLIENT.api not in params or not clients:
+            return params
+        reference = f"{{{SECRET}{clients[0].device}/{clients[0].id}}}"
+        return {**params, "keyring": f"[{clients[0].id}]\n\tkey = {reference}\n"}
 
     def remove(self, context: Context) -> Iterator[Rest]:
         yield Rest("DELETE", self._path)
@@ -159,8 +175,13 @@ def _backing(lab: Lab, storage: StorageEntry) -> Iterator[tuple[str, Value]]:
 
 
 def _stands_on(lab: Lab, storage: StorageEntry) -> Iterator[Key]:
-    """What of an array a storage is on; the array's device says whether it is there."""
+    """What of another device a storage is on; that device says whether it is there."""
     match storage:
+        case Rbd():
+            device = f"{CEPH}{storage.ceph}"
+            yield Key(device, CephPool.kind, storage.pool)
+            if storage.client is not None:
+                yield Key(device, ClientKey.kind, f"client.{storage.client}")
         case Lvm():
             yield Key(f"{NAS}{storage.nas}", Lun.kind, lun_id(storage.target, storage.lun))
         case Nfs(nas=str(nas), share=str(share)) if nas in lab.nas and share in lab.nas[nas].shares:

@@ -49,11 +49,15 @@ class StorageBase(Owned):
 
 
 class Rbd(StorageBase):
-    """Images in a Ceph pool."""
+    """Images in a Ceph pool.
+
+    `client`: one of the Ceph cluster's clients, whose key the nodes use; else the administrator's.
+    """
 
     type: Literal["rbd"]
     ceph: CephName
     pool: str
+    client: str | None = None
     krbd: Flag = False
 
 

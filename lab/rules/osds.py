@@ -48,15 +48,17 @@ def _disk(node: Host, name: str) -> tuple[str, tuple[str, str] | None]:
 def copies_find_a_place(lab: Lab) -> Iterator[Problem]:
     """There are as many hosts (or OSDs) with OSDs as a pool has copies."""
     for name, ceph in lab.ceph.items():
-        hosts = len({osd.node for osd in ceph.osds.values()})
         for key, pool in ceph.pools.items():
-            have = hosts if pool.domain is Domain.HOST else len(ceph.osds)
+            rule, osds = ceph.rule_of(pool), ceph.osds_of(pool)
+            hosts = {ceph.osds[osd].node for osd in osds}
+            have = len(hosts if rule.domain is Domain.HOST else osds)
             if have < pool.size:
-                what = (
-                    f"pool {key} of ceph {name} keeps {pool.size} copies on {have} {pool.domain}s"
-                )
+                of_class = f" of class {rule.device_class}" if rule.device_class else ""
+                places = f"{have} {rule.domain}s{of_class}"
+                what = f"pool {key} of ceph {name} keeps {pool.size} copies on {places}"
                 why = "its placement groups never become clean"
-                fix = "add OSDs on more hosts" + (f", or write size: {have}" if have else "")
+                more = f"write device-class: {rule.device_class} at" if of_class else "add"
+                fix = f"{more} OSDs on more hosts" + (f", or write size: {have}" if have else "")
                 yield Problem(lab.place("ceph", name, "pools", key, "size"), what, why, fix)
 
 

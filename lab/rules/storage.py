@@ -34,9 +34,13 @@ def backing_exists(lab: Lab) -> Iterator[Problem]:
 
 def _missing(lab: Lab, storage: Storage) -> Found:
     match storage:
-        case Rbd() if (ceph := lab.ceph.get(storage.ceph)) and storage.pool not in ceph.pools:
-            what = f"ceph {storage.ceph} has no pool {storage.pool}"
-            yield "pool", what, nearest(storage.pool, ceph.pools)
+        case Rbd() if ceph := lab.ceph.get(storage.ceph):
+            if storage.pool not in ceph.pools:
+                what = f"ceph {storage.ceph} has no pool {storage.pool}"
+                yield "pool", what, nearest(storage.pool, ceph.pools)
+            if storage.client is not None and storage.client not in ceph.clients:
+                what = f"ceph {storage.ceph} has no client {storage.client}"
+                yield "client", what, nearest(storage.client, ceph.clients)
         case Nfs(share=str(share)) if nas := lab.nas.get(storage.nas or ""):
             if share not in nas.shares:
                 yield "share", f"{storage.nas} has no share {share}", nearest(share, nas.shares)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import VlabError
-from simulator.fidelity import bonds, ceph, corosync, corosync_live, multipath, pve_ha
+from simulator.fidelity import bonds, ceph, corosync, corosync_live, crush, multipath, pve_ha
 from simulator.fidelity.case import SEEDS, Case, Verdict
 from simulator.pve.replay import replay
 
@@ -137,6 +137,15 @@ ROWS: Mapping[str, Row] = {
             " have a quorum, whether client I/O goes on; for every timeline: when OSDs go out, how"
             f" many, the longest stall of a write. {_SPREAD} {ceph.TOLERANCE_S:g} s.",
             {"*.jsonl": ceph.cases},
+        ),
+        Row(
+            "ceph-crush",
+            "crushtool and osdmaptool of Ceph 16.2",
+            "ceph-crush",
+            "For every rule under every condition (OSDs out, reweighted, too few hosts): the"
+            " devices of every input, in order, bit for bit; for every pool of an OSD map: raw and"
+            " up sets and primaries of its placement groups, and the placement groups of objects.",
+            {"*.json": crush.cases},
         ),
         Row(
             "corosync",

@@ -16,6 +16,7 @@ from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
 from simulator.pve.documents import Entry
 from simulator.state import GuestPower, GuestState
+from simulator.storage import ceph_of_pool
 from simulator.twin import Twin
 
 SYSTEM_DISK_BYTES = 32 * 2**30  # assumed where the lab declares no system disk
@@ -90,14 +91,14 @@ class World:
     def _pool_bytes(self, entry: Entry) -> int | None:
         """Raw space of the Ceph cluster divided by the copies."""
         model, pool = self.twin.model, str(entry.get("pool", "rbd"))
-        if (name := model.pools.get((self.cluster, pool))) is None:
+        if (name := ceph_of_pool(self.twin.facts, self.cluster, pool)) is None:
             return None
-        ceph = model.lab.ceph[name]
+        spec, osds = self.twin.state.ceph[name].pools[pool], model.lab.ceph[name].osds
         sizes = (
-            self._volume_bytes(osd.node, model.volume(osd.node, osd.disk))
-            for osd in ceph.osds.values()
+            self._volume_bytes(osds[osd].node, model.volume(osds[osd].node, osds[osd].disk))
+            for osd in spec.osds
         )
-        return sum(sizes) // ceph.pools[pool].size
+        return sum(sizes) // spec.size
 
     def _export_bytes(self, entry: Entry) -> int | None:
         for export in self.twin.model.exports.get(str(entry.get("server")), ()):

@@ -164,3 +164,12 @@ def test_a_secret_that_is_not_there_is_named_by_its_reference(
     with pytest.raises(SecretMissing, match=said) as missing:
         resolve(reference, tmp_path)
     assert "hunter2" not in str(missing.value)
+
+
+def test_a_ceph_cluster_is_reached_by_its_conf(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, f'{SMALL}\n[ceph.a]\nconf = "ceph/a.conf"\n')
+    (way,) = settings.ceph.values()
+    assert settings.path(way.conf) == tmp_path / "ceph" / "a.conf"
+    assert (way.client, way.keyring, way.command) == ("client.admin", None, ())
+    with pytest.raises(SettingsInvalid, match=r"ceph\.a\.client"):
+        settings_of(tmp_path, f'{SMALL}\n[ceph.a]\nclient = "osd.3"\n')

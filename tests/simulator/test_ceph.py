@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.ceph import MIN_IN_RATIO, monitors_serve
+from simulator.ceph import monitors_serve
 from simulator.state import OsdState
 from simulator.twin import Twin
+from simulator.workload import CephSpec
 from tests.simulator.rack import Tree, after, twin, when
 
 G1 = ("a", 101)
@@ -105,7 +106,7 @@ def test_no_more_than_the_ratio_allows_goes_out() -> None:
         world = after(twin(), faults, 900)
         assert sum(event.kind == "osd-out" for event in world.trace) == outs
         inside = [osd.inside for osd in world.state.osds.values()]
-        assert sum(inside) / len(inside) < MIN_IN_RATIO
+        assert sum(inside) / len(inside) < CephSpec().min_in_ratio
 
 
 @pytest.mark.parametrize("seed", range(5))

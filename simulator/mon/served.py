@@ -1,0 +1,95 @@
+"""The monitors of a served lab: a Unix socket that takes command lines, and the `ceph` program.
+
+One line of JSON is asked, one is answered; without a quorum not before there is one, as clients
+wait. Leaves out the monitors' own protocol on the network: librados can't connect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from simulator.mon import program
+from simulator.mon.command import Reply
+from simulator.mon.install import declared
+from simulator.mon.monitors import DEVICE, Monitors, NoQuorum
+from simulator.twin import Twin
+from simulator.unixsocket import short
+
+TICK_S = 0.05
+
+
+class MonitorSocket:
+    """All clusters of a lab. `program` is the command; a cluster's conf is `CLUSTER.conf`."""
+
+    def __init__(self, twin: Twin, folder: Path, advance: Callable[[], None]) -> None:
+        self._twin = twin
+        self._advance = advance
+        self._path = folder / "ceph.sock"
+        self._server: asyncio.Server | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        for name in twin.model.lab.ceph:
+            if f"{DEVICE}{name}" not in twin.devices:
+                monitors = Monitors(name, declared(twin, name))
+                twin.attach(monitors)
+                monitors.sync(twin)
+            (folder / f"{name}.conf").write_text("# The file's name says which cluster is meant.\n")
+        self.program = program.write(folder, self._path)
+
+    async def open(self) -> None:
+        """Listen."""
+        self._path.unlink(missing_ok=True)
+        bound = socket.socket(socket.AF_UNIX)
+        with short(self._path) as path:
+            bound.bind(path)
+        self._path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(self._answer, sock=bound)
+
+    async def close(self) -> None:
+        """Stop for good."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a connection has a task of its own"
+        self._asking.add(task)
+        try:
+            await self._converse(reader, writer)
+        finally:
+            self._asking.discard(task)
+            writer.transport.abort() if task.cancelling() else writer.close()
+            await asyncio.sleep(0)  # in the next round the transport closes its socket
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = json.loads(await reader.readline() or "{}")
+        reply = self._reply(asked)
+        while reply is None and not reader.at_eof():
+            await asyncio.sleep(TICK_S)
+            reply = self._reply(asked)
+        if reply is not None:
+            told = {"code": reply.code, "output": reply.output, "text": reply.text}
+            writer.write(json.dumps(told).encode() + b"\n")
+            await writer.drain()
+
+    def _reply(self, asked: dict[str, object]) -> Reply | None:
+        """The answer at this instant; None: the monitors have no quorum."""
+        self._advance()
+        monitors = self._twin.devices.get(f"{DEVICE}{asked.get('ceph')}")
+        words = asked.get("words")
+        if not isinstance(monitors, Monitors) or not isinstance(words, list):
+            return Reply(-errno.EINVAL, "", f"there is no cluster {asked.get('ceph')}")
+        try:
+            reply = monitors.line(self._twin, [str(word) for word in words])
+        except NoQuorum:
+            return None
+        self._twin.settle()
+        return reply

@@ -1,0 +1,139 @@
+"""A lost OSD: what the twin says beforehand is what a real cluster then reports."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.faults import parse_faults
+from lab.load import load
+from simulator.build import twin_of
+from simulator.mon.install import declared
+from simulator.mon.monitors import Monitors
+from simulator.twin import Twin
+from tests import ceph_cluster
+from tests.ceph_cluster import DOWN_OUT_S, GRACE_S, CephCluster, osd_tree, wait_until
+from tests.controller.ceph.sites import Ask, tree, twin_ask
+from tests.simulator.rack import when
+
+# An answer takes 0.4 s, the map a second to change; a shared machine adds to both.
+TOLERANCE_S = 3.0
+SAFE, TIGHT = "safe", "tight"  # pools: one copy may be lost; none
+POOLS = f"""
+pools:
+  {SAFE}: {{size: 3, min-size: 2, pgs: 16}}
+  {TIGHT}: {{size: 2, min-size: 2, pgs: 16}}
+down-out: {DOWN_OUT_S}s
+config: {{global: {{osd_heartbeat_grace: {GRACE_S}}}}}
+"""
+LOAD = """
+storages:
+  s1: {type: rbd, ceph: a, pool: safe, clusters: [a], content: [images]}
+  s2: {type: rbd, ceph: a, pool: tight, clusters: [a], content: [images]}
+guests:
+  g1: {vmid: 101, cluster: a, disks: {scsi0: {storage: s1, size: 1GiB}}}
+  g2: {vmid: 102, cluster: a, disks: {scsi0: {storage: s2, size: 1GiB}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[CephCluster]:
+    """Three hosts with an OSD each, the two pools with objects in them."""
+    if why := ceph_cluster.missing():
+        pytest.skip(why)
+    with ceph_cluster.ceph_cluster() as cluster:
+        for name, size in ((SAFE, "3"), (TIGHT, "2")):
+            cluster.ask("osd", "pool", "create", name, "16", "16", "--size", size)
+            cluster.ask("osd", "pool", "set", name, "min_size", "2")
+            cluster.ask("osd", "pool", "application", "enable", name, "rbd")
+            _write(cluster, name)
+        wait_until(lambda: cluster.ask("health")["status"] == "HEALTH_OK", 30)
+        yield cluster
+
+
+def _write(cluster: CephCluster, pool: str) -> None:
+    to = ["rados", "--conf", str(cluster.conf), "--pool", pool]
+    argv = [*to, "bench", "1", "write", "-b", "4096", "-t", "4", "--no-cleanup"]
+    subprocess.run(argv, check=True, capture_output=True, timeout=60)
+
+
+def predicted(fault: str, until_s: float, seed: int) -> tuple[Twin, Ask]:
+    """A twin of the same cluster some time after a fault."""
+    lab = load({**tree(POOLS), "load.yaml": LOAD.encode()}, rules=False)
+    twin = twin_of(lab, seed=seed)
+    monitors = Monitors("a", declared(twin, "a"))
+    twin.attach(monitors)
+    monitors.sync(twin)
+    twin.inject(parse_faults([fault]))
+    twin.run_until(until_s)
+    return twin, twin_ask(twin)
+
+
+def told(ask: Ask) -> dict[str, Any]:
+    """What an administrator sees: OSDs, checks, and which pools have groups that do not serve."""
+    groups = {pool: ask("pg", "ls-by-pool", pool)["pg_stats"] for pool in (SAFE, TIGHT)}
+    return {
+        "osds": osd_tree(ask("osd", "tree")),
+        "checks": sorted(ask("health")["checks"]),
+        "stopped": sorted(
+            pool for pool, rows in groups.items() if any("active" not in r["state"] for r in rows)
+        ),
+        "short": sorted(
+            pool for pool, rows in groups.items() if any("undersized" in r["state"] for r in rows)
+        ),
+    }
+
+
+def is_down(cluster: CephCluster, osd: str) -> bool:
+    return bool(osd_tree(cluster.ask("osd", "tree"))[osd][0] == "down")
+
+
+def test_a_killed_osd_is_down_then_out_as_the_twin_said(real: CephCluster) -> None:
+    begin_s = time.monotonic()
+    real.kill("osd.0")
+    down_s = wait_until(lambda: is_down(real, "0"), 30)
+    twins = [predicted("fail-osd a/0", 60, seed)[0] for seed in range(5)]
+    _within(down_s, [when(twin, "osd-down") for twin in twins])
+
+    _, ask = predicted("fail-osd a/0", 10, 0)
+    expected = told(ask)
+    assert expected["stopped"] == [TIGHT]
+    wait_until(lambda: told(real.ask) == expected, 10)
+
+    wait_until(lambda: bool(osd_tree(real.ask("osd", "tree"))["0"][1] == 0.0), 60)
+    _within(time.monotonic() - begin_s, [when(twin, "osd-out") for twin in twins])
+    _, ask = predicted("fail-osd a/0", 40, 0)
+    expected = told(ask)
+    assert "OSD_DOWN" not in expected["checks"]  # counts only those that are in
+    wait_until(lambda: _same_as(told(real.ask), expected), 15)
+
+    real.spawn("osd.0")
+    up_s = wait_until(lambda: not is_down(real, "0"), 30)
+    healed = [predicted("fail-osd a/0@0s..40s", 80, seed)[0] for seed in range(5)]
+    _within(up_s, [when(twin, "osd-up") - 40 for twin in healed])
+    wait_until(lambda: real.ask("health")["status"] == "HEALTH_OK", 60)
+
+
+def _same_as(real: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Pool `tight` is filled from its last copy on the real one; the twin never recovers data."""
+    assert expected["stopped"] == [TIGHT]
+    without = {"stopped": [], "checks": sorted({*expected["checks"]} - {"PG_AVAILABILITY"})}
+    return {**expected, **without, "short": [SAFE]} == real
+
+
+def test_a_silent_osd_is_down_after_the_grace_as_the_twin_said(real: CephCluster) -> None:
+    real.freeze("osd.1")
+    down_s = wait_until(lambda: is_down(real, "1"), 40)
+    twins = [predicted("silence-osd a/1", 60, seed)[0] for seed in range(5)]
+    _within(down_s, [when(twin, "osd-down") for twin in twins])
+    _, ask = predicted("silence-osd a/1", 12, 0)
+    wait_until(lambda: told(real.ask) == told(ask), 10)
+
+
+def _within(real_s: float, twin_s: list[float]) -> None:
+    """A measured time is one of the twin's."""
+    assert min(twin_s) - TOLERANCE_S <= real_s <= max(twin_s) + TOLERANCE_S, (real_s, twin_s)

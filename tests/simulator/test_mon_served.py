@@ -1,0 +1,60 @@
+"""The ceph command of a served lab: a real program, over a real socket, for people and for us."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.ceph.transport import CephCommand, NoAnswer
+from controller.execute import execute
+from controller.journal import Journal
+from controller.planning import EVERYTHING, plan_changes
+from simulator.build import twin_of
+from simulator.serve import ServedLab
+from tests.controller.ceph.sites import ceph, real_site
+
+POOL = "pools: {vm: {size: 3, min-size: 2, pgs: 16}}"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedLab]:
+    with ServedLab.start(twin_of(ceph(POOL)), tmp_path, speed=50.0, port=0) as lab:
+        yield lab
+
+
+def run(served: ServedLab, line: str) -> subprocess.CompletedProcess[str]:
+    conf = served.ceph.parent / "a.conf"
+    argv = [str(served.ceph), "--conf", str(conf), *line.split()]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_an_administrator_works_as_on_a_real_cluster(served: ServedLab) -> None:
+    done = run(served, "osd pool set vm size 2")
+    assert (done.returncode, done.stderr) == (0, "set pool 2 size to 2\n")
+    done = run(served, "osd pool set none size 2")
+    assert (done.returncode, done.stderr) == (2, "Error ENOENT: unrecognized pool 'none'\n")
+    assert json.loads(run(served, "osd tree -f json").stdout)["nodes"][0]["name"] == "default"
+    served.fail("fail-osd a/0")
+    while "OSD_DOWN" not in json.loads(run(served, "health").stdout)["checks"]:
+        pass  # each look takes a while, and the lab's time passes
+
+
+def test_the_controller_works_through_it(served: ServedLab) -> None:
+    argv = (str(served.ceph), "--conf", str(served.ceph.parent / "a.conf"))
+    site = real_site(CephCommand(argv), lambda *_words: None)
+    lab = ceph(POOL.replace("min-size: 2", "min-size: 1"), "flags: [noscrub]")
+    plan = plan_changes(lab, site.observe(), {}, "c", approve=EVERYTHING)
+    assert execute(plan, [site.device], Journal(), site.clock).done
+    assert served.twin.state.ceph["a"].pools["vm"].min_size == 1
+    assert "noscrub" in served.twin.state.ceph["a"].flags
+
+
+def test_monitors_without_a_quorum_let_it_wait(served: ServedLab) -> None:
+    served.fail("fail-node pve1")
+    way = CephCommand((str(served.ceph), "--conf", "a.conf", "--connect-timeout", "1"))
+    with pytest.raises(NoAnswer, match="timed out"):
+        way.command("status", {}, 10.0)
