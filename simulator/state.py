@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from lab.faults import Fault
+from simulator.disks import Signature, VolumeGroup
 from simulator.workload import ArraySpec, Workload
 
 Timer = tuple[str, ...]
@@ -140,6 +141,8 @@ class State:
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
     arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves
+    carried: dict[str, Signature] = field(default_factory=dict)  # what is on disks and LUNs
+    volume_groups: dict[str, VolumeGroup] = field(default_factory=dict)  # by uuid
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)
     ha: dict[str, HaState] = field(default_factory=dict)
     down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since
