@@ -91,7 +91,8 @@ def adopt(path: Path, into: Path | None) -> int:
     settings = read_settings(path)
     with install(settings, apply=Apply.REPORT, gate=_unjudged) as parts:
         desired = parts.commits.look(parts.world.clock.now())
-        observed = observe(parts.world.devices, parts.world.clock, parallel=parts.world.parallel)
+        world, named = parts.world, desired.things.keys()
+        observed = observe(world.devices, world.clock, named=named, parallel=world.parallel)
         files = parts.source.files(desired.revision.commit)
     adoption = adopted(desired.lab, observed, files)
     for name, text in adoption.files.items():

@@ -30,7 +30,7 @@ def no_context(device: str, answers: Answers) -> Context:
 class Device:
     """One device. `context` reads what is around the things from the answers that are there.
 
-    `trail`: how it notes who did what, if it does.
+    `trail`: how it notes who did what, if it does. `close`: lets go of connections that it keeps.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Device:
     kinds: tuple[type[Managed], ...]
     context: Callable[[str, Answers], Context] = no_context
     trail: Trail | None = None
+    close: Callable[[], None] = lambda: None
 
 
 class Family(Protocol):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.devices import Family
+from controller.linux.family import LinuxFamily
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
 
-FAMILIES: tuple[Family, ...] = (PveFamily(),)
+FAMILIES: tuple[Family, ...] = (LinuxFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:

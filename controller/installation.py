@@ -69,6 +69,8 @@ def install(
         now = clock or SystemClock()
         vault = Vault(lambda reference: resolve(reference, settings.folder))
         devices = devices_of(settings, now, vault)
+        for device in devices:
+            opened.callback(device.close)
         kinds = {device.name: device.kinds for device in devices}
         written = settings.source
         mirror = settings.state_folder / "mirror"

@@ -9,10 +9,10 @@ import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from controller.secrets import HOW, REFERENCE
 from lab.errors import VlabError
@@ -79,6 +79,21 @@ class PveSettings(Table):
     timeout_s: Seconds = 30.0
 
 
+class LinuxSettings(Table):
+    """One Linux host over SSH. `key`: the private key's file, or a reference to the secret.
+
+    `known_hosts`: the host's key must be in it. A user who is not root needs `sudo` without a
+    password. What is not written is taken from the table `"*"`.
+    """
+
+    address: str = ""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 22
+    user: str = "root"
+    key: str = ""
+    known_hosts: Path = Path("known_hosts")
+    timeout_s: Seconds = 60.0
+
+
 class ApiSettings(Table):
     """Our own HTTP service; `token` refers to the secret that changes of state need."""
 
@@ -91,6 +106,7 @@ class Settings(Table):
 
     source: SourceSettings
     pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
+    linux: dict[str, LinuxSettings] = Field(default_factory=dict)  # by host
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
     history: Url = ""  # an SQLAlchemy URL; SQLite in `state` if empty
@@ -98,6 +114,24 @@ class Settings(Table):
     rehearse: tuple[FaultKind, ...] = (FaultKind.NODE,)
     api: ApiSettings = ApiSettings()
     folder: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name, host in self.linux_hosts.items():
+            for field in ("address", "key"):
+                if not getattr(host, field):
+                    raise ValueError(f'linux.{name}: {field} is missing; write it here or in "*"')
+        return self
+
+    @property
+    def linux_hosts(self) -> dict[str, LinuxSettings]:
+        """Linux hosts, each with what the table for all of them says besides."""
+        common = self.linux.get("*", LinuxSettings())
+        return {
+            name: common.model_copy(update=host.model_dump(exclude_unset=True))
+            for name, host in self.linux.items()
+            if name != "*"
+        }
 
     def path(self, written: Path | str) -> Path:
         """A path of the file, from wherever the controller was started."""
