@@ -8,8 +8,9 @@ from controller.devices import Family
 from controller.linux.family import LinuxFamily
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
+from controller.truenas.family import NasFamily
 
-FAMILIES: tuple[Family, ...] = (LinuxFamily(), PveFamily())
+FAMILIES: tuple[Family, ...] = (NasFamily(), LinuxFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:

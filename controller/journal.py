@@ -160,8 +160,8 @@ def _head(event: Event, key: Key, at_s: float) -> dict[str, Any]:
 def _owns(operation: Operation, commit: str) -> dict[str, Any] | None:
     if operation.wanted is None:
         return None
-    policy = operation.wanted.policy
-    return record_data(OwnedRecord(commit, operation.path, operation.owns, policy))
+    policy, needs = operation.wanted.policy, operation.wanted.needs
+    return record_data(OwnedRecord(commit, operation.path, operation.owns, policy, needs=needs))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ class OwnedRecord:
     """A thing as the newest applied commit declared it.
 
     `values` may hold more than that commit wrote while a change is under way (see `proved`): a
-    map entry being removed stays ours until it is gone.
+    map entry being removed stays ours until it is gone. `needs` holds what it was applied on, which
+    its own device may not show: the export that a storage is on.
     """
 
     commit: str
@@ -27,6 +28,7 @@ class OwnedRecord:
     values: Values
     policy: Policy
     proved: bool = True  # False: the journal began it, and nobody has read it back yet
+    needs: frozenset[Key] = frozenset()
 
 
 Ownership = Mapping[Key, OwnedRecord]
@@ -45,6 +47,7 @@ def record_data(record: OwnedRecord) -> dict[str, Any]:
         "manage": sorted(policy.manage),
         "protect": policy.protect,
         "drift": policy.drift,
+        "needs": [[need.device, need.kind, need.id] for need in sorted(record.needs)],
     }
 
 
@@ -56,7 +59,8 @@ def record_of(data: Mapping[str, Any], *, proved: bool) -> OwnedRecord:
         drift=Drift(data["drift"]),
     )
     values = {name: _value(value) for name, value in data["values"].items()}
-    return OwnedRecord(data["commit"], tuple(data["path"]), values, policy, proved)
+    needs = frozenset(Key(*need) for need in data.get("needs", ()))
+    return OwnedRecord(data["commit"], tuple(data["path"]), values, policy, proved, needs)
 
 
 def _value(data: Any) -> Value | Mark:

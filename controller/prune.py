@@ -31,7 +31,7 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
             yield Verdict(_forget(key, record))
         else:
             going[key] = record
-    for key, why in _needed(going, wanted, observed).items():
+    for key, why in _needed(going, owned, wanted, observed).items():
         del going[key]
         yield _kept(key, why)
     for key, record in going.items():
@@ -54,17 +54,21 @@ def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
 
 
 def _needed(
-    going: Mapping[Key, OwnedRecord], wanted: Mapping[Key, Managed], observed: Observed
+    going: Mapping[Key, OwnedRecord],
+    owned: Ownership,
+    wanted: Mapping[Key, Managed],
+    observed: Observed,
 ) -> dict[Key, str]:
     """Those of `going` that must stay after all, and why: until nothing new stays."""
     users: dict[Key, list[tuple[Key, str]]] = {}
     for thing in observed.things.values():
-        for need in thing.needs:
+        record = owned.get(thing.key) if thing.key not in wanted else None
+        for need in thing.needs | (record.needs if record else frozenset()):
             users.setdefault(need, []).append((thing.key, "there"))
     for thing in wanted.values():
         for need in thing.needs:
             users.setdefault(need, []).append((thing.key, "declared"))
-    silent = _silent(wanted, observed)
+    silent = _silent(owned, wanted, observed)
     staying = {key: silent[key.device] for key in going if key.device in silent}
     while True:
         new = {
@@ -79,14 +83,17 @@ def _needed(
         staying |= new
 
 
-def _silent(wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]:
+def _silent(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]:
     """Devices on which things may be needed by something that did not answer, and what that is."""
     unknown = {Key(device, kind, ""): why for (device, kind), why in observed.unknown.items()}
     unknown |= dict(observed.doubtful)
     clients: dict[str, set[str]] = {}  # device -> devices with things that need something of it
+    needs = {key: record.needs for key, record in owned.items()}
     for thing in (*wanted.values(), *observed.things.values()):
-        for need in thing.needs:
-            clients.setdefault(need.device, set()).add(thing.key.device)
+        needs[thing.key] = needs.get(thing.key, frozenset()) | thing.needs
+    for key, needed in needs.items():
+        for need in needed:
+            clients.setdefault(need.device, set()).add(key.device)
     return {
         device: f"{str(key).rstrip()} may need it, and did not answer: {why}"
         for device in observed.kinds
@@ -96,7 +103,8 @@ def _silent(wanted: Mapping[Key, Managed], observed: Observed) -> dict[str, str]
 
 
 def _delete(thing: Managed, record: OwnedRecord, observed: Observed) -> Operation:
-    old = replace(thing, policy=record.policy, path=record.path)
+    needs = thing.needs | record.needs
+    old = replace(thing, policy=record.policy, path=record.path, needs=needs)
     steps = tuple(old.remove(observed.context(old.key.device)))
     reason = f"not declared any more, last in {short(record.commit)}"
     return Operation(

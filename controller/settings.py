@@ -40,6 +40,15 @@ def _no_password(url: str) -> str:
     return url
 
 
+def _over_tls(address: str) -> str:
+    scheme, parted, rest = address.partition("://")
+    if not parted:
+        return address
+    if scheme not in ("https", "wss"):
+        raise ValueError(f"write the host alone; an API key sent over {scheme} would be revoked")
+    return rest.rstrip("/")
+
+
 Secret = Annotated[str, AfterValidator(_reference)]
 Url = Annotated[str, AfterValidator(_no_password)]
 Branch = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+/-]*$")]
@@ -94,6 +103,26 @@ class LinuxSettings(Table):
     timeout_s: Seconds = 60.0
 
 
+class NasSettings(Table):
+    """One array, by its address (`192.168.99.21`, `nas1.lab:8443`), always over verified TLS.
+
+    `api_key` (12.0 and later) or `password` of `user` refers to a secret.
+    """
+
+    address: Annotated[str, AfterValidator(_over_tls)] = Field(min_length=1)
+    user: str = ""
+    api_key: Secret | None = None
+    password: Secret | None = None
+    ca: Path | None = None
+    timeout_s: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if (self.api_key is None) == (self.password is None):
+            raise ValueError("write api_key or password, one of the two")
+        return self
+
+
 class ApiSettings(Table):
     """Our own HTTP service; `token` refers to the secret that changes of state need."""
 
@@ -107,6 +136,7 @@ class Settings(Table):
     source: SourceSettings
     pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
     linux: dict[str, LinuxSettings] = Field(default_factory=dict)  # by host
+    nas: dict[str, NasSettings] = Field(default_factory=dict)  # by array
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
     history: Url = ""  # an SQLAlchemy URL; SQLite in `state` if empty

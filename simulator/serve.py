@@ -144,14 +144,14 @@ class ServedLab:
         self.twin.settle()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        """What still runs when serving ends, such as a request nobody answers, is cancelled."""
         try:
-            self._loop.run_until_complete(self._serve())
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
         except OSError as error:
             self._failure = error
         finally:
             self._ready.set()
-            self._loop.close()
 
     async def _serve(self) -> None:
         authority = Authority(self._folder, datetime.now(UTC))

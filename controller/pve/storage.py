@@ -12,10 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from controller.fields import same
-from controller.managed import Context, Cost, Fragment, Value
+from controller.linux.export import export_key
+from controller.linux.volume_group import group_key
+from controller.managed import Context, Cost, Fragment, Key, Value
 from controller.pve.fields import FLAG, INVERTED, NUMBER, SET, Field, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, is_on, rows, segment
 from controller.step import Answers, Query, Rest
+from controller.truenas.lun import Lun, lun_id
+from controller.truenas.nfs_share import NfsShare
+from controller.truenas.thing import DEVICE as NAS
 from lab.kinds.storage import Lvm, Nfs
 from lab.kinds.storage import Storage as StorageEntry
 from lab.lab import Lab
@@ -87,7 +92,10 @@ class Storage(PveThing):
         for name, storage in lab.storages.items():
             if is_on(storage.clusters, device):
                 thing = cls.from_entry(lab, device, name, storage, name)
-                yield replace(thing, values={**thing.values, **dict(_backing(lab, storage))})
+                values = {**thing.values, **dict(_backing(lab, storage))}
+                yield replace(
+                    thing, values=values, needs=frozenset(_stands_on(lab, storage, device))
+                )
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         fixed = [each for each in self.fields if each.cost is Cost.REPLACE]
@@ -152,6 +160,22 @@ def _backing(lab: Lab, storage: StorageEntry) -> Iterator[tuple[str, Value]]:
                 if known == says:
                     yield SERVER.name, server
                     yield EXPORT.name, export
+
+
+def _stands_on(lab: Lab, storage: StorageEntry, device: str) -> Iterator[Key]:
+    """What of arrays and hosts a storage is on; their devices say whether it is there."""
+    match storage:
+        case Lvm():
+            members = lab.members(cluster_of(device))
+            for node in members if storage.nodes is None else {*members} & {*storage.nodes}:
+                yield group_key(node, storage.vg)
+            yield Key(f"{NAS}{storage.nas}", Lun.kind, lun_id(storage.target, storage.lun))
+        case Nfs(backup_server=str(server), export=str(export)):
+            known = lab.backup_servers.get(server)
+            if known is not None and export in known.exports:
+                yield export_key(server, known.exports[export].path)
+        case Nfs(nas=str(nas), share=str(share)) if nas in lab.nas and share in lab.nas[nas].shares:
+            yield Key(f"{NAS}{nas}", NfsShare.kind, lab.nas[nas].shares[share].path)
 
 
 def _exports(lab: Lab) -> Iterator[tuple[dict[str, object], tuple[str, str]]]:

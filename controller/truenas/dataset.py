@@ -1,6 +1,7 @@
 """File systems and volumes: what both have, and the file systems. Source: zfsprops(7).
 
-A share's folder that no declared dataset holds is a dataset of its own. Leaves out the root of a
+A share's folder that no declared dataset holds is a dataset of its own, which nobody named: it is
+made for the share, and what is in it stays when the share goes. Leaves out the root of a
 pool, ACLs, encryption, quotas of people.
 """
 
@@ -15,6 +16,7 @@ from controller.managed import Cost, Fragment, Key
 from controller.step import Answers, Json
 from controller.truenas.fields import BLOCKS_HERE, NOTE, SIZE, SWITCH, WORD, Row, field
 from controller.truenas.thing import NasThing, array, rows
+from lab.item import Act
 from lab.kinds.nas import Nas
 from lab.lab import Lab
 
@@ -102,7 +104,9 @@ class Dataset(AnyDataset):
             name = holder(nas, share.path)
             if "/" in name and name not in nas.datasets and name not in derived:
                 derived.add(name)
-                yield cls.said(lab, device, name, ("shares", key), None, share).placed()
+                thing = cls.said(lab, device, name, ("shares", key), None, share).placed()
+                policy = replace(thing.policy, manage=thing.policy.manage - {Act.DELETE})
+                yield replace(thing, policy=policy)
 
     def identified(self) -> dict[str, Json]:
         return {"name": self.id, "type": FILESYSTEM}

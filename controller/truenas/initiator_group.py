@@ -14,7 +14,7 @@ from typing import Self
 from controller.managed import Context, Fragment
 from controller.step import Json, JsonRpc
 from controller.truenas.fields import Row
-from controller.truenas.thing import NasThing, array
+from controller.truenas.thing import NasThing, array, writable
 from lab.item import Part
 from lab.kinds.iscsi import InitiatorGroup as GroupEntry
 from lab.kinds.iscsi import Target as TargetEntry
@@ -80,6 +80,7 @@ class InitiatorGroup(NasThing):
             yield cls.said(lab, device, identity, path, None, part)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[JsonRpc]:
+        writable(context)
         if old is None:
             yield JsonRpc(f"{self.namespace}.create", (self.identified(),))
 

@@ -12,7 +12,7 @@ from typing import Self
 from controller.managed import Context, Cost, Fragment, Key
 from controller.step import Answers, JsonRpc, Query
 from controller.truenas.fields import NAME, field, read
-from controller.truenas.thing import NasThing, array
+from controller.truenas.thing import NasThing, array, writable
 from lab.errors import DeviceError, Refused
 from lab.lab import Lab
 
@@ -49,6 +49,7 @@ class Iscsi(NasThing):
             yield cls.said(lab, device, ISCSI.id, (), nas, None)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[JsonRpc]:
+        writable(context)
         members = self.changed(old)
         if not members:
             return

@@ -23,7 +23,7 @@ from controller.truenas.session import Session
 from controller.truenas.snapshot_task import SnapshotTask
 from controller.truenas.target import Target
 from controller.truenas.thing import NasThing, rows
-from controller.truenas.versions import VERSION
+from controller.truenas.versions import REST1_ONLY, VERSION, release_in
 from controller.truenas.zvol import VOLSIZE, Zvol
 
 NAS_KINDS: tuple[type[NasThing], ...] = (
@@ -50,6 +50,8 @@ def context(device: str, answers: Answers) -> Context:
     around: dict[str, Value] = {}
     if VERSION.text not in answers:
         return Context()
+    if (release := release_in(device, answers)) < REST1_ONLY:
+        around["only_read"] = str(release)
     if SESSIONS.text in answers:
         around |= _sessions(device, answers)
     if isinstance(count := answers.get(NFS_CLIENTS.text), int):

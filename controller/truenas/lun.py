@@ -15,7 +15,7 @@ from controller.truenas.clients import clients
 from controller.truenas.extent import Extent, extent_name
 from controller.truenas.fields import Codec, Row, field
 from controller.truenas.target import Target
-from controller.truenas.thing import NasThing, array, nas_of, reference, rows
+from controller.truenas.thing import NasThing, array, nas_of, reference, rows, writable
 from lab.errors import Refused
 from lab.lab import Lab
 
@@ -85,6 +85,7 @@ class Lun(NasThing):
         return {"target": reference(Target.kind, self.target), "lunid": number}
 
     def steps(self, old: Self | None, context: Context) -> Iterator[JsonRpc]:
+        writable(context)
         if old is None:
             yield from super().steps(old, context)
         elif members := self.changed(old):

@@ -1,20 +1,24 @@
 """Services: whether iSCSI and NFS serve now, and whether they start with the array.
 
+Where nothing is written of one, it serves as soon as there is something to offer.
+
 None is stopped while somebody uses it. Source: the TrueNAS documentation, services.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Self
 
 from controller.managed import Context, Cost, Fragment
 from controller.step import Answers, JsonRpc, Query
 from controller.truenas.fields import FLAG, Codec, Row, field
-from controller.truenas.thing import NasThing, array
+from controller.truenas.thing import NasThing, array, nas_of, policy_of, writable
 from controller.truenas.versions import CLIENTS_COUNTED, VERSION, release_in
 from lab.errors import Refused
+from lab.item import Part
+from lab.kinds.nas import NasService, NasServices
 from lab.lab import Lab
 
 NAMES = {"iscsi": "iscsitarget", "nfs": "nfs"}  # in the language -> on the array
@@ -58,12 +62,32 @@ class Service(NasThing):
 
     @classmethod
     def wanted(cls, lab: Lab, device: str) -> Iterator[Self]:
-        nas = array(lab, device)
-        if nas is None or nas.services is None:
+        if (nas := array(lab, device)) is None:
             return
-        for word, item in (("iscsi", nas.services.iscsi), ("nfs", nas.services.nfs)):
+        said = nas.services or NasServices()
+        users: tuple[tuple[str, NasService | None, str, Mapping[str, Part]], ...] = (
+            ("iscsi", said.iscsi, "targets", nas.targets),
+            ("nfs", said.nfs, "shares", nas.shares),
+        )
+        for word, item, section, parts in users:
             if item is not None:
                 yield cls.said(lab, device, NAMES[word], ("services", word), item, None)
+            elif parts:
+                yield cls._implied(lab, device, word, section, parts)
+
+    @classmethod
+    def _implied(
+        cls, lab: Lab, device: str, word: str, section: str, parts: Mapping[str, Part]
+    ) -> Self:
+        """What is offered is served, as far as the author lets anything of it be changed."""
+        thing = cls.said(lab, device, NAMES[word], (section,), None, None)
+        nas = lab.nas[nas_of(device)]
+        allowed = [policy_of(nas, part).manage for part in parts.values()]
+        policy = replace(thing.policy, manage=frozenset().union(*allowed))
+        place = lab.place(*thing.path)
+        origin = {known.name: place for known in cls.fields if place is not None}
+        values = {ENABLED.name: True, RUNNING.name: True}
+        return replace(thing, values=values, origin=origin, policy=policy)
 
     def cost(self, field_name: str, old: Self, context: Context) -> Cost:
         if field_name == RUNNING.name and self.values[RUNNING.name] is True:
@@ -71,6 +95,7 @@ class Service(NasThing):
         return super().cost(field_name, old, context)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[JsonRpc]:
+        writable(context)
         held = {} if old is None else old.values
         enable, run = self.values.get(ENABLED.name), self.values.get(RUNNING.name)
         if isinstance(enable, bool) and enable is not held.get(ENABLED.name):

@@ -54,6 +54,12 @@ def rows(device: str, answers: Answers, namespace: str) -> list[Row]:
     return [versions.row(release, namespace, each) for each in answer]
 
 
+def writable(context: Context) -> None:
+    """Raises Refused for an array that is only read."""
+    if release := context.around.get("only_read"):
+        raise Refused(f"{release} is only read", "update the array, or change it by hand")
+
+
 def reference(kind: str, identity: str) -> str:
     """Stands in a step for the number that the array gave to a thing."""
     return f"{{{kind} {identity}}}"
@@ -118,6 +124,7 @@ class NasThing(Thing):
         return changed(self.fields, self.values, old.values if old else None)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[JsonRpc]:
+        writable(context)
         members = self.changed(old)
         if old is None:
             yield JsonRpc(f"{self.namespace}.create", ({**self.identified(), **members},))

@@ -12,13 +12,14 @@ from simulator.truenas import pools
 from simulator.truenas.call import Call, Entry, Session, date, serves
 from simulator.truenas.catalogue import METHODS
 from simulator.truenas.errors import no_such
+from simulator.truenas.space import Space
 from simulator.twin import Twin
 
 if TYPE_CHECKING:
     from simulator.truenas.api import TrueNasApi
 
-# Shares of a pool in use, and how loud that is. Source: middlewared.alert.source.zpool_capacity.
-CAPACITY = ((95, "ZpoolCapacityCritical", "CRITICAL"), (85, "ZpoolCapacityWarning", "WARNING"))
+# Percent of a pool in use, and how loud that is. 80 is the vendor's advice; 90 is assumed.
+CAPACITY = ((90, "ZpoolCapacityCritical", "CRITICAL"), (80, "ZpoolCapacityWarning", "WARNING"))
 
 
 def follow(api: TrueNasApi, twin: Twin) -> None:
@@ -36,12 +37,19 @@ def follow(api: TrueNasApi, twin: Twin) -> None:
 
 def _causes(call: Call) -> dict[tuple[str, str], tuple[str, str]]:
     found: dict[tuple[str, str], tuple[str, str]] = {}
+    space = Space(call.documents)
     klass = "VolumeStatus" if not call.version.scale else "PoolStatus"
     for row in call.documents.rows("pool").values():
         name, status = row["name"], pools.status(call, row)
         if status != "ONLINE":
             text = f"Pool {name} state is {status}: One or more devices could not be used."
             found[klass, name] = ("CRITICAL", text)
+        used = 100 * space.used(name) // row["size"] if row["size"] else 0
+        for percent, full, level in CAPACITY:
+            if used >= percent:
+                text = f'Space usage for pool "{name}" is {used}%.'
+                found[full, name] = (level, text)
+                break
     return found
 
 

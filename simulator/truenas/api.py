@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.face import Reachable, reachable
+from simulator.reach import Broken
 from simulator.state import HostPower, Timer
 from simulator.truenas import (
     alerts,
@@ -77,6 +78,7 @@ class TrueNasApi:
         self.booted_s = -86_400.0  # assumed: up for a day when simulated time begins
         self._on = True
         self._told = -1  # revision of the documents that the physics knows
+        self._seen: tuple[Broken, int] | None = None  # what alerts were last made of
 
     def fork(self) -> TrueNasApi:
         """The same array over copied documents."""
@@ -89,6 +91,7 @@ class TrueNasApi:
             revokes=self.revokes,
         )
         copy.booted_s, copy._on, copy._told = self.booted_s, self._on, self._told
+        copy._seen = self._seen
         return copy
 
     def set_password(self, user: str, password: str) -> None:
@@ -144,7 +147,7 @@ class TrueNasApi:
                 return jobs.start(call, params, message_id)
             return HANDLERS[name](call)
         finally:
-            self.sync(twin)
+            self._follow(twin)
             twin.settle()
 
     def job(self, identity: int) -> Job:
@@ -157,16 +160,22 @@ class TrueNasApi:
         if on != self._on:
             self._on = on
             (self._come_up if on else self._go_down)(twin)
-        if on:
-            alerts.follow(self, twin)
         before = twin.state.arrays.get(self.nas)
-        self.sync(twin)
+        self._follow(twin)
         return twin.state.arrays.get(self.nas) is not before
 
     def due(self, twin: Twin, timer: Timer) -> None:
         """A job has come to its end."""
         jobs.end(self, twin, int(timer[2]))
+        self._follow(twin)
+
+    def _follow(self, twin: Twin) -> None:
+        """Let the physics and the alerts have what changed."""
         self.sync(twin)
+        seen = (twin.facts.broken, self.documents.revision)
+        if self._on and seen != self._seen:
+            self._seen = seen
+            alerts.follow(self, twin)
 
     def _go_down(self, twin: Twin) -> None:
         """Jobs live in memory: after a restart they are unknown and ids begin anew."""

@@ -170,9 +170,14 @@ def create(call: Call) -> object:
     name, kind = data["name"], data["type"]
     missing = _check_place(call, name, problems, ancestors=bool(data.get("create_ancestors")))
     _check_words(data, kind, problems)
+    if not call.version.scale:  # only an update could name it then
+        for key in [key for key, value in data.items() if value == "INHERIT"]:
+            problems.add(key, "Invalid choice: INHERIT")
     if kind == "VOLUME":
         _check_new_volume(call, data, problems)
     problems.check()
+    if kind == "VOLUME" and not data.get("sparse"):
+        _check_room(data["volsize"], _room_below(call, name), name)
     for ancestor in missing:
         call.documents.datasets[ancestor] = Dataset("FILESYSTEM", created_s=call.twin.now_s)
     properties, user = _written(data)
@@ -242,11 +247,15 @@ def _check_new_volume(call: Call, data: Entry, problems: Problems) -> None:
         problems.add("volblocksize", f"{data['volblocksize']} is no block size")
         return
     block = BLOCK_SIZES[data.get("volblocksize") or "16K"]
-    parent = data["name"].rpartition("/")[0]
+    _check_volume_size(data, block, _room_below(call, data["name"]), problems)
+
+
+def _room_below(call: Call, name: str) -> int:
+    """What a new dataset could take: what its nearest ancestor has left."""
+    parent = name.rpartition("/")[0]
     while parent and parent not in call.documents.datasets:
         parent = parent.rpartition("/")[0]
-    room = Space(call.documents).available(parent) if parent else 0
-    _check_volume_size(data, block, room, problems)
+    return Space(call.documents).available(parent) if parent else 0
 
 
 def _check_volume_size(data: Entry, block: int, room: int, problems: Problems) -> None:
@@ -256,6 +265,12 @@ def _check_volume_size(data: Entry, block: int, room: int, problems: Problems) -
     if not data.get("force_size") and size > room * FULL_SHARE:
         text = "It is not recommended to use more than 80% of your available space for VOLUME"
         problems.add("volsize", text)
+
+
+def _check_room(needed: int, room: int, name: str) -> None:
+    """ZFS itself refuses a thick volume that does not fit, forced or not."""
+    if needed > room:
+        raise CallError(f"cannot reserve space for '{name}': out of space", errno.ENOSPC)
 
 
 @serves("pool.dataset.update")
@@ -274,6 +289,7 @@ def update(call: Call) -> object:
     kept = {**dataset.properties, **properties}
     thick = "refreservation" in dataset.properties
     if "volsize" in properties and thick and "refreservation" not in properties:
+        _check_room(data["volsize"], space.available(name) + space.used(name), name)
         kept["refreservation"] = properties["volsize"]
     for key, value in data.items():
         if value == "INHERIT" or (key in PROPERTIES and value is None):

@@ -37,8 +37,8 @@ class InProcess:
     def call(self, method: str, *params: object) -> Any:
         """A result; of a job its id, as REST and the older framing answer.
 
-        Raises ConnectionRefusedError and TimeoutError if nobody answers, PermissionError for a login
-        that is not taken, CallError and Invalid for refusals.
+        Raises ConnectionRefusedError and TimeoutError if nobody answers, PermissionError if the
+        login is not taken, CallError and Invalid for refusals.
         """
         match self.api.reachable(self.twin):
             case "refused":

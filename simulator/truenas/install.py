@@ -44,13 +44,14 @@ def installed(twin: Twin, nas: str) -> Documents:
     declared = twin.model.lab.nas[nas]
     documents = defaults(version_of(declared.version))
     for number, (name, pool) in enumerate(declared.pools.items(), 1):
-        sizes = [declared.disks[disk].size for disk in pool.disks]
+        vdevs = _vdevs(pool)
+        sizes = [[declared.disks[disk].size for disk in vdev["disks"]] for vdev in vdevs]
         documents.rows("pool")[number] = {
             "id": number,
             "name": name,
             "guid": guid(nas, name),
-            "vdevs": _vdevs(pool),
-            "size": sum(sizes) if pool.level is RaidLevel.SINGLE else sum(sizes) // 2,
+            "vdevs": vdevs,
+            "size": sum(map(min, sizes)),
         }
         documents.datasets[name] = Dataset("FILESYSTEM")
     return documents

@@ -5,7 +5,7 @@ null, the bounds are a number's value or the length of a text or list, the defau
 names the releases that have it. Kinds: text, int, number, bool, any, object, ip, network,
 `A|B` one of these, `[kind]` a list, `{table}` an object; `{table}~` one whose members may all be
 left out. `int|INHERIT` is one of both. The check is pydantic's, as in the vendor's own releases
-since 25.04; older ones had words of their own.
+since 25.04; older ones had words of their own. A line `*table` stands for the lines of another one.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def read_tables(text: str) -> dict[str, tuple[Param, ...]]:
     for line in filter(None, map(str.strip, text.splitlines())):
         if heading := re.fullmatch(r"\[([\w.-]+)\]", line):
             lines = tables[heading[1]] = []
+        elif line.startswith("*"):
+            lines += tables[line[1:]]
         else:
             lines.append(line)
     return {name: read_params(lines) for name, lines in tables.items()}

@@ -1,7 +1,8 @@
 """From an array's documents to what the physics knows of it: LUNs with who sees them, and exports.
 
 Called whenever the documents change (`TrueNasApi.sync`). What a stopped service would serve is not
-there. Leaves out: CHAP, read-only LUNs, FILE extents (no host of the lab uses one).
+there. Leaves out: CHAP, read-only LUNs, FILE extents (no host of the lab uses one), and that hosts
+log in to targets by name: renaming one, or all by the base name, cuts nobody off here.
 """
 
 from __future__ import annotations

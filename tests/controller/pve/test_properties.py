@@ -15,7 +15,7 @@ from controller.pve.storage import Storage
 from controller.pve.user import User
 from controller.pve.vm import Vm
 from tests.controller.pve.cases import GUESTS, guest_answers
-from tests.controller.pve.worlds import disagreeing, hardware_and, one, read_one, rests
+from tests.controller.pve.worlds import disagreeing, hardware_and, needs_here, one, read_one, rests
 
 FLAGS = st.sampled_from([0, 1, "0", "1"])
 # What YAML and a configuration file can both hold: printable, not blank at the ends of lines.
@@ -78,7 +78,7 @@ def same_again(kind: type[Managed], there: Managed, *beside: str) -> None:
     said = {name: goal for name, goal in wanted.values.items() if goal is not Mark.RESET}
 
     assert said == {n: value for n, value in there.values.items() if not n.startswith("running.")}
-    assert (wanted.key, wanted.needs) == (there.key, there.needs)
+    assert (wanted.key, needs_here(wanted)) == (there.key, there.needs)
     assert not [n for n in disagreeing(wanted, there) if not n.startswith("running.")]
 
 

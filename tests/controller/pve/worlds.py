@@ -96,6 +96,11 @@ def disagreeing(wanted: Managed, there: Managed) -> dict[str, Any]:
     return found
 
 
+def needs_here(thing: Managed) -> frozenset[Key]:
+    """What it needs of its own device; what stands on another one can't be seen on this."""
+    return frozenset(need for need in thing.needs if need.device == thing.key.device)
+
+
 def key(kind: str, identity: str, device: str = DEVICE) -> Key:
     """The key of a thing of cluster a."""
     return Key(device, kind, identity)
