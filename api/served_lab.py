@@ -62,6 +62,12 @@ def told(served: ServedLab) -> Mapping[str, object]:
         "token": login.token,
         "secret": login.secret,
         "api_keys": dict(login.api_keys),
+        "ssh": {
+            "addresses": dict(served.ssh_addresses),
+            "known_hosts": str(served.ssh.known_hosts),
+            "users": list(served.ssh.users),
+            "key": str(served.ssh.key_file),
+        },
         "control": str(served.control),
     }
 

@@ -8,10 +8,13 @@ data itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LVM = "LVM2_member"
 EXTENT_BYTES = 4 * 2**20  # vgcreate(8): the default physical extent size
+# Where a superblock's mark stands, in bytes. Source: libblkid.
+OFFSETS: Mapping[str, int] = {LVM: 0x218, "xfs": 0, "ext4": 0x438, "gpt": 0x200, "vfat": 0x52}
 DATA_START_BYTES = 2**20  # lvm.conf(5) default_data_alignment: metadata takes the first MiB
 
 
@@ -48,6 +51,7 @@ class VolumeGroup:
     members: tuple[tuple[str, int], ...]
     volumes: tuple[LogicalVolume, ...] = ()
     extent_bytes: int = EXTENT_BYTES
+    tags: tuple[str, ...] = ()
     changes: int = 1  # vg_seqno
 
     @property

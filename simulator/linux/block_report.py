@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from simulator.disks import LVM, Signature
+from simulator.disks import LVM, OFFSETS, Signature
 from simulator.linux import blocks
 from simulator.linux.blocks import Device
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs
@@ -18,7 +18,6 @@ from simulator.linux.call import SBIN, Call, Failed, Options, Programs
 programs = Programs()
 Row = dict[str, object]
 
-_OFFSETS = {LVM: "0x218", "xfs": "0x0", "ext4": "0x438", "gpt": "0x200", "vfat": "0x52"}
 _DEFAULT = "name,maj:min,rm,size,ro,type,mountpoints"
 _UDEV = ("/lib/udev", "/usr/lib/udev")
 
@@ -195,7 +194,7 @@ def wipefs(call: Call) -> int:
             rows.append(
                 {
                     "device": device.name,
-                    "offset": _OFFSETS[carried.type],
+                    "offset": f"{OFFSETS[carried.type]:#x}",
                     "type": carried.type,
                     "uuid": carried.uuid or None,
                     "label": carried.label or None,
@@ -215,7 +214,7 @@ def _wipe(call: Call, path: str, device: Device, carried: Signature | None) -> N
     need_free(call, path, device)
     if carried is not None:
         del call.twin.state.carried[device.volume]
-        offset = _OFFSETS[carried.type]
+        offset = f"{OFFSETS[carried.type]:#010x}"
         call.say(f"{path}: bytes were erased at offset {offset} ({carried.type})")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simulator.linux.host import LinuxHost
     from simulator.twin import Twin
 
+UNDECLARED_BYTES = 32 * 2**30  # assumed: the system disk of a host that declares none
 BACKED = frozenset({"xfs", "ext4", "vfat"})
 
 
@@ -56,6 +57,8 @@ def volume_size(declared: Host, raid: Raid) -> int:
 def local_disks(declared: Host) -> Iterator[tuple[str, int]]:
     """Name and size of every disk that the operating system sees."""
     joined = {disk: raid for raid in declared.raids.values() for disk in raid.disks}
+    if not declared.disks:
+        yield "sda", UNDECLARED_BYTES
     for name, disk in declared.disks.items():
         raid = joined.get(name)
         if raid is None:
@@ -94,7 +97,11 @@ def _disks(host: LinuxHost, twin: Twin) -> Iterator[Device]:
     joined = {disk: raid for raid in declared.raids.values() for disk in raid.disks}
     for number, (name, size_bytes) in enumerate(local_disks(declared)):
         raid = joined.get(name, Raid(level=RaidLevel.SINGLE, disks=(name,)))
-        lost = {disk for disk in raid.disks if not twin.facts.works(f"disk {host.host}/{disk}")}
+        lost = {
+            disk
+            for disk in raid.disks
+            if disk in declared.disks and not twin.facts.works(f"disk {host.host}/{disk}")
+        }
         if not raid.survives(frozenset(lost)):
             continue
         yield Device(

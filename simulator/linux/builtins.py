@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from simulator.linux.call import Call, Failed, Programs, Result, lookup
+from simulator.linux.call import Call, Failed, Program, Programs, Result, lookup
 from simulator.linux.state import File
 
 programs = Programs()
@@ -16,6 +16,12 @@ _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\", "%%": "%"}
 @programs.add("true :")
 def true(_call: Call) -> None:
     """Nothing."""
+
+
+@programs.add("pgrep")
+def pgrep(_call: Call) -> int:
+    """Nothing: whatever was started is over when it answers."""
+    return 1
 
 
 @programs.add("false")
@@ -86,12 +92,18 @@ def umask(call: Call) -> int:
     return 0
 
 
+def lookup_of(call: Call, word: str) -> Program | None:
+    """The program that a word names here."""
+    known = dict(call.host.programs)
+    return lookup(known, call.state, word, as_root=call.user == "root")
+
+
 @programs.add("command")
 def command(call: Call) -> int:
     """`command -v NAME`."""
     if len(call.args) != 2 or call.args[0] != "-v":
         raise Failed(2, "bash: command: only `command -v NAME' is simulated\n")
-    found = lookup(dict(call.host.programs), call.state, call.args[1], as_root=call.user == "root")
+    found = lookup_of(call, call.args[1])
     if found is None:
         return 1
     call.say(f"{found.folders[0]}/{found.name}")
@@ -202,7 +214,10 @@ def prefix(call: Call) -> int:
             raise call.fail("invalid time interval", 125)
     if not words or words[0].startswith("-"):
         raise call.fail("this use is not simulated", 125)
-    return _relay(call, call.shell.inner().words(words, call.stdin))
+    result = call.shell.inner().words(words, call.stdin)
+    if result.status == 127 and not lookup_of(call, words[0]):
+        result = Result(127, "", f"{call.name}: '{words[0]}': No such file or directory\n")
+    return _relay(call, result)
 
 
 @programs.add("sudo", "sudo")

@@ -93,8 +93,10 @@ class Reading:
             self.errors.append(fault)
             return
         share = Share(path, client, _shown(chosen))
-        if any((known.path, known.client) == (path, client) for known in self.shares):
-            self.errors.append(f"exportfs: duplicated export entries:\nexportfs: \t{client}:{path}")
+        known = next((s for s in self.shares if (s.path, s.client) == (path, client)), None)
+        if known is not None:
+            kind = "duplicated" if known == share else "incompatible duplicated"
+            self.errors.append(f"exportfs: {kind} export entries:\nexportfs: \t{client}:{path}")
         else:
             self.shares.append(share)
 

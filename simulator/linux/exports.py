@@ -37,6 +37,8 @@ def read(host: LinuxHost, twin: Twin) -> Reading:
         found = files.find(path)
         if found is not None:
             reading.read(path, found.content)
+        else:
+            reading.errors.append(f"exportfs: can't open {path} for reading")
     return reading
 
 
@@ -79,7 +81,11 @@ def exportfs(call: Call) -> int:
     if operands:
         raise call.fail("only exports written in files are simulated")
     if not any(flag in options for flag in ("-a", "-r", "-u", "-f")):
-        for line in lines(call.state.shares, verbose="-v" in options or "-s" in options):
+        if "-s" in options:
+            for share in call.state.shares:
+                call.say(f"{share.path}  {share.client}({','.join(share.options)})")
+            return 0
+        for line in lines(call.state.shares, verbose="-v" in options):
             call.say(line)
         return 0
     if call.user != "root":
@@ -105,10 +111,12 @@ def exportfs(call: Call) -> int:
 
 @programs.add("showmount", folders=SBIN)
 def showmount(call: Call) -> int:
-    """`showmount -e SERVER`: what a server exports, as the client sees it."""
-    options, operands = call.options("ea", "exports", "no-headers")
+    """`showmount -e SERVER`: what a server exports; `showmount -a`: who has mounted it here."""
+    options, operands = call.options("ea", "exports", "all", "no-headers")
+    if options.any("-a", "--all"):
+        return _mounted(call, headers="--no-headers" not in options)
     if not options.any("-e", "--exports"):
-        raise call.fail("only `showmount -e` is simulated")
+        raise call.fail("only `showmount -e` and `showmount -a` are simulated")
     server = operands[0] if operands else call.host.host
     own = [str(address) for address in call.twin.model.hosts[call.host.host].addresses.values()]
     here = server in ("localhost", "127.0.0.1", call.host.host, *own)
@@ -124,6 +132,35 @@ def showmount(call: Call) -> int:
     for path, clients in found.items():
         call.say(f"{path:{width}} {','.join(clients)}")
     return 0
+
+
+def _mounted(call: Call, *, headers: bool) -> int:
+    if headers:
+        call.say(f"All mount points on {call.host.host}:")
+    for address, folder in sorted(clients(call.twin, call.host.host)):
+        call.say(f"{address}:{folder}")
+    return 0
+
+
+def clients(twin: Twin, server: str) -> set[tuple[str, str]]:
+    """(client's address, folder) of what is mounted from a host: by Proxmox VE and by hand."""
+    found: set[tuple[str, str]] = set()
+    for vlan, own in twin.model.hosts[server].addresses.items():
+        for name, node in twin.model.lab.nodes.items():
+            folders = {
+                spec.export
+                for spec in twin.facts.workload(node.cluster).storages.values()
+                if (spec.type, spec.backing) == ("nfs", str(own))
+                and spec.enabled
+                and (spec.nodes is None or name in spec.nodes)
+            }
+            if (host := _host(twin, name)) is not None:
+                sources = [m.source.partition(":") for m in host.state.mounts.values()]
+                folders |= {folder for address, _, folder in sources if address == str(own)}
+            address = node.addresses.get(vlan)
+            if address is not None and twin.facts.host_on(name):
+                found |= {(str(address), folder) for folder in folders if folder}
+    return found
 
 
 def by_folder(host: LinuxHost) -> dict[str, list[str]]:
@@ -146,14 +183,18 @@ def offers(twin: Twin, client: str, address: str) -> dict[str, list[str]]:
     host, vlan = _server(twin, address)
     if not host or not twin.facts.talks(client, host, vlan):
         raise Unserved("Connection timed out")
-    device = twin.devices.get(f"linux/{host}")
+    device = _host(twin, host)
     if device is None:
         subnet = twin.model.lab.vlans[vlan].subnet
         return {share.path: [str(subnet or "*")] for share in shares if share.host == host}
+    return by_folder(device)
+
+
+def _host(twin: Twin, name: str) -> LinuxHost | None:
     from simulator.linux.host import LinuxHost
 
-    assert isinstance(device, LinuxHost)
-    return by_folder(device)
+    device = twin.devices.get(f"linux/{name}")
+    return device if isinstance(device, LinuxHost) else None
 
 
 def served(twin: Twin, client: str, address: str, folder: str) -> None:

@@ -64,7 +64,7 @@ class LinuxHost:
         self.host = host
         self.state = state
         self.seed = seed
-        self.epoch_s = EPOCH_S
+        self.epoch_s: float = EPOCH_S
         self.running = True
 
     def fork(self) -> LinuxHost:

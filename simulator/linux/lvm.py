@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from simulator.disks import EXTENT_BYTES, LVM, LogicalVolume, Signature, VolumeGroup
+from simulator.disks import EXTENT_BYTES, LVM, OFFSETS, LogicalVolume, Signature, VolumeGroup
 from simulator.linux import blocks
 from simulator.linux.blocks import Device
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs
@@ -91,7 +91,8 @@ def _initialize(call: Call, path: str, device: Device, options: Options) -> Sign
         )
     if carried is not None and carried.type != LVM:
         if not _yes(options):
-            what = f"{carried.type} signature detected on {path}"
+            where = f"{path} at offset {OFFSETS[carried.type]}"
+            what = f"{carried.type} signature detected on {where}"
             raise Failed(
                 FAILED,
                 f"WARNING: {what}. Wipe it? [y/n]: [n]\n  Aborted wiping of {carried.type}.\n"
@@ -114,7 +115,7 @@ def pvcreate(call: Call) -> int:
     return 0 if operands else INVALID
 
 
-def _join(call: Call, group: str, paths: list[str], options: Options) -> list[Device]:
+def _join(call: Call, paths: list[str], options: Options) -> list[Device]:
     """Devices that may become members: free, or physical volumes of no group."""
     joined = []
     for path in paths:
@@ -127,7 +128,7 @@ def _join(call: Call, group: str, paths: list[str], options: Options) -> list[De
             raise Failed(
                 FAILED,
                 f"  Physical volume '{path}' is already in volume group '{name}'\n"
-                f"  Unable to add physical volume '{path}' to volume group '{group or name}'\n"
+                f"  Unable to add physical volume '{path}' to volume group '{name}'\n"
                 f"  {path}: physical volume not initialized.\n",
             )
         joined.append(device)
@@ -144,7 +145,7 @@ def _keep(call: Call, group: VolumeGroup, joined: list[Device]) -> None:
 @programs.add("vgcreate", "lvm2", SBIN)
 def vgcreate(call: Call) -> int:
     """Make a volume group on devices."""
-    options, operands = _options(call, "s:", "physicalextentsize=")
+    options, operands = _options(call, "s:", "physicalextentsize=", "addtag=")
     need_root(call)
     if len(operands) < 2:
         raise Failed(
@@ -161,9 +162,10 @@ def vgcreate(call: Call) -> int:
         raise Failed(FAILED, f"  A volume group called {name} already exists.\n")
     size = options.get("-s", "--physicalextentsize")
     extent = _bytes(size, EXTENT_BYTES) if size else EXTENT_BYTES
-    joined = _join(call, name, paths, options)
+    joined = _join(call, paths, options)
     members = tuple((device.volume, device.size_bytes) for device in joined)
-    _keep(call, VolumeGroup(name, lvm_uuid(call), members, extent_bytes=extent), joined)
+    tags = tuple(sorted({*options.all("--addtag")}))
+    _keep(call, VolumeGroup(name, lvm_uuid(call), members, (), extent, tags), joined)
     call.say(f'  Volume group "{name}" successfully created')
     return 0
 
@@ -176,10 +178,8 @@ def vgextend(call: Call) -> int:
     if len(operands) < 2:
         raise Failed(INVALID, "  Please enter volume group name and physical volume(s)\n")
     name, *paths = operands
-    for path in paths:
-        _need_device(call, path)
+    joined = _join(call, paths, options)
     group = _need_group(call, name)
-    joined = _join(call, name, paths, options)
     members = (*group.members, *((device.volume, device.size_bytes) for device in joined))
     _keep(call, replace(group, members=members, changes=group.changes + 1), joined)
     call.say(f'  Volume group "{name}" successfully extended')
@@ -309,14 +309,20 @@ def scan(call: Call) -> int:
 
 @programs.add("vgchange", "lvm2", SBIN)
 def vgchange(call: Call) -> int:
-    """Activate or deactivate: volumes that guests use here can't be deactivated."""
-    options, operands = _options(call, "a:", "activate=", "refresh")
+    """Tags; activation, which is refused to end while guests use the group's volumes here."""
+    options, operands = _options(call, "a:", "activate=", "refresh", "addtag=", "deltag=")
     need_root(call)
     active = options.get("-a", "--activate")
-    if active not in ("y", "ay", "n"):
-        raise Failed(INVALID, "  only `vgchange -a y|n' is simulated\n")
+    more, less = {*options.all("--addtag")}, {*options.all("--deltag")}
+    if active not in ("y", "ay", "n") and not more | less:
+        raise Failed(INVALID, "  only `vgchange -a y|n', --addtag and --deltag are simulated\n")
     for name in operands:
         group = _need_group(call, name)
+        if more | less:
+            tags = tuple(sorted(({*group.tags} | more) - less))
+            _keep(call, replace(group, tags=tags, changes=group.changes + 1), [])
+            call.say(f'  Volume group "{name}" successfully changed')
+            continue
         users = blocks.guests_on(call.host, call.twin, name)
         if active == "n" and users:
             raise Failed(FAILED, f"  Logical volume {name} in use by {users[0]}.\n")

@@ -23,7 +23,7 @@ _DEFAULTS = {
     "mirror_log,copy_percent,convert_lv",
 }
 _EMPTY = ("pool_lv", "origin", "data_percent", "metadata_percent", "move_pv", "mirror_log",
-          "copy_percent", "convert_lv", "vg_tags", "lv_tags", "pv_tags", "lv_active")  # fmt: skip
+          "copy_percent", "convert_lv", "lv_tags", "pv_tags", "lv_active")  # fmt: skip
 
 
 @programs.add("pvs vgs lvs", "lvm2", SBIN)
@@ -106,7 +106,7 @@ def _write(call: Call, options: Options, rows: list[dict[str, str]]) -> None:
         separator = options.get("--separator", default=" ")
         for each in rows:
             call.say("  " + separator.join(each.values()))
-    else:
+    elif rows:
         raise Failed(INVALID, "  only --reportformat json and --noheadings are simulated\n")
 
 
@@ -154,6 +154,7 @@ def _groups(call: Call) -> list[Row]:
                 "vg_free_count": str(free // group.extent_bytes),
                 "vg_missing_pv_count": str(missing),
                 "vg_seqno": str(group.changes),
+                "vg_tags": ",".join(group.tags),
                 **dict.fromkeys(_EMPTY, ""),
             }
         )
@@ -232,7 +233,7 @@ _KNOWN: Mapping[str, frozenset[str]] = {
     "vgs": _COMMON
     | word_set(
         "vg_name vg_uuid vg_fmt pv_count lv_count snap_count vg_attr vg_size vg_free "
-        "vg_extent_size vg_extent_count vg_free_count vg_missing_pv_count vg_seqno"
+        "vg_extent_size vg_extent_count vg_free_count vg_missing_pv_count vg_seqno vg_tags"
     ),
     "lvs": _COMMON
     | word_set("lv_name vg_name vg_uuid lv_uuid lv_path lv_full_name lv_attr lv_size"),

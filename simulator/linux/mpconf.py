@@ -145,24 +145,30 @@ class _File:
             else:
                 self._keyword(number, words)
         if self.open:
-            self.conf.complaints.append(f"missing '}}' at end of {self.file}")
+            self._say(f"missing '}}' at end of {self.file}")
             while self.open:
                 self._close(0)
 
+    def _say(self, text: str) -> None:
+        self.conf.complaints.append(text)
+
     def _complain(self, number: int, text: str) -> None:
-        self.conf.complaints.append(f"{self.file} line {number}, {text}")
+        self._say(f"{self.file} line {number}, {text}")
 
     def _open(self, number: int, name: str) -> None:
+        """Enter a section; an unknown one is not entered, and its brace is not matched later."""
         if not self.open and name not in _SECTIONS:
             self._complain(number, f"invalid keyword: {name}")
         elif self.open and name != _SECTIONS.get(self.open[-1]):
             self._complain(number, f"invalid keyword in the {self.open[-1]} section: {name}")
-        self.open.append(name)
-        self.block = {}
+        else:
+            self.open.append(name)
+            self.block = {}
 
     def _close(self, number: int) -> None:
         if not self.open:
-            self._complain(number, "unmatched '}'")
+            self._say(f"unmatched '}}' at line {number} of {self.file}")
+            self._complain(number, "invalid keyword: }")
             return
         name, outer = self.open.pop(), self.open[-1] if self.open else ""
         if name == "multipath" and outer == "multipaths":
@@ -190,10 +196,11 @@ class _File:
             self._complain(number, f"invalid keyword in the {section} section: {name}")
             return
         if len(words) < 2:
-            self._complain(number, f"missing value for option '{name}'")
+            self._say(f"missing value for option '{name}' on line {number} of {self.file}")
             return
         if len(words) > 2:
-            self._complain(number, f"ignoring extra data starting with '{words[2]}'")
+            extra = f"ignoring extra data starting with '{words[2]}'"
+            self._say(f"{extra} on line {number} of {self.file}")
         value = words[1].strip('"')
         if section.startswith("blacklist"):
             self._rules(section).append((name, value))

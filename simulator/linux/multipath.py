@@ -50,7 +50,7 @@ def _loaded(host: LinuxHost) -> Conf:
 def _load(host: LinuxHost, twin: Twin) -> str:
     kept = {p: t for p, t in host.state.loaded.items() if not p.startswith("/etc/multipath")}
     host.state.loaded = kept | _texts(host, twin)
-    follow(host, twin)
+    make_maps(host, twin, _loaded(host))
     return ""
 
 

@@ -73,10 +73,12 @@ def cmp(call: Call) -> int:
     options, operands = call.options("s", "silent", "quiet", status=2)
     if len(operands) != 2:
         raise call.fail("missing operand", 2)
-    try:
-        texts = [call.stdin if path == "-" else call.files.read(path) for path in operands]
-    except OSError as error:
-        raise call.fail(f"{error.filename}: {error.strerror}", 2) from error
+    texts = []
+    for path in operands:
+        try:
+            texts.append(call.stdin if path == "-" else call.files.read(path))
+        except OSError as error:
+            raise call.fail(f"{path}: {error.strerror}", 2) from error
     if texts[0] == texts[1]:
         return 0
     if not options.any("-s", "--silent", "--quiet"):
@@ -86,7 +88,7 @@ def cmp(call: Call) -> int:
             call.complain(f"EOF on {shorter}")
         else:
             line = texts[0][: common - 1].count("\n") + 1
-            call.say(f"{operands[0]} {operands[1]} differ: byte {common}, line {line}")
+            call.say(f"{operands[0]} {operands[1]} differ: char {common}, line {line}")
     return 1
 
 
@@ -96,8 +98,6 @@ def stat(call: Call) -> int:
     options, operands = call.options("c:L", "format=", "printf=", "dereference")
     form = options.get("-c", "--format")
     printed = options.get("--printf").replace("\\n", "\n").replace("\\t", "\t")
-    if not form and not printed:
-        raise call.fail("only --format and --printf are simulated")
     if not operands:
         raise call.fail("missing operand")
     status = 0
@@ -108,6 +108,8 @@ def stat(call: Call) -> int:
             call.complain(f"cannot statx '{path}': {error.strerror}")
             status = 1
             continue
+        if not form and not printed:
+            raise call.fail("only --format and --printf are simulated")
         text = _described(call, path, found, form or printed)
         call.out.append(text if printed else f"{text}\n")
     return status

@@ -103,14 +103,15 @@ class Shell:
 
     def _simple(self, command: Simple, stdin: str) -> Result:
         files = self.host.files(self.twin, self.user)
+        aim = command.reads
         try:
-            if command.reads:
-                stdin = files.read(command.reads)
+            if aim:
+                stdin = files.read(aim)
             for aim in (command.writes, command.errors):
                 if aim not in ("", "&1", NULL):
                     files.write(aim, "", 0o666 & ~self.umask, appends=command.appends)
         except OSError as error:
-            return Result(1, "", f"bash: line 1: {error.filename}: {error.strerror}\n")
+            return Result(1, "", f"bash: line 1: {aim}: {error.strerror}\n")
         status, out, err = self.words(command.argv, stdin)
         if command.errors == "&1":
             out, err = out + err, ""

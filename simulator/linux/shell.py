@@ -19,11 +19,12 @@ _TOKEN = re.compile(
     |(?P<join>2>&1)
     |(?P<redirect>[012]?(?:>>|>|<(?!<)))
     |(?P<operator>&&|\|\||;|\||\n)
-    |(?P<word>(?:[^\s'"\\&|;<>]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+)""",
+    |(?P<word>(?:[^\s'"\\&|;<>]|\\.|\\\Z|'[^']*'|"(?:[^"\\]|\\.)*")+)""",
     re.VERBOSE | re.DOTALL,
 )
 _PIECE = re.compile(
-    r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>(?:\\.|[^'"])+)""", re.DOTALL
+    r"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>(?:\\.|\\\Z|[^'"\\])+)""",
+    re.DOTALL,
 )
 _POSITIONAL = re.compile(r"\$(?:([0-9])|\{([0-9])\})")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
@@ -62,7 +63,9 @@ def parse(line: str, positional: Sequence[str] = ()) -> list[Simple]:
         if kind == "word":
             word = _unquote(text, positional, is_first=not words)
             if waiting:
-                aims[waiting], waiting = word, ""
+                if aims.setdefault(waiting, word) != word:
+                    raise NotRead(f"more than one `{waiting}' is not simulated")
+                waiting = ""
             elif words or not _ASSIGNMENT.fullmatch(text):
                 words.append(word)
         elif kind == "redirect":

@@ -118,7 +118,6 @@ class Account:
     uid: int
     home: str
     sudo: bool = False
-    keys: tuple[str, ...] = ()  # lines of authorized_keys beyond those in the file
 
 
 @dataclass

@@ -174,9 +174,7 @@ def rm(call: Call) -> int:
 def mv(call: Call) -> int:
     """Rename at once within a file system; across them copy, then remove."""
     options, operands = call.options("fTnvt:", "no-target-directory", "force", "target-directory=")
-    *sources, target = [*operands, *options.all("-t", "--target-directory")]
-    if not sources:
-        raise call.fail(f"missing destination file operand after '{target}'")
+    sources, target = _operands(call, [*operands, *options.all("-t", "--target-directory")])
     bare = options.any("-T", "--no-target-directory")
     for source in sources:
         end = target if bare else _into(call, source, target)
@@ -189,6 +187,9 @@ def mv(call: Call) -> int:
         try:
             call.files.rename(source, end)
         except OSError as error:
+            if error.errno == errno.EISDIR:
+                text = f"cannot overwrite directory '{end}' with non-directory"
+                raise call.fail(text) from error
             if error.errno != errno.EXDEV:
                 text = f"cannot move '{source}' to '{end}': {error.strerror}"
                 raise call.fail(text) from error
@@ -197,17 +198,19 @@ def mv(call: Call) -> int:
     return 0
 
 
+def _operands(call: Call, words: list[str]) -> tuple[list[str], str]:
+    """What to copy or move, and where to. Raises Failed if one of them is missing."""
+    if len(words) < 2:
+        after = f"destination file operand after '{words[0]}'" if words else "file operand"
+        raise call.fail(f"missing {after}")
+    return words[:-1], words[-1]
+
+
 @programs.add("cp")
 def cp(call: Call) -> int:
     """Copy files; -p and -a keep mode and owners."""
     options, operands = call.options("fpaTnv", "preserve", "archive", "no-target-directory")
-    *sources, target = operands or [""]
-    if not sources:
-        raise call.fail(
-            "missing file operand"
-            if not target
-            else f"missing destination file operand after '{target}'"
-        )
+    sources, target = _operands(call, operands)
     for source in sources:
         end = target if options.any("-T", "--no-target-directory") else _into(call, source, target)
         if "-n" in options and call.files.find(end) is not None:
@@ -226,12 +229,12 @@ def _into(call: Call, source: str, target: str) -> str:
 def _copy(call: Call, source: str, end: str, *, keeps: bool) -> None:
     try:
         found = call.files.stat(source)
+        if found.kind == "dir":
+            raise call.fail(f"-r not specified; omitting directory '{source}'")
         text = call.stdin if source == "/dev/stdin" else call.files.read(source)
     except OSError as error:
         word = "open" if error.errno == errno.EACCES else "stat"
         raise call.fail(f"cannot {word} '{source}': {error.strerror}") from error
-    if found.kind == "dir":
-        raise call.fail(f"-r not specified; omitting directory '{source}'")
     _create(call, end, text, found.mode & ~(0 if keeps else call.shell.umask))
     if keeps:
         call.files.change(end, found.mode)

@@ -1,0 +1,204 @@
+"""A simulated host's SSH server, on an address of its own: RFC 4253, 4252 and 4254 by AsyncSSH.
+
+Only keys open it, those in the host's own ~/.ssh/authorized_keys. A host that is off refuses; one
+that is not reached accepts and keeps silent, which to a client is a timeout. Commands run at the
+present instant of the twin. Leaves out: terminals, SFTP, forwarding, and what sshd_config says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncssh
+
+from simulator.linux.host import LinuxHost
+from simulator.linux.state import File
+from simulator.linux.stdin import reads_stdin
+from simulator.twin import Twin
+
+KEY_TYPE = "ssh-ed25519"
+TICK_S = 0.05  # how often a silent host is looked at again
+PORT = 2222  # 22 is for root, and a machine's own sshd mostly listens there on every address
+
+
+class SshServer:
+    """The server of one host. `port` 0 takes a free one, and keeps it."""
+
+    def __init__(
+        self, twin: Twin, host: LinuxHost, address: str, port: int, advance: Callable[[], None]
+    ) -> None:
+        self.twin = twin
+        self.host = host
+        self.address = address
+        self.port = port
+        self.key = asyncssh.generate_private_key(KEY_TYPE, comment=host.host)
+        self._advance = advance
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._greetings: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncssh.SSHServerConnection] = set()
+
+    @property
+    def known_host(self) -> str:
+        """The host's line of a known_hosts file."""
+        public = self.key.export_public_key().decode().strip()
+        return f"[{self.address}]:{self.port} {public}\n"
+
+    async def open(self) -> None:
+        """Take the address, and listen unless the host is off."""
+        self._bind().close()
+        await self.follow()
+
+    def _bind(self) -> socket.socket:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((self.address, self.port))
+        except OSError:
+            bound.close()
+            raise
+        self.port = bound.getsockname()[1]
+        return bound
+
+    async def follow(self) -> None:
+        """Listen or not, as the host is; who is connected to one that died is cut off."""
+        if self.host.reachable(self.twin) == "refused":
+            await self.close()
+        elif self._socket is None:
+            self._socket = self._bind()
+            self._socket.setblocking(False)
+            self._socket.listen()
+            self._accepting = asyncio.create_task(self._accept(self._socket))
+
+    async def close(self) -> None:
+        """Stop listening, and cut off whoever is connected."""
+        tasks = [*self._greetings, *([self._accepting] if self._accepting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._accepting = None
+        for client in list(self._clients):
+            client.abort()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    async def _accept(self, listening: socket.socket) -> None:
+        while True:
+            connected, _ = await asyncio.get_running_loop().sock_accept(listening)
+            task = asyncio.create_task(self._greet(connected))
+            self._greetings.add(task)
+            task.add_done_callback(self._greetings.discard)
+
+    async def _greet(self, connected: socket.socket) -> None:
+        """Speak SSH with a client, once the host can be reached."""
+        try:
+            await self._silence()
+            with contextlib.suppress(asyncssh.Error, OSError):  # the client's affair
+                await asyncssh.run_server(
+                    connected,
+                    server_factory=lambda: _Login(self),
+                    server_host_keys=[self.key],
+                    process_factory=self._serve,
+                    encoding=None,
+                    allow_pty=False,
+                    allow_scp=False,
+                    keepalive_interval=0,
+                )
+        except asyncio.CancelledError:
+            connected.close()
+            raise
+
+    async def _silence(self) -> None:
+        """Wait while nothing gets through to the host."""
+        self._advance()
+        while self.host.reachable(self.twin) == "timeout":
+            await asyncio.sleep(TICK_S)
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run the command of a session; a shell without one reads its line from stdin."""
+        line = process.command
+        given = b""
+        if line is None or reads_stdin(line):
+            given = await process.stdin.read()
+        await self._silence()
+        connection = process.channel.get_connection()
+        cut, self.host.state.cut = self.host.state.cut, ""
+        if cut == "before":
+            connection.abort()
+            return
+        text = given.decode("utf-8", "surrogateescape")
+        command, stdin = (line, text) if line is not None else (text, "")
+        user = str(process.get_extra_info("username"))
+        result = self.host.run(self.twin, command, stdin, user)
+        if cut:
+            connection.abort()
+            return
+        process.stdout.write(result.stdout.encode("utf-8", "surrogateescape"))
+        process.stderr.write(result.stderr.encode("utf-8", "surrogateescape"))
+        process.exit(result.status)
+
+    def joined(self, client: asyncssh.SSHServerConnection) -> None:
+        """Remember who is connected."""
+        self._clients.add(client)
+
+    def left(self, client: asyncssh.SSHServerConnection) -> None:
+        """Forget who has gone."""
+        self._clients.discard(client)
+
+
+class _Login(asyncssh.SSHServer):
+    """Who may log in: users of the host, by a key of theirs."""
+
+    def __init__(self, server: SshServer) -> None:
+        self._server = server
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._server.joined(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.left(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        files = self._server.host.files(self._server.twin)
+        account = self._server.host.state.accounts.get(username)
+        if account is None:
+            return False
+        found = files.find(f"{account.home}/.ssh/authorized_keys")
+        return found is not None and key in _keys(found.content)
+
+
+def _keys(text: str) -> Iterator[asyncssh.SSHKey]:
+    """The keys of an authorized_keys file; a line that is none lets nobody in."""
+    for line in text.splitlines():
+        with contextlib.suppress(asyncssh.KeyImportError):
+            yield asyncssh.import_public_key(line)
+
+
+def let_in(host: LinuxHost, public_key: str) -> None:
+    """Put a key into authorized_keys of everybody who may become root."""
+    for user, account in host.state.accounts.items():
+        if account.sudo:
+            folder = f"{account.home}/.ssh"
+            host.state.files[folder] = File("", 0o700, user, user, "dir")
+            host.state.files[f"{folder}/authorized_keys"] = File(public_key, 0o600, user, user)
+
+
+def write_key(folder: Path) -> tuple[Path, str]:
+    """Make a client's key, as the file of its private half and the line of its public one."""
+    key = asyncssh.generate_private_key(KEY_TYPE, comment="vlab simulated lab")
+    file = folder / "id_ed25519"
+    file.touch(mode=0o600)
+    file.write_bytes(key.export_private_key())
+    return file, key.export_public_key().decode()
