@@ -17,8 +17,9 @@ from controller.observed import Observed
 from controller.rehearsal import TwinClock
 from controller.secrets import Vault, resolve
 from controller.settings import LinuxSettings, Settings
+from controller.step import answered
 from simulator.linux.inprocess import HostConnection
-from simulator.linux.install import hosts_of, installed
+from simulator.linux.install import declared, hosts_of, installed
 from simulator.twin import Twin
 
 
@@ -44,9 +45,12 @@ class LinuxFamily:
             installed(twin, host)
 
     def stage(self, twin: Twin, observed: Observed) -> None:
-        """Hosts that are as was observed."""
+        """Hosts that are as was observed; those not observed are as declared."""
         for host in hosts_of(twin):
             name = f"{DEVICE}{host}"
+            if not answered(observed.documents.get(name, {})):
+                declared(twin, host)
+                continue
             installed(twin, host)
             things = [thing for key, thing in observed.things.items() if key.device == name]
             put(twin, host, things, TwinClock(twin))
