@@ -25,8 +25,14 @@ from lab.errors import DeviceError
 
 CONNECT_S = 10.0
 QUIET_S = 5.0  # between signs of life; three missed ones are a lost connection
-PLAIN = ("env", "LC_ALL=C.UTF-8")  # what programs say is read: it must not be translated
+# What programs say is read, so it must not be translated; and a user's path has no sbin.
+PLAIN = (
+    "env",
+    "LC_ALL=C.UTF-8",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+)
 SUDO = ("sudo", "-n", "--")
+_NOISE = ("sudo: unable to resolve host ", "Could not chdir to home directory ")  # harms nothing
 Result = TypeVar("Result")
 
 
@@ -80,7 +86,7 @@ class SshShell:
         """Run a program. Raises DeviceError."""
         line = shlex.join([*self._before, *argv])
         found = self._run(line, stdin, timeout_s or self._login.timeout_s)
-        if found.status and re.match(r"sudo: (?!.*: command not found$)", found.stderr):
+        if found.status and found.stderr.startswith("sudo: "):
             what = f"sudo does not let {self._login.user} work as root: {found.told}"
             fix = f"see that `sudo -n true` works for {self._login.user} there"
             raise DeviceError(self._device, f"{what}; {fix}", status=found.status)
@@ -114,7 +120,7 @@ class SshShell:
             self._connection = None
             what = f"the connection was cut before this ended: {line[:80]}"
             raise DeviceError(self._device, what, retryable=True)
-        return Output(done.exit_status, _text(done.stdout), _text(done.stderr))
+        return Output(done.exit_status, _text(done.stdout), _quiet(_text(done.stderr)))
 
     def _opened(self) -> asyncssh.SSHClientConnection:
         with self._opening:
@@ -184,3 +190,8 @@ async def _closed(connection: asyncssh.SSHClientConnection) -> None:
 def _text(data: object) -> str:
     assert isinstance(data, bytes), "asked for without an encoding"
     return data.decode("utf-8", "surrogateescape")
+
+
+def _quiet(stderr: str) -> str:
+    """What a program said, without what stands around it."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if not line.startswith(_NOISE))
