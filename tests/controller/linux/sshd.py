@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +50,18 @@ class Host:
 
     folder: Path
     port: int
+    fresh: Mapping[Path, tuple[int, bytes]]  # the files of its /etc, as they were at the start
+
+    def reset(self) -> None:
+        """Bring /etc back."""
+        for path in list(_files(self.etc)):
+            mode, content = self.fresh.get(path, (0, b""))
+            if path not in self.fresh:
+                path.unlink()
+            elif path.read_bytes() != content:
+                path.chmod(0o600)
+                path.write_bytes(content)
+                path.chmod(mode)
 
     @property
     def etc(self) -> Path:
@@ -96,11 +108,18 @@ def serving(folder: Path) -> Iterator[Host]:
     assert started.stderr is not None
     try:
         _await(started.stderr)
-        yield Host(folder, port)
+        etc = folder / "etc"
+        fresh = {path: (path.stat().st_mode & 0o7777, path.read_bytes()) for path in _files(etc)}
+        yield Host(folder, port, fresh)
     finally:
         started.kill()
         started.wait()
         started.stderr.close()
+
+
+def _files(etc: Path) -> Iterator[Path]:
+    """Files that tests write: those of /etc itself."""
+    return (path for path in etc.iterdir() if path.is_file() and not path.is_symlink())
 
 
 def _users(etc: Path) -> None:

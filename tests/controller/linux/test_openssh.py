@@ -33,10 +33,16 @@ pytestmark = [
 EXPORTS = "# by hand\n"
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with serving(tmp_path_factory.mktemp("host")) as server:
+        yield server
+
+
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with serving(tmp_path) as host:
-        yield host
+def host(server: Host) -> Host:
+    server.reset()
+    return server
 
 
 @pytest.fixture
