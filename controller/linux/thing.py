@@ -14,7 +14,6 @@ from controller.fields import Field, declared, wanted
 from controller.managed import Fragment, Key, Policy
 from controller.thing import Thing
 from lab.item import Item, Owned, Part, Path
-from lab.kinds.backup_server import BackupServer
 from lab.kinds.system import System
 from lab.lab import Lab
 
@@ -41,9 +40,9 @@ def entry_of(lab: Lab, host: str) -> Path:
     return ("nodes" if host in lab.nodes else "backup-servers", host)
 
 
-def policy_of(system: System, part: Part | None = None) -> Policy:
-    """What the author allows: of a part what it says itself, else what the host says."""
-    around: Owned = system if isinstance(system, BackupServer) else Owned()
+def policy_of(item: Item, part: Part | None = None) -> Policy:
+    """What the author allows: of a part what it says itself, else what the item around it says."""
+    around = item if isinstance(item, Owned) else Owned()
     said: Mapping[str, Any] = {} if part is None else part.model_dump(exclude_none=True)
     manage, protect, drift = (
         said.get(name, getattr(around, name)) for name in ("manage", "protect", "drift")
@@ -73,8 +72,9 @@ class HostThing(Thing):
     def follows(
         cls, lab: Lab, device: str, identity: str, values: Mapping[str, Any], at: Path
     ) -> Self:
-        """A thing that follows from what is written at `at`."""
-        policy = policy_of(systems(lab)[host_of(device)])
+        """A thing that follows from what is written at `at`: of the host, or of a storage."""
+        storage = lab.storages.get(at[1]) if at[0] == "storages" else None
+        policy = policy_of(storage or systems(lab)[host_of(device)])
         place = lab.place(*at)
         origin = dict.fromkeys(values, place) if place is not None else {}
         return cls(Key(device, cls.kind, identity), values, frozenset(), at, origin, policy)

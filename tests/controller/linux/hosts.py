@@ -1,4 +1,4 @@
-"""A small lab for things of hosts: three nodes, an array, a backup server, and what is added."""
+"""A small lab for things of hosts: a backup server, and what is added to its entry."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ vlans:
   management: {id: 99, role: management, subnet: 192.168.99.0/24}
   backup: {id: 254, role: backup, subnet: 192.168.254.0/24}
 feeds: {feed1: {}}
+switches: {sw1: {feeds: [feed1], ports: {p1: {vlans: [management, backup]}}}}
+cables: {c1: {ends: [bak1/eno1, sw1/p1]}}
 """
 _SERVER = """
 backup-servers:
   bak1:
     feeds: [feed1]
-    nics: {eno1: {}}
-    addresses: {backup: 192.168.254.31}
+    nics: {eno1: {vlans: [management, backup]}}
+    addresses: {management: 192.168.99.31, backup: 192.168.254.31}
     disks: {sda: {size: 146GB}, sdb: {size: 1TB}}
     raids: {os: {level: single, disks: [sda]}}
     disk: sdb
