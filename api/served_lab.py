@@ -22,8 +22,9 @@ from lab.errors import VlabError
 from lab.faults import parse_faults
 from lab.load import load_tree
 from simulator.build import twin_of
+from simulator.linux import install as linux
 from simulator.serve import ServedLab, ask
-from simulator.truenas.face import attach_installed
+from simulator.truenas import face as truenas
 
 
 def up(tree: Path, speed: float, *, empty: bool, port: int | None) -> int:
@@ -31,7 +32,8 @@ def up(tree: Path, speed: float, *, empty: bool, port: int | None) -> int:
     lab = load_tree(tree)
     twin = twin_of(lab, empty=empty)
     if empty:
-        attach_installed(twin)
+        truenas.attach_installed(twin)
+        linux.attach_installed(twin)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -234,7 +234,8 @@ def _weight(state: State) -> tuple[object, ...]:
     guests = tuple(
         (key, guest.node, guest.power != "stopped") for key, guest in sorted(state.guests.items())
     )
-    return (guests, tuple(sorted(state.workloads.items())), tuple(sorted(state.faults)))
+    served = tuple(sorted(state.arrays.items())), tuple(sorted(state.stale))
+    return (guests, tuple(sorted(state.workloads.items())), served, tuple(sorted(state.faults)))
 
 
 def _running(twin: Twin) -> frozenset[str]:

@@ -10,13 +10,16 @@ somewhere), and all without weight.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity
+from lab.kinds.iscsi import Target
+from lab.kinds.nas import Nas, NasService, NasServices, Share
 from lab.kinds.storage import Lvm, Nfs, Rbd, StorageBase
 from lab.lab import Lab
-from simulator.model import initiator_of
 from simulator.workload import (
+    EVERYBODY,
     ArraySpec,
     GuestSpec,
     HaResource,
@@ -24,6 +27,8 @@ from simulator.workload import (
     StorageSpec,
     Workload,
 )
+
+ISCSI_PORT = 3260  # RFC 7143
 
 
 def declared_workload(lab: Lab, cluster: str) -> Workload:
@@ -46,20 +51,48 @@ def declared_workload(lab: Lab, cluster: str) -> Workload:
     )
 
 
-def declared_array(lab: Lab, name: str) -> ArraySpec:
-    """LUNs and exports of one array, as declared."""
-    nas = lab.nas[name]
+def declared_array(lab: Lab, array: str) -> ArraySpec:
+    """LUNs and exports of one array, as declared: of what runs and is enabled."""
+    nas = lab.nas[array]
+    services = nas.services or NasServices()
     luns: dict[str, frozenset[tuple[str, str]]] = {}
-    for target in nas.targets.values():
-        seen = frozenset(
-            (str(nas.portals[portal].address), initiator_of(lab, node))
-            for portal in target.portals
-            for node in target.initiators
-        )
+    shown_by: dict[str, str] = {}
+    for name, target in nas.targets.items() if _runs(services.iscsi) else ():
+        addresses = {str(nas.portals[portal].address) for portal in target.portals}
+        seen = frozenset(product(addresses, _let_in(lab, nas, target)))
         for zvol in target.luns.values():
-            volume = f"{nas.zvols[zvol].pool}/{zvol}"
-            luns[volume] = luns.get(volume, frozenset()) | seen
-    return ArraySpec(luns, {share.path: frozenset() for share in nas.shares.values()})
+            extent = nas.zvols[zvol].extent
+            if extent is None or extent.enabled:
+                volume = f"{nas.zvols[zvol].pool}/{zvol}"
+                luns[volume] = luns.get(volume, frozenset()) | seen
+                shown_by[volume] = f"{nas.iqn}:{name} port {ISCSI_PORT}"
+    shares = nas.shares.values() if _runs(services.nfs) else ()
+    return ArraySpec(
+        luns,
+        shown_by,
+        {share.path: _clients(lab, share) for share in shares if share.enabled is not False},
+    )
+
+
+def _runs(service: NasService | None) -> bool:
+    return service is None or service.running is not False
+
+
+def _let_in(lab: Lab, nas: Nas, target: Target) -> set[str]:
+    """The initiators that a target lets in, by name."""
+    nodes, names = target.initiators, set[str]()
+    if target.initiator_group is not None:
+        group = nas.initiator_groups[target.initiator_group]
+        nodes, names = group.nodes, {*group.names}
+    names |= {name for node in nodes if (name := lab.nodes[node].initiator) is not None}
+    return names or {EVERYBODY}
+
+
+def _clients(lab: Lab, share: Share) -> frozenset[str]:
+    subnet = lab.vlans[share.vlan].subnet
+    if share.networks is None and share.hosts is None:
+        return frozenset() if subnet is None else frozenset({str(subnet)})
+    return frozenset([*(share.networks or ()), *(share.hosts or ())])
 
 
 def _rules(lab: Lab, cluster: str) -> Iterator[HaRuleSpec]:

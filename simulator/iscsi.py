@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from simulator.facts import Facts
 from simulator.state import HostPower, Timer
-from simulator.storage import path_works
+from simulator.storage import logged_in, path_works
 from simulator.twin import Twin
+from simulator.workload import ArraySpec
 
 # node.conn[0].timeo.noop_out_interval 5 s and noop_out_timeout 5 s, the interval already partly
 # gone; then fast_io_fail_tmo 5 s, which multipathd puts in place of replacement_timeout.
@@ -36,6 +37,9 @@ class IscsiPart:
         """Compare every path with the network, and with what the arrays offer."""
         facts, paths = twin.facts, twin.state.paths
         changed = False
+        for key in list(twin.state.stale):
+            if twin.state.hosts[key.partition("/")[0]] is not HostPower.ON:
+                del twin.state.stale[key]
         offered = offers(facts)
         for path in [path for path in paths if (*path.split("/"),) not in offered]:
             node, nas, portal = path.split("/")
@@ -77,12 +81,42 @@ class IscsiPart:
 
 
 def offers(facts: Facts) -> dict[tuple[str, str, str], frozenset[str]]:
-    """Node, array, portal of every path that an initiator has -> volumes that it sees there."""
-    return {
+    """Node, array, portal of every path that an initiator has -> volumes that it sees there.
+
+    A host that tells of its sessions has paths where it is logged in, others wherever they may.
+    """
+    found = {
         (node, nas, portal): volumes
         for nas, spec in facts.state.arrays.items()
         for (node, portal), volumes in facts.model.offered(nas, spec).items()
+        if logged_in(facts, node, nas, portal)
     }
+    for stale in facts.state.stale:
+        node, nas, volume = stale.split("/", 2)
+        for place in [place for place in found if place[:2] == (node, nas)]:
+            found[place] -= {volume}
+    return {place: volumes for place, volumes in found.items() if volumes}
+
+
+def set_array(twin: Twin, nas: str, now: ArraySpec) -> None:
+    """Let an array serve something else.
+
+    Hosts ask for a target by its name: of one that is renamed under them they lose the LUNs, until
+    it has its old name again, they start anew, or it was gone in between and they are told.
+    """
+    before = twin.state.arrays[nas]
+    logged_in = offers(twin.facts)
+    for volume, target in now.targets.items():
+        old = before.targets.get(volume, target)
+        for (node, array, _), volumes in logged_in.items():
+            if array == nas and volume in volumes and old != target:
+                twin.state.stale[f"{node}/{nas}/{volume}"] = old
+    for key, asked in list(twin.state.stale.items()):
+        _, array, volume = key.split("/", 2)
+        if array == nas and now.targets.get(volume) in (None, asked):
+            del twin.state.stale[key]
+    twin.state.arrays[nas] = now
+    twin.changed()
 
 
 def usable_now(facts: Facts) -> dict[str, bool]:

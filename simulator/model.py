@@ -253,8 +253,17 @@ def initiator_of(lab: Lab, node: str) -> str:
 
 
 def _offers(lab: Lab, nas: str, spec: ArraySpec) -> Offers:
-    """Only nodes that some target of the array is declared for ever log in by themselves."""
+    """What hosts see once they are logged in wherever they are let in.
+
+    Only nodes that some target of the array is declared for log in; where everybody is let in, to
+    the volumes of that target, and to those that the lab does not know.
+    """
     declared = lab.nas[nas]
+    meant: dict[str, set[str]] = {}
+    for target in declared.targets.values():
+        for zvol in target.luns.values():
+            volume = f"{declared.zvols[zvol].pool}/{zvol}"
+            meant.setdefault(volume, set()).update(target.initiators)
     clients = {node for target in declared.targets.values() for node in target.initiators}
     names = {node: initiator_of(lab, node) for node in lab.nodes if node in clients}
     found: dict[tuple[str, str], set[str]] = {
@@ -263,6 +272,7 @@ def _offers(lab: Lab, nas: str, spec: ArraySpec) -> Offers:
     for volume, seen in spec.luns.items():
         for node, portal in found:
             address = str(declared.portals[portal].address)
-            if (address, names[node]) in seen or (address, EVERYBODY) in seen:
+            everybody = (address, EVERYBODY) in seen and node in meant.get(volume, clients)
+            if everybody or (address, names[node]) in seen:
                 found[node, portal].add(volume)
     return {place: frozenset(volumes) for place, volumes in found.items() if volumes}

@@ -1,10 +1,9 @@
-"""A simulated lab on loopback: every device's API, and every Linux host's SSH, at an address of its
-own.
+"""A simulated lab on loopback: every device's API and every Linux host's SSH, at their addresses.
 
-The only place of the simulator with a wall clock, and with `https` the only one with sockets:
-simulated time is wall time times `speed`, and one event loop in one thread drives both the twin and
-the servers. A Unix socket takes faults (`ask`), so that another process can break the lab
-meanwhile. Leaves out: the time that requests take.
+The only place of the simulator with a wall clock, and with `https` and `linux.ssh` the only one
+with sockets: simulated time is wall time times `speed`, and one event loop in one thread drives
+both the twin and the servers. A Unix socket takes faults (`ask`), so that another process can break
+the lab meanwhile. Leaves out: the time that requests take.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,10 +31,7 @@ from simulator.authority import Authority
 from simulator.face import Face
 from simulator.faults import restore
 from simulator.https import HttpsServer
-from simulator.linux import install as linux
 from simulator.linux import ssh
-from simulator.linux.host import LinuxHost
-from simulator.linux.ssh import SshServer
 from simulator.login import Login
 from simulator.pve import face as pve
 from simulator.truenas import face as truenas
@@ -45,20 +40,6 @@ from simulator.twin import Twin
 TICK_S = 0.05  # how often simulated time is brought up to the wall clock
 ADMINISTRATOR = "root@pam!vlab"
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SshLogin:
-    """How to get in over SSH: any of the users, with the private key in a file."""
-
-    users: tuple[str, ...]
-    key_file: Path
-    known_hosts: Path
-
-
-def backup_address(number: int) -> str:
-    """A loopback address for a backup server: 127.0.9.1 for the first."""
-    return f"127.0.9.{number}"
 
 
 class Server(Protocol):
@@ -87,10 +68,8 @@ class ServedLab:
         self.control = folder / "control.sock"
         self.login = Login("root@pam", password, ADMINISTRATOR, secrets.token_urlsafe(24))
         self.servers: list[Server] = []
-        self.hosts: list[SshServer] = []
-        key_file, self._public_key = ssh.write_key(folder)
-        users = ("root", linux.ADMINISTRATOR)
-        self.ssh = SshLogin(users, key_file, folder / "known_hosts")
+        self.ssh = ssh.login(folder)
+        self.hosts: list[ssh.SshServer] = []
         self._folder = folder
         self._speed = speed
         self._loop = asyncio.new_event_loop()
@@ -107,18 +86,15 @@ class ServedLab:
         *,
         speed: float = 1.0,
         port: int | None = None,
-        ssh_port: int = ssh.PORT,
         password: str = "",
     ) -> Self:
         """Serve `twin`, at free ports if `port` is 0; returns when every server is up.
 
         Without a port each device listens where its kind does. What has no device on the twin gets
-        one (`faces` of its kind): with its declared load if the twin has it, else as just
-        installed. Raises OSError if an address is taken.
+        one (`faces` of its kind). Raises OSError if an address is taken.
         """
         lab = cls(twin, folder, speed, password or secrets.token_urlsafe(12))
         lab._install(port)
-        lab._install_hosts(0 if port == 0 else ssh_port)
         lab._thread.start()
         lab._ready.wait()
         if lab._failure is not None:
@@ -133,7 +109,7 @@ class ServedLab:
     @property
     def ssh_addresses(self) -> Mapping[str, str]:
         """Linux host -> `127.0.11.1:2222`."""
-        return {server.host.host: f"{server.address}:{server.port}" for server in self.hosts}
+        return {server.name: f"{server.address}:{server.port}" for server in self.hosts}
 
     def advance(self) -> None:
         """Let simulated time come up to the wall clock. Only in the loop's thread."""
@@ -173,22 +149,10 @@ class ServedLab:
         for address, face in found:
             chosen = face.port if port is None else port
             self.servers.append(HttpsServer(face, self.twin, self.advance, address, chosen))
-        self.twin.settle()
-
-    def _install_hosts(self, port: int) -> None:
-        nodes = self.twin.model.lab.nodes
-        places = {each.name: each.address for each in self.servers if each.name in nodes}
-        for number, name in enumerate(self.twin.model.lab.backup_servers, 1):
-            places[name] = backup_address(number)
-        for name, address in places.items():
-            if f"linux/{name}" not in self.twin.devices:
-                loaded = any(self.twin.state.workloads)
-                (linux.declared if loaded else linux.installed)(self.twin, name)
-            host = self.twin.devices[f"linux/{name}"]
-            assert isinstance(host, LinuxHost)
-            host.epoch_s = time.time() - self.twin.now_s
-            ssh.let_in(host, self._public_key)
-            self.hosts.append(SshServer(self.twin, host, address, port, self.advance))
+        places = {server.name: server.address for server in self.servers}
+        for host, address in ssh.hosts(self.twin, self.ssh, places, epoch_s=epoch_s):
+            chosen = 0 if port == 0 else ssh.PORT
+            self.hosts.append(ssh.SshServer(host, self.twin, self.advance, address, chosen))
         self.twin.settle()
 
     def _run(self) -> None:
@@ -205,26 +169,23 @@ class ServedLab:
         authority = Authority(self._folder, datetime.now(UTC))
         self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
         control = await self._open_control()
-        opened: list[Server | SshServer] = []
+        opened: list[Server] = []
         try:
-            for server in self.servers:
+            for server in (*self.servers, *self.hosts):
                 opened.append(server)
                 await server.open(authority)
-            for host in self.hosts:
-                opened.append(host)
-                await host.open()
             self.ssh.known_hosts.write_text("".join(host.known_host for host in self.hosts))
             log.info("served lab is up: servers=%d speed=%g", len(opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():
                 self.advance()
-                for each in opened:
-                    await each.follow()
+                for server in opened:
+                    await server.follow()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), TICK_S)
         finally:
-            for each in opened:
-                await each.close()
+            for server in opened:
+                await server.close()
             await control.cleanup()
             self.control.unlink(missing_ok=True)
             await asyncio.sleep(0)  # in the next round the aborted transports close their sockets

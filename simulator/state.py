@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lab.faults import Fault
 from simulator.disks import Signature, VolumeGroup
-from simulator.workload import ArraySpec, Workload
+from simulator.workload import ArraySpec, LinuxSpec, Workload
 
 Timer = tuple[str, ...]
 """Owner first: ("corosync", "a", "pve2")."""
@@ -137,10 +137,12 @@ class State:
     mons: dict[str, frozenset[str]] = field(default_factory=dict)  # ceph -> monitors in quorum
     osds: dict[str, OsdState] = field(default_factory=dict)  # "ceph/0"
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
+    stale: dict[str, str] = field(default_factory=dict)  # "pve4/nas1/tank/z" -> target it asks for
     paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
     arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves
+    linux: dict[str, LinuxSpec] = field(default_factory=dict)  # what hosts that tell it hold
     carried: dict[str, Signature] = field(default_factory=dict)  # what is on disks and LUNs
     volume_groups: dict[str, VolumeGroup] = field(default_factory=dict)  # by uuid
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)

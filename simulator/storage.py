@@ -180,13 +180,20 @@ def path_works(facts: Facts, node: str, nas: str, portal: str) -> bool:
     return facts.reach.once((node, f"{nas}/{portal}"), gets_through)
 
 
+def logged_in(facts: Facts, node: str, nas: str, portal: str) -> bool:
+    """Whether a node has sessions over a portal; one that does not tell is taken to have them."""
+    known = facts.state.linux.get(node)
+    address = str(facts.model.lab.nas[nas].portals[portal].address)
+    return known is None or (nas, address) in known.logins
+
+
 def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
-    """The portals over which a node is offered a LUN now."""
+    """The portals over which a node is offered a LUN now, and has sessions."""
     offered = facts.model.offered(lun.nas, facts.state.arrays[lun.nas])
     return [
         portal
         for portal in facts.model.lab.nas[lun.nas].portals
-        if lun.zvol in offered.get((node, portal), ())
+        if lun.zvol in offered.get((node, portal), ()) and logged_in(facts, node, lun.nas, portal)
     ]
 
 
@@ -195,7 +202,12 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if lun is None:
         return Trouble(f"no LUN of cluster {cluster} holds a volume group {spec.backing}")
     portals = portals_of(facts, lun, node)
+    if asked := facts.state.stale.get(f"{node}/{lun.nas}/{lun.zvol}"):
+        return Trouble(f"{lun.name}: {node} asks for {asked}, which {lun.nas} has no more")
     if not portals:
+        known = facts.state.linux.get(node)
+        if known is not None and not any(nas == lun.nas for nas, _ in known.logins):
+            return Trouble(f"{node} is not logged in to {lun.nas}")
         return Trouble(f"{lun.name} is not offered to {node}")
     if facts.host_on(lun.nas) and not lun.volume.survives(facts.broken):
         return Trouble(f"{lun.name}: {lun.nas} has lost too many of its disks")
@@ -207,14 +219,18 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if dead := used - alive:
         text = f"{lun.name} waits for path {', '.join(sorted(dead))}: no answer, not failed yet"
         return Trouble(text, passes=bool(alive))
+    known = facts.state.linux.get(node)
+    if known is not None and spec.backing not in known.groups:
+        return Trouble(f"{node} has no volume group {spec.backing}")
     return FINE
 
 
 def _exported(facts: Facts, export: Export, node: str) -> bool:
-    """Whether an array serves a folder to a node; other servers serve what is declared."""
-    if (array := facts.state.arrays.get(export.host)) is None:
+    """Whether a server gives a folder to a node; one that does not tell serves what is declared."""
+    server = facts.state.arrays.get(export.host) or facts.state.linux.get(export.host)
+    if server is None:
         return True
-    if (allowed := array.exports.get(export.path)) is None:
+    if (allowed := server.exports.get(export.path)) is None:
         return False
     own = facts.model.lab.nodes[node].addresses.get(export.vlan)
     return not allowed or own is None or any(_within(own, known) for known in allowed)

@@ -16,8 +16,7 @@ from simulator.truenas.api import TrueNasApi
 from simulator.truenas.attachments import ASSOCIATIONS, EXTENTS, extent_dataset
 from simulator.truenas.declared import declared
 from simulator.truenas.documents import Documents, Row
-from simulator.truenas.served import running
-from simulator.truenas.targets import full_name
+from simulator.truenas.served import full_name, running
 from simulator.truenas.version import version_of
 from simulator.twin import Twin
 

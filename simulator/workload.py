@@ -83,8 +83,23 @@ class ArraySpec:
     """What an array serves.
 
     `luns`: volume (`tank/group1`) -> the (portal address, initiator name) pairs that see it.
+    `targets`: volume -> the target that shows it, as hosts ask for it: `iqn...:t port 3260`.
     `exports`: folder -> networks and hosts that may mount it, none for everybody.
     """
 
     luns: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxSpec:
+    """What a host's operating system holds.
+
+    `logins`: (array, portal address) of its iSCSI sessions. `groups`: volume groups it has found.
+    `exports`: as an array's.
+    """
+
+    logins: frozenset[tuple[str, str]] = frozenset()
+    groups: frozenset[str] = frozenset()
     exports: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -69,16 +69,7 @@ def local_disks(declared: Host) -> Iterator[tuple[str, int]]:
 
 def devices(host: LinuxHost, twin: Twin) -> dict[str, Device]:
     """Every device by the kernel's name."""
-    found = {device.name: device for device in _disks(host, twin)}
-    for name, lun in host.state.disks.items():
-        number = (8, 16 * (len(found) + 1))
-        found[name] = Device(
-            name, f"/dev/{name}", "disk", lun.size_bytes, lun.volume, lun=lun, number=number
-        )
-    for wwid, known in host.state.maps.items():
-        device = _map(host, wwid, known)
-        if device is not None:
-            found[device.name] = device
+    found = without_volumes(host, twin)
     for group in groups(host, twin, found):
         active = [device.name for device in group_devices(twin, group, found)]
         for volume in logical_volumes(host, twin, group):
@@ -92,15 +83,30 @@ def devices(host: LinuxHost, twin: Twin) -> dict[str, Device]:
     return found
 
 
+def without_volumes(host: LinuxHost, twin: Twin) -> dict[str, Device]:
+    """The devices that volume groups are on: disks, partitions, LUNs and maps."""
+    found = {device.name: device for device in _disks(host, twin)}
+    for name, lun in host.state.disks.items():
+        number = (8, 16 * (len(found) + 1))
+        found[name] = Device(
+            name, f"/dev/{name}", "disk", lun.size_bytes, lun.volume, lun=lun, number=number
+        )
+    for wwid, known in host.state.maps.items():
+        device = _map(host, wwid, known)
+        if device is not None:
+            found[device.name] = device
+    return found
+
+
 def _disks(host: LinuxHost, twin: Twin) -> Iterator[Device]:
-    declared = twin.model.hosts[host.host]
+    declared, facts = twin.model.hosts[host.host], twin.facts
     joined = {disk: raid for raid in declared.raids.values() for disk in raid.disks}
     for number, (name, size_bytes) in enumerate(local_disks(declared)):
         raid = joined.get(name, Raid(level=RaidLevel.SINGLE, disks=(name,)))
         lost = {
             disk
             for disk in raid.disks
-            if disk in declared.disks and not twin.facts.works(f"disk {host.host}/{disk}")
+            if disk in declared.disks and not facts.works(f"disk {host.host}/{disk}")
         }
         if not raid.survives(frozenset(lost)):
             continue

@@ -174,6 +174,17 @@ def by_folder(host: LinuxHost) -> dict[str, list[str]]:
     return found
 
 
+def told(host: LinuxHost) -> dict[str, frozenset[str]]:
+    """What the physics needs of the exports: folder -> clients, none for everybody."""
+    try:
+        found = by_folder(host)
+    except Unserved:
+        return {}
+    return {
+        folder: frozenset() if "*" in known else frozenset(known) for folder, known in found.items()
+    }
+
+
 def offers(twin: Twin, client: str, address: str) -> dict[str, list[str]]:
     """What the server at an address exports: folder -> clients. Raises Unserved.
 

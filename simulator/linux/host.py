@@ -30,6 +30,7 @@ from simulator.linux import (
     multipath,
     packages,
     reading,
+    sessions,
     units,
     writing,
 )
@@ -40,6 +41,7 @@ from simulator.linux.run import Shell
 from simulator.linux.state import File, HostState, Mount
 from simulator.state import HostPower, Timer
 from simulator.twin import Twin
+from simulator.workload import LinuxSpec
 
 EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins
 
@@ -87,12 +89,28 @@ class LinuxHost:
     ) -> Result:
         """Run a shell line, or words that need no shell. Only this and time change the host."""
         shell = Shell(self, twin, user)
+        before = (twin.state.linux.get(self.host), twin.state.volume_groups.copy())
         result = (
             shell.line(command, stdin) if isinstance(command, str) else shell.words(command, stdin)
         )
-        twin.changed()
-        twin.settle()
+        self.sync(twin)
+        if before != (twin.state.linux.get(self.host), twin.state.volume_groups):
+            twin.changed()
+            twin.settle()
         return result
+
+    def sync(self, twin: Twin) -> None:
+        """Tell the physics of sessions and volume groups, where the array lives on the twin too.
+
+        Without it the physics goes by what is declared of both.
+        """
+        if not self.running or not any(f"nas/{nas}" in twin.devices for nas in twin.model.lab.nas):
+            twin.state.linux.pop(self.host, None)
+            return
+        known = blocks.without_volumes(self, twin)
+        logins = frozenset((each.nas, each.address) for each in self.state.sessions.values())
+        groups = frozenset(group.name for group in blocks.groups(self, twin, known))
+        twin.state.linux[self.host] = LinuxSpec(logins, groups, exports.told(self))
 
     def files(self, twin: Twin, user: str = "root") -> Files:
         """The file tree as a user sees it."""
@@ -131,14 +149,17 @@ class LinuxHost:
     def settle(self, twin: Twin) -> bool:
         """Follow power: what the kernel held is lost with it, and made again at boot."""
         on = twin.state.hosts[self.host] is HostPower.ON
-        if on == self.running:
-            return False
-        self.running = on
-        if on:
-            self._boot(twin)
-        else:
-            self._lose()
-        return True
+        before = twin.state.linux.get(self.host)
+        if on != self.running:
+            self.running = on
+            if on:
+                self._boot(twin)
+            else:
+                self._lose()
+        elif on and twin.now_s < self.state.tries_until_s:
+            sessions.log_in_all(self, twin)
+        self.sync(twin)
+        return twin.state.linux.get(self.host) != before
 
     def _lose(self) -> None:
         state = self.state
@@ -148,6 +169,7 @@ class LinuxHost:
         state.units = {name: units.stopped(unit) for name, unit in state.units.items()}
 
     def _boot(self, twin: Twin) -> None:
+        self.state.tries_until_s = twin.now_s + sessions.TRIES_S
         mounts.mount_all(self, twin)
         for name, daemon in DAEMONS.items():
             unit = self.state.units.get(name)

@@ -9,7 +9,6 @@ configuration, which the Proxmox VE API owns.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -136,10 +135,13 @@ def _paths(twin: Twin, host: LinuxHost) -> None:
     own = initiator_of(twin.model.lab, host.host)
     wwids = []
     for nas, array in twin.model.lab.nas.items():
-        if not any(host.host in target.initiators for target in array.targets.values()):
-            continue
-        for target in targets(twin, nas):
-            doors = [door for door in target.doors if own in door.initiators]
+        iqns = {
+            f"{array.iqn}:{name}"
+            for name, target in array.targets.items()
+            if host.host in target.initiators
+        }
+        for target in targets(twin, nas) if iqns else ():
+            doors = [door for door in target.doors if target.iqn in iqns and door.admits(own)]
             for door in doors:
                 source = doors[0].address
                 record = fresh(files, target.iqn, door.address, door.port, door.tag, source)
@@ -201,8 +203,7 @@ def _uuid(*words: str) -> str:
     return str(_as_uuid(*words))
 
 
-def each(twin: Twin, *, loaded: bool) -> Iterator[LinuxHost]:
-    """Every Linux host of the lab that is not on the twin yet, attached to it."""
+def attach_installed(twin: Twin) -> None:
+    """Let every Linux host of the lab be as just installed."""
     for name in hosts_of(twin):
-        if f"linux/{name}" not in twin.devices:
-            yield (declared if loaded else installed)(twin, name)
+        installed(twin, name)

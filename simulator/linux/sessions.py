@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simulator.linux.host import LinuxHost
     from simulator.twin import Twin
 
+TRIES_S = 120.0  # node.session.initial_login_retry_max 8, 15 s each
 TIMED_OUT, INTERNAL, EXISTS, NOT_FOUND, DENIED = 8, 9, 15, 19, 24
 TEXTS = {
     TIMED_OUT: "connection timed out",
@@ -156,7 +157,7 @@ def _start_iscsid(host: LinuxHost, twin: Twin) -> str:
     return "" if initiator(host.files(twin)) else "no InitiatorName"
 
 
-def _log_in_all(host: LinuxHost, twin: Twin) -> str:
+def log_in_all(host: LinuxHost, twin: Twin) -> str:
     """What open-iscsi.service does at boot; a target that is not there is no failure of it."""
     for record in list(records(host.files(twin))):
         if record.values.get("node.startup") == "automatic":
@@ -172,5 +173,5 @@ def _log_out_all(host: LinuxHost, _twin: Twin) -> str:
 
 DAEMONS["iscsid"] = Daemon("open-iscsi", "iSCSI initiator daemon (iscsid)", _start_iscsid)
 DAEMONS["open-iscsi"] = Daemon(
-    "open-iscsi", "Login to default iSCSI targets", _log_in_all, _log_out_all
+    "open-iscsi", "Login to default iSCSI targets", log_in_all, _log_out_all
 )

@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
+from simulator.authority import Authority
 from simulator.linux.host import LinuxHost
+from simulator.linux.install import ADMINISTRATOR, declared, hosts_of
 from simulator.linux.state import File
 from simulator.linux.stdin import reads_stdin
 from simulator.twin import Twin
 
+USERS = ("root", ADMINISTRATOR)
 KEY_TYPE = "ssh-ed25519"
 TICK_S = 0.05  # how often a silent host is looked at again
 PORT = 2222  # 22 is for root, and a machine's own sshd mostly listens there on every address
@@ -29,10 +33,11 @@ class SshServer:
     """The server of one host. `port` 0 takes a free one, and keeps it."""
 
     def __init__(
-        self, twin: Twin, host: LinuxHost, address: str, port: int, advance: Callable[[], None]
+        self, host: LinuxHost, twin: Twin, advance: Callable[[], None], address: str, port: int
     ) -> None:
-        self.twin = twin
         self.host = host
+        self.name = host.host
+        self.twin = twin
         self.address = address
         self.port = port
         self.key = asyncssh.generate_private_key(KEY_TYPE, comment=host.host)
@@ -48,8 +53,8 @@ class SshServer:
         public = self.key.export_public_key().decode().strip()
         return f"[{self.address}]:{self.port} {public}\n"
 
-    async def open(self) -> None:
-        """Take the address, and listen unless the host is off."""
+    async def open(self, _authority: Authority) -> None:
+        """Take the address, and listen unless the host is off. Raises OSError if it is taken."""
         self._bind().close()
         await self.follow()
 
@@ -186,19 +191,46 @@ def _keys(text: str) -> Iterator[asyncssh.SSHKey]:
             yield asyncssh.import_public_key(line)
 
 
-def let_in(host: LinuxHost, public_key: str) -> None:
-    """Put a key into authorized_keys of everybody who may become root."""
-    for user, account in host.state.accounts.items():
-        if account.sudo:
-            folder = f"{account.home}/.ssh"
-            host.state.files[folder] = File("", 0o700, user, user, "dir")
-            host.state.files[f"{folder}/authorized_keys"] = File(public_key, 0o600, user, user)
+@dataclass(frozen=True)
+class SshLogin:
+    """How to get in: as any of the users, with the private key in a file.
+
+    Told on purpose: it opens nothing but a simulation on this machine.
+    """
+
+    key_file: Path
+    public_key: str
+    known_hosts: Path
+    users: tuple[str, ...] = USERS
 
 
-def write_key(folder: Path) -> tuple[Path, str]:
-    """Make a client's key, as the file of its private half and the line of its public one."""
+def login(folder: Path) -> SshLogin:
+    """Make a client's key in a folder."""
     key = asyncssh.generate_private_key(KEY_TYPE, comment="vlab simulated lab")
     file = folder / "id_ed25519"
     file.touch(mode=0o600)
     file.write_bytes(key.export_private_key())
-    return file, key.export_public_key().decode()
+    return SshLogin(file, key.export_public_key().decode(), folder / "known_hosts")
+
+
+def hosts(
+    twin: Twin, login: SshLogin, places: Mapping[str, str], *, epoch_s: float
+) -> Iterator[tuple[LinuxHost, str]]:
+    """Every Linux host and its address: a node's is that of its API (`places`), a backup server's
+    127.0.9.1 and up. One without a device on the twin gets what is declared.
+    """
+    others = {name: f"127.0.9.{n}" for n, name in enumerate(twin.model.lab.backup_servers, 1)}
+    for name in hosts_of(twin):
+        host = twin.devices.get(f"linux/{name}") or declared(twin, name)
+        assert isinstance(host, LinuxHost)
+        host.epoch_s = epoch_s
+        for user in login.users:
+            let_in(host, user, login.public_key)
+        yield host, places.get(name) or others[name]
+
+
+def let_in(host: LinuxHost, user: str, public_key: str) -> None:
+    """Put a key into a user's authorized_keys."""
+    folder = f"{host.state.accounts[user].home}/.ssh"
+    host.state.files[folder] = File("", 0o700, user, user, "dir")
+    host.state.files[f"{folder}/authorized_keys"] = File(public_key, 0o600, user, user)

@@ -138,6 +138,7 @@ class HostState:
     full: frozenset[str] = frozenset()  # mount points without a free byte: a fault
     sudo_fault: str = ""  # what sudo says instead of working: a fault
     cut: str = ""  # "before" or "after": the connection dies around the next command: a fault
+    tries_until_s: float = 0.0  # logins at boot are tried again until then
     serial: int = 0  # of sessions and everything made up
 
     def copy(self) -> HostState:

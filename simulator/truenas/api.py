@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.face import Reachable, reachable
+from simulator.iscsi import set_array
 from simulator.reach import Broken
 from simulator.state import HostPower, Timer
 from simulator.truenas import (
@@ -37,7 +38,7 @@ from simulator.truenas import (
 )
 from simulator.truenas.call import HANDLERS, Call, Session
 from simulator.truenas.catalogue import METHODS, Method, checker
-from simulator.truenas.documents import Documents, Job
+from simulator.truenas.documents import Documents
 from simulator.truenas.errors import ENOMETHOD, ENOTAUTHENTICATED, CallError
 from simulator.truenas.served import array_spec
 from simulator.truenas.version import Version
@@ -112,9 +113,8 @@ class TrueNasApi:
             return
         self._told = self.documents.revision
         now = array_spec(self.documents)
-        if now != twin.state.arrays.get(self.nas):
-            twin.state.arrays[self.nas] = now
-            twin.changed()
+        if now != twin.state.arrays[self.nas]:
+            set_array(twin, self.nas, now)
 
     def method(self, name: str) -> Method:
         """A method of this release. Raises CallError ENOMETHOD."""
@@ -149,10 +149,6 @@ class TrueNasApi:
         finally:
             self._follow(twin)
             twin.settle()
-
-    def job(self, identity: int) -> Job:
-        """A job, running or ended."""
-        return self.documents.jobs[identity]
 
     def settle(self, twin: Twin) -> bool:
         """Follow the physics: the array went down or came up, disks failed; tell it of changes."""

@@ -16,7 +16,7 @@ from simulator.truenas.tables import TABLES
 from simulator.truenas.version import Version
 
 _METHODS = """
-core.ping                 open
+core.ping                 open @12.0..
 core.set_options          open @25.04..
   options                 {core.options}~!
 core.subscribe            open @25.04..
@@ -24,11 +24,11 @@ core.subscribe            open @25.04..
 core.unsubscribe          open @25.04..
   id_                     text!
 core.get_jobs             query
-core.job_wait             job
+core.job_wait             job @12.0..
   id                      int!
-core.job_abort
+core.job_abort            @12.0..
   id                      int!
-core.bulk                 job
+core.bulk                 job @12.0..
   method                  text!
   params                  [[any]]!
   description             text? = null

@@ -47,13 +47,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that takes time. `state`: RUNNING, SUCCESS, FAILED or ABORTED."""
+    """Work that takes time. `state`: RUNNING, SUCCESS, FAILED or ABORTED.
+
+    `due_s`: when it will have ended, if nothing ends it before; times since 1970.
+    """
 
     id: int
     method: str
     arguments: tuple[object, ...]
     user: str
     start_s: float
+    due_s: float
     message_ids: tuple[object, ...] = ()
     state: str = "RUNNING"
     end_s: float | None = None

@@ -33,17 +33,23 @@ NEVER_S = 10**9
 def start(call: Call, params: Sequence[object], message_id: object) -> Job:
     """Begin a job."""
     documents, name = call.documents, call.method.name
-    identity = documents.next_id("job")
-    messages = () if message_id is None else (message_id,)
-    job = Job(identity, name, tuple(params), call.session.user, call.now_s, messages)
-    documents.jobs[identity] = job
-    _tell(call, job, "added")
     delay_s = DURATIONS_S.get(name, 0.0)
     if name == "core.job_wait":
         other = documents.jobs.get(call.args["id"])
         if other is not None and other.state == "RUNNING":
             delay_s = NEVER_S
-    call.twin.after(delay_s, (call.api.name, "job", str(identity)))
+    job = Job(
+        documents.next_id("job"),
+        name,
+        tuple(params),
+        call.session.user,
+        call.now_s,
+        call.now_s + delay_s,
+        () if message_id is None else (message_id,),
+    )
+    documents.jobs[job.id] = job
+    _tell(call, job, "added")
+    call.twin.after(delay_s, (call.api.name, "job", str(job.id)))
     return job
 
 
@@ -78,13 +84,15 @@ def _keep(call: Call, job: Job) -> None:
 
 
 def _tell(call: Call, job: Job, message: str) -> None:
-    call.emit("core.get_jobs", message, job.id, entry(job))
+    call.emit("core.get_jobs", message, job.id, entry(job, call.now_s))
 
 
-def entry(job: Job) -> Entry:
-    """A job as `core.get_jobs` shows it."""
+def entry(job: Job, now_s: float) -> Entry:
+    """A job as `core.get_jobs` shows it: how far it is by how long it has run."""
     ended = job.state != "RUNNING"
-    percent = 100 if job.state == "SUCCESS" else 0
+    until_s = now_s if job.end_s is None else job.end_s
+    share = (until_s - job.start_s) / (job.due_s - job.start_s) if job.due_s > job.start_s else 0
+    percent = 100 if job.state == "SUCCESS" else min(99, int(100 * share))
     return {
         "id": job.id,
         "message_ids": list(job.message_ids),
@@ -111,7 +119,7 @@ def entry(job: Job) -> Entry:
 @serves("core.get_jobs")
 def get_jobs(call: Call) -> object:
     """Jobs since the middleware started."""
-    return call.selected([entry(job) for job in call.documents.jobs.values()])
+    return call.selected([entry(job, call.now_s) for job in call.documents.jobs.values()])
 
 
 def _find(call: Call) -> Job:

@@ -30,7 +30,7 @@ BASE = "/api/v2.0"
 _NO_ROUTES = frozenset({"core.set_options", "core.subscribe", "core.unsubscribe", "auth.login_ex"})
 _OPERATORS = {
     "eq": "=", "neq": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "in": "in",
-    "nin": "nin", "regex": "~", "contains": "rin", "startswith": "^", "endswith": "$",
+    "nin": "nin", "regex": "~", "contains": "rin",
 }  # fmt: skip
 
 

@@ -1,19 +1,20 @@
 """From an array's documents to what the physics knows of it: LUNs with who sees them, and exports.
 
 Called whenever the documents change (`TrueNasApi.sync`). What a stopped service would serve is not
-there. Leaves out: CHAP, read-only LUNs, FILE extents (no host of the lab uses one), and that hosts
-log in to targets by name: renaming one, or all by the base name, cuts nobody off here.
+there. Leaves out: CHAP, read-only LUNs, FILE extents (no host of the lab uses one).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from simulator.declared import ISCSI_PORT
 from simulator.truenas.attachments import ASSOCIATIONS, EXTENTS, extent_dataset, share_paths
 from simulator.truenas.documents import Documents
 from simulator.workload import EVERYBODY, ArraySpec
 
 Pairs = frozenset[tuple[str, str]]
+_WHOLE = ("iqn.", "naa.", "eui.")
 
 
 def running(documents: Documents, service: str) -> bool:
@@ -35,32 +36,50 @@ def target_logins(documents: Documents, target: int) -> Pairs:
     return frozenset(found)
 
 
+def full_name(documents: Documents, name: str) -> str:
+    """The name that hosts ask for a target by."""
+    base = documents.settings["iscsi.global"]["basename"]
+    return name if name.startswith(_WHOLE) else f"{base}:{name}"
+
+
 def array_spec(documents: Documents) -> ArraySpec:
     """All that an array serves."""
-    return ArraySpec(_luns(documents), _exports(documents))
+    shown = dict(_shown(documents)) if running(documents, "iscsitarget") else {}
+    return ArraySpec(
+        {volume: target_logins(documents, target) for volume, target in shown.items()},
+        {volume: _asked_for(documents, target) for volume, target in shown.items()},
+        _exports(documents) if running(documents, "nfs") else {},
+    )
 
 
-def _luns(documents: Documents) -> Mapping[str, Pairs]:
-    found: dict[str, Pairs] = {}
-    if not running(documents, "iscsitarget"):
-        return found
+def _shown(documents: Documents) -> Iterator[tuple[str, int]]:
+    """Volumes that are LUNs, each with its one target; what was not observed shows nothing."""
     extents, targets = documents.rows(EXTENTS), documents.rows("iscsi.target")
-    logins = {target: target_logins(documents, target) for target in targets}
     for row in documents.rows(ASSOCIATIONS).values():
         extent = extents.get(row["extent"])
-        if extent is not None and extent["enabled"] and extent["type"] == "DISK":
-            volume = extent_dataset(extent)
-            if volume in documents.datasets:
-                found[volume] = found.get(volume, frozenset()) | logins.get(
-                    row["target"], frozenset()
-                )
-    return found
+        if extent is None or row["target"] not in targets:
+            continue
+        volume = extent_dataset(extent)
+        if extent["enabled"] and extent["type"] == "DISK" and volume in documents.datasets:
+            yield volume, row["target"]
+
+
+def _asked_for(documents: Documents, target: int) -> str:
+    """A target as hosts ask for it.
+
+    Before SCALE each address may have a port of its own; the first counts here.
+    """
+    row = documents.rows("iscsi.target")[target]
+    port = documents.settings["iscsi.global"].get("listen_port")
+    if port is None:
+        portals = documents.rows("iscsi.portal")
+        groups = [portals[group["portal"]] for group in row["groups"] if group["portal"] in portals]
+        port = next((one["port"] for group in groups for one in group["listen"]), ISCSI_PORT)
+    return f"{full_name(documents, row['name'])} port {port}"
 
 
 def _exports(documents: Documents) -> Mapping[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
-    if not running(documents, "nfs"):
-        return found
     for row in documents.rows("sharing.nfs").values():
         if not row["enabled"]:
             continue

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from simulator.truenas.attachments import ASSOCIATIONS, EXTENTS, extent_dataset
 from simulator.truenas.call import Call, Entry, serves
-from simulator.truenas.served import target_logins
+from simulator.truenas.served import full_name, target_logins
 from simulator.truenas.world import Login
+from simulator.workload import EVERYBODY
 
 
 def live_sessions(call: Call) -> Iterator[tuple[int, Login]]:
-    """Target and login of every session."""
-    documents = call.documents
-    logins = [login for login, _ in call.world.logins()]
-    offered = {
-        target: target_logins(documents, target) for target in documents.rows("iscsi.target")
-    }
-    for target, pairs in offered.items():
-        for login in logins:
-            if (login.portal, login.initiator) in pairs or (login.portal, "*") in pairs:
+    """Target and login of every session: a host is in where it sees a LUN."""
+    documents, logins = call.documents, list(call.world.logins())
+    volumes: dict[int, set[str]] = {}
+    for row in documents.rows(ASSOCIATIONS).values():
+        extent = documents.rows(EXTENTS).get(row["extent"])
+        if extent is not None and row["target"] in documents.rows("iscsi.target"):
+            volumes.setdefault(row["target"], set()).add(extent_dataset(extent))
+    for target, shown in volumes.items():
+        pairs = target_logins(documents, target)
+        for login, seen in logins:
+            known = (login.portal, login.initiator) in pairs or (login.portal, EVERYBODY) in pairs
+            if known and shown & seen:
                 yield target, login
 
 
@@ -34,18 +39,16 @@ def busy_targets(call: Call, targets: Collection[int]) -> set[int]:
 @serves("iscsi.global.sessions")
 def sessions(call: Call) -> object:
     """Every session."""
-    base = call.documents.settings["iscsi.global"]["basename"]
     rows = call.documents.rows("iscsi.target")
     found: list[Entry] = []
     for target, login in live_sessions(call):
         name = rows[target]["name"]
-        whole = name if name.startswith(("iqn.", "naa.", "eui.")) else f"{base}:{name}"
         found.append(
             {
                 "initiator": login.initiator,
                 "initiator_addr": login.address,
                 "initiator_alias": None,
-                "target": whole,
+                "target": full_name(call.documents, name),
                 "target_alias": rows[target]["alias"] or name,
                 "header_digest": None,
                 "data_digest": None,

@@ -148,7 +148,7 @@ TABLES = read_tables("""
 [service]
   enable          bool!
 [service.options]
-  ha_propagate    bool = true
+  ha_propagate    bool = true @12.0..
   silent          bool = true @25.04..
   timeout         int? = 120 @25.04..
   onetime         bool = true @..11.3

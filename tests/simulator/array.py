@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,13 +54,24 @@ class Array:
         return self.twin.facts.storage_problem("a", storage, node)
 
 
-def array(version: str = "25.10", *, full: bool = False, seed: int = 0) -> Array:
-    """An array of a release; `full`: with all that the rack declares, else as installed."""
+def array(
+    version: str = "25.10",
+    *,
+    full: bool = False,
+    seed: int = 0,
+    change: Callable[[Tree], object] = lambda nas: None,
+) -> Array:
+    """An array of a release; `full`: with all that the rack declares, else as installed.
+
+    `change` has its way with the array's part of the tree.
+    """
 
     def of_version(tree: Tree) -> None:
         tree["nas"]["nas1"]["version"] = version
-        share = tree["nas"]["nas1"]["shares"]["iso"]
-        share["path"] = "/mnt/images/iso"
+        tree["nas"]["nas1"]["shares"]["iso"]["path"] = "/mnt/images/iso"
+        for name, node in tree["nodes"].items():
+            node["initiator"] = f"iqn.1993-08.org.debian:01:{name}"
+        change(tree["nas"]["nas1"])
 
     twin = twin_of(rack(change=of_version), seed=seed)
     documents = (declared if full else installed)(twin, "nas1")

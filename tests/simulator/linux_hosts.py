@@ -81,6 +81,7 @@ def hosts(*, loaded: bool = False, change: Callable[[Tree], object] | None = Non
     def with_backup(tree: Tree) -> None:
         tree["backup-servers"] = {"bak1": _backup_server()}
         for name, node in tree["nodes"].items():
+            node["initiator"] = f"iqn.1993-08.org.debian:01:{name}"
             node["addresses"]["nfs"] = f"10.0.103.{name.removeprefix('pve')}"
         tree["vlans"]["nfs"]["subnet"] = "10.0.103.0/24"
         ports = tree["switches"]["sw1"]["ports"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulator.linux.host import programs
 from simulator.linux.inprocess import HostConnection
-from tests.simulator.linux_hosts import IQN, PORTALS, hosts
+from tests.simulator.linux_hosts import IQN, PORTALS, Tree, hosts
 
 WORLD = hosts(loaded=True)
 WORDS = st.sampled_from(
@@ -92,3 +92,59 @@ def test_power_takes_what_the_kernel_held_and_leaves_the_files() -> None:
     assert (state.sessions, state.maps, state.disks) == ({}, {}, {})
     assert not any(unit.active for unit in state.units.values())
     assert "/etc/kept" in state.files
+
+
+def test_the_physics_goes_by_the_sessions_and_groups_that_hosts_really_have() -> None:
+    here = hosts(loaded=True)
+
+    def problem(node: str) -> str:
+        return here.twin.facts.storage_problem("a", "lun", node)
+
+    assert [problem(node) for node in ("pve1", "pve2")] == ["", ""]
+    here.says("pve1", f"iscsiadm -m node -T {IQN} -p {PORTALS[0]} --logout")
+    assert problem("pve1") == ""
+    here.says("pve1", f"iscsiadm -m node -T {IQN} --logout")
+    assert problem("pve1") == "pve1 is not logged in to nas1"
+    assert here.twin.state.guests[("a", 201)].stalled
+    here.says("pve1", f"iscsiadm -m node -T {IQN} --login")
+    assert [problem(node) for node in ("pve1", "pve2")] == ["", ""]
+
+
+def test_a_node_without_the_volume_group_can_not_use_the_storage() -> None:
+    here = hosts()
+    wwid = here.log_in("pve1", "pve2")
+    spec = hosts(loaded=True).twin.state.workloads["a"]
+    here.twin.state.workloads["a"] = spec
+    problem = here.twin.facts.storage_problem
+    assert problem("a", "lun", "pve2") == "pve2 has no volume group lun"
+    here.says("pve1", f"vgcreate lun /dev/mapper/{wwid}")
+    here.says("pve2", "pvscan --cache")
+    assert here.twin.facts.storage_problem("a", "lun", "pve2") == ""
+    assert here.twin.facts.storage_problem("a", "lun", "pve3") == "pve3 is not logged in to nas1"
+
+
+def test_logins_at_boot_are_tried_again_while_the_array_starts() -> None:
+    here = hosts(loaded=True)
+    here.fail("fail-nas nas1@0s..60s")
+    here.fail("fail-node pve1@0s..1s", wait_s=600)
+    assert len(here.host("pve1").state.sessions) == 2
+    assert here.twin.facts.storage_problem("a", "lun", "pve1") == ""
+
+
+def test_a_backup_server_serves_what_it_exports() -> None:
+    def with_storage(tree: Tree) -> None:
+        tree["storages"]["backup"] = {
+            "type": "nfs",
+            "clusters": ["a"],
+            "content": ["backup"],
+            "backup-server": "bak1",
+            "export": "vm",
+        }
+
+    here = hosts(loaded=True, change=with_storage)
+    assert here.twin.facts.storage_problem("a", "backup", "pve1") == ""
+    assert "10.0.103.1:/backup/vm" in here.says("bak1", "showmount --no-headers -a")
+    here.says("bak1", "tee /etc/exports && exportfs -ra", "# nothing\n")
+    assert here.twin.facts.storage_problem("a", "backup", "pve1") == (
+        "nobody serves 10.0.103.31:/backup/vm"
+    )

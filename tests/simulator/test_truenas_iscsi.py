@@ -267,3 +267,35 @@ def test_a_path_is_lost_when_a_portal_goes_and_the_other_one_carries_on() -> Non
     assert here.problem() == ""
     assert len(here("iscsi.global.sessions")) == 3
     assert any(event.kind == "path-lost" for event in here.twin.trace)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "back"),
+    [
+        ("iscsi.global.update", [{"basename": "iqn.2020-01.x:y"}], "iqn.2005-10.org.freenas.ctl"),
+        ("iscsi.global.update", [{"listen_port": 3261}], 3260),
+        ("iscsi.target.update", [1, {"name": "renamed"}], "t"),
+    ],
+)
+def test_a_target_renamed_under_its_hosts_is_lost_to_them(
+    method: str, params: list[Any], back: object
+) -> None:
+    here = array()
+    chain(here)
+    here(method, *params)
+    lost = "nas1 LUN 0: pve1 asks for iqn.2005-10.org.freenas.ctl:t port 3260"
+    assert here.problem() == f"{lost}, which nas1 has no more"
+    assert here("iscsi.global.sessions") == []
+    (name,) = params[-1]
+    here(method, *params[:-1], {name: back})
+    assert here.problem() == ""
+
+
+def test_a_host_that_starts_anew_finds_a_renamed_target() -> None:
+    here = array()
+    chain(here)
+    here("iscsi.target.update", 1, {"name": "renamed"})
+    here.fail("fail-node pve1@0s..10s")
+    here.wait(600)
+    assert here.problem(node="pve1") == ""
+    assert here.problem(node="pve2") != ""

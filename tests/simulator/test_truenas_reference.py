@@ -108,6 +108,39 @@ def check_member(param: Param, theirs: Mapping[str, Any], *, partial: bool) -> N
         assert ours in (theirs["default"], {}) or str(ours) == theirs["default"], param
 
 
+@pytest.mark.parametrize(
+    ("version", "base", "key"),
+    [("11.3", "13.0", "freenas_11.3_differs"), ("25.04", "25.10", "v25.04_differs")],
+)
+def test_other_releases_differ_as_the_vendors_do(version: str, base: str, key: str) -> None:
+    """Of each method that both have, what the older lacks and what only it has."""
+    compared = 0
+    for name, method in METHODS.items():
+        differs = vendor()["methods"].get(name, {}).get(key)
+        if differs is None or method.query:
+            continue
+        if differs.get("method") == "absent":
+            assert not version_of(version).has(method.span), name
+        elif version_of(version).has(method.span) and version_of(base).has(method.span):
+            ours, newer = names_of(method, version), names_of(method, base)
+            lacks = {word.lstrip("#") for word in differs["lacks"]}
+            known = {word for word in lacks if word.partition(".")[0] not in LEFT_OUT}
+            assert newer - ours == known, name
+            assert ours - newer == {*differs["has_also"]}, name
+        compared += 1
+    assert compared >= 3
+
+
+def names_of(method: Method, version: str) -> set[str]:
+    """Names of parameters, and of members of the object that it takes."""
+    found: set[str] = set()
+    for param in params_of(method, version):
+        found.add(param.name)
+        if param.kind.startswith("{"):
+            found |= members_of(param, version).keys()
+    return found
+
+
 def test_rest_has_each_method_where_the_vendor_has_it() -> None:
     theirs = {name: (of_release(name, "13.0") or {}).get("rest") for name in METHODS}
     ours = {name: route_of(METHODS[name]) for name, route in theirs.items() if route is not None}

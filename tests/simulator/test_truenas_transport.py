@@ -25,7 +25,7 @@ from simulator.face import Close
 from simulator.inprocess import TwinAdapter
 from simulator.serve import ServedLab
 from simulator.truenas.ddp import Ddp
-from simulator.truenas.face import ArrayFace
+from simulator.truenas.face import ArrayFace, attach_installed
 from simulator.truenas.jsonrpc import JsonRpc
 from tests.simulator.array import GIB, PASSWORD, Array, array, chain
 from tests.simulator.rack import Tree, rack
@@ -243,6 +243,24 @@ def _get(lab: ServedLab, path: str, **options: Any) -> httpx.Response:
     return httpx.get(f"https://{lab.addresses['nas1']}{path}", verify=context, **options)
 
 
+def test_an_array_may_be_served_as_just_installed(tmp_path: Path) -> None:
+    twin = twin_of(rack(change=_version("25.10")), empty=True)
+    attach_installed(twin)
+    with ServedLab.start(twin, tmp_path, port=0) as served:
+        headers = {"Authorization": f"Bearer {served.login.api_keys['nas1']}"}
+
+        def names(path: str) -> list[str]:
+            return [
+                row["name"] for row in _get(served, f"/api/v2.0/{path}", headers=headers).json()
+            ]
+
+        assert names("pool") == names("pool/dataset")[::-1] == ["tank", "images"]
+        assert names("iscsi/target") == []
+        assert _get(served, "/api/v2.0/iscsi/portal", headers=headers).json() == []
+        assert served.addresses["nas1"].startswith("127.0.10.1:")
+        assert _get(served, "/elsewhere").status_code == 404
+
+
 def test_losing_the_array_cuts_connections_and_refuses_new_ones(tmp_path: Path) -> None:
     with _served(tmp_path, "25.10") as served:
 
@@ -453,6 +471,7 @@ def test_rest_2_filters_by_query_string() -> None:
     assert web.get(f"{url}?count=true").json() == 3
     assert [row["id"] for row in web.get(f"{url}?comment=c1").json()] == [2]
     assert [row["id"] for row in web.get(f"{url}?id__in=1,3").json()] == [1, 3]
+    assert [row["id"] for row in web.get(f"{url}?comment__contains=c").json()] == [1, 2, 3]
     assert [row["id"] for row in web.get(f"{url}?limit=1&offset=1").json()] == [2]
 
 
