@@ -19,7 +19,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 from controller.diff import differs
-from controller.growth import grown, parts_of, plain, problem, value_at, written
+from controller.growth import grown, parts_of, plain, problem, quoted, value_at, written
 from controller.managed import Key, Managed
 from controller.observed import Observed
 from controller.plan import Note, NoteKind
@@ -263,9 +263,12 @@ def as_yaml(entries: Mapping[tuple[str, str], dict[str, Any]], before: str = "")
 
 
 def _node(value: Any, depth: int = 0) -> Any:
-    """Plain data as people write it: the entry and its maps in blocks, what is inside in a line."""
+    """Plain data as people write it: the entry and its maps in blocks, what is inside in a line.
+
+    Between braces a colon needs quotes.
+    """
     if isinstance(value, dict):
-        node = CommentedMap((key, _node(each, depth + 1)) for key, each in value.items())
+        node = CommentedMap((quoted(key), _node(each, depth + 1)) for key, each in value.items())
         if depth >= 2:
             node.fa.set_flow_style()
         return node
@@ -274,7 +277,11 @@ def _node(value: Any, depth: int = 0) -> Any:
         if len(", ".join(map(str, items))) < SHORT:
             items.fa.set_flow_style()
         return items
-    return value if not isinstance(value, str) or value.isprintable() else _text(value)
+    if not isinstance(value, str):
+        return value
+    if not value.isprintable():
+        return _text(value)
+    return quoted(value) if depth >= 2 else value
 
 
 def _text(value: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from lab.compose import compose
 from lab.errors import LabInvalid
@@ -85,6 +86,11 @@ def problem(word: str, path: Path, part: Data) -> str:
     return ""
 
 
+def quoted(text: str) -> str:
+    """A text that may stand between braces as well, where a colon needs quotes."""
+    return DoubleQuotedScalarString(text) if ":" in text else text
+
+
 def written(file: str, text: str, parts: Mapping[Path, Any]) -> str | None:
     """A file of the tree with parts added at their paths, all else of it and its comments kept.
 
@@ -98,9 +104,9 @@ def written(file: str, text: str, parts: Mapping[Path, Any]) -> str | None:
         inside = document
         for step in path[:-1]:
             if inside.get(step) is None:
-                inside[step] = CommentedMap()
+                inside[quoted(step)] = CommentedMap()
             inside = inside[step]
-        inside[path[-1]] = part
+        inside[quoted(path[-1])] = part
     out = StringIO()
     yaml.dump(document, out)
     before, after = compose(file, text.encode()), compose(file, out.getvalue().encode())

@@ -31,7 +31,7 @@ from simulator.truenas.install import from_answers, installed
 from simulator.truenas.version import version_of
 from simulator.twin import Twin
 
-KEY = "rehearsal".ljust(64, "-")  # opens a twin in this process and nothing else
+PASSWORD = "rehearsal"  # noqa: S105 - opens a twin in this process and nothing else
 POLL_S = 0.5  # between looks at a job
 
 
@@ -88,7 +88,9 @@ class TwinTransport:
         self._clock = clock
         api = twin.devices[self.device]
         assert isinstance(api, TrueNasApi)
-        self._way = InProcess(twin, nas, api.add_key(KEY))
+        user = api.version.administrator
+        api.set_password(user, PASSWORD)
+        self._way = InProcess(twin, nas, user=user, password=PASSWORD)
 
     def call(self, method: str, params: Sequence[Json], timeout_s: float) -> Any:
         """The result. Raises DeviceError."""

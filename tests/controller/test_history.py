@@ -24,6 +24,7 @@ RECORD = OwnedRecord(
     ("guests", "luffy"),
     {"memory_bytes": 2**33, "tags": ("crew", "dns"), "onboot": True, "cpu": Mark.RESET},
     POLICY,
+    needs=frozenset({Key("nas/nas1", "lun", "vms/0"), Key("pve/a", "pool", "mugiwara")}),
 )
 
 

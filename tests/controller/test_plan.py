@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.managed import Cost, Key, Managed, Mark, shown
+from controller.managed import Cost, Key, Managed, Mark, Policy, shown
 from controller.observed import Observed
 from controller.owned import OwnedRecord
 from controller.plan import Plan, same_plan
@@ -15,6 +15,7 @@ from controller.planning import plan_changes, wanted_things
 from controller.render import plan_data, plan_file, render_markdown, render_text
 from controller.step import Rest
 from lab.errors import LabInvalid, Refused
+from lab.item import Act
 from tests.controller.passes import lab
 from tests.controller.shelf import KINDS, Guest, Options, Pool
 
@@ -170,3 +171,33 @@ def test_the_same_words_on_another_device_are_other_things() -> None:
         "shelf/a pool p",
         "shelf/b pool p",
     ]
+
+
+def _standing_on_another_device(manage: frozenset[Act]) -> Plan:
+    """Nothing is declared any more: a guest, and a pool of another device that it was put on."""
+    base = Pool.made("shelf/b", "base", {})
+    guest = Guest.made("shelf/a", "101", {"name": "luffy"})
+    observed = Observed({"shelf/a": KINDS, "shelf/b": KINDS}, {t.key: t for t in (guest, base)})
+    everything = Policy(frozenset(Act))
+    owned = {
+        base.key: OwnedRecord("old", ("pools", "base"), {}, everything),
+        guest.key: OwnedRecord(
+            "old", ("guests", "luffy"), {}, Policy(manage), needs=frozenset({base.key})
+        ),
+    }
+    return plan_changes(lab(""), observed, owned, "beef")
+
+
+def test_what_a_thing_stood_on_goes_after_it_though_it_is_on_another_device() -> None:
+    waves = _standing_on_another_device(frozenset(Act)).waves
+    assert [[str(op.key) for op in wave] for wave in waves] == [
+        ["shelf/a guest 101"],
+        ["shelf/b pool base"],
+    ]
+
+
+def test_what_a_thing_stands_on_stays_as_long_as_that_thing() -> None:
+    plan = _standing_on_another_device(frozenset({Act.OBSERVE}))
+    kept = {str(note.key): note.text for note in plan.notes}
+    assert plan.empty
+    assert kept["shelf/b pool base"] == "shelf/a guest 101 is there and needs it"

@@ -87,6 +87,34 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(text: str, tmp_pat
     assert "meat" not in str(refused.value)
 
 
+ARRAY = """
+[source]
+remote = "/srv/lab.git"
+[nas.nas1]
+"""
+
+
+@pytest.mark.parametrize("address", ["https://nas1:8443/", "wss://nas1:8443", "nas1:8443"])
+def test_an_array_is_named_by_its_host(address: str, tmp_path: Path) -> None:
+    text = f'{ARRAY}address = "{address}"\napi_key = "secret://env/KEY"\n'
+    assert settings_of(tmp_path, text).nas["nas1"].address == "nas1:8443"
+
+
+@pytest.mark.parametrize("address", ["http://nas1", "ws://nas1/websocket"])
+def test_a_key_never_goes_to_an_array_without_tls(address: str, tmp_path: Path) -> None:
+    text = f'{ARRAY}address = "{address}"\napi_key = "secret://env/KEY"\n'
+    with pytest.raises(SettingsInvalid, match=r"nas\.nas1\.address: .* would be revoked"):
+        settings_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "login", ["", 'api_key = "secret://env/KEY"\npassword = "secret://env/PASSWORD"\n']
+)
+def test_an_array_has_one_login(login: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="write api_key or password, one of the two"):
+        settings_of(tmp_path, f'{ARRAY}address = "nas1"\n{login}')
+
+
 @pytest.mark.parametrize("content", [b"[source", b"\xff\xfe"])
 def test_a_file_that_is_not_toml_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "vlab.toml").write_bytes(content)

@@ -124,6 +124,9 @@ def _known(text: str) -> bool:
     return asked <= options | {"--help"}
 
 
+NAMED = {"pve": "CLUSTER", "nas": "ARRAY"}  # what stands for the names of a table's tables
+
+
 def _keys(table: type[BaseModel], above: str = "") -> Iterator[str]:
     """`source.remote`, `pve.CLUSTER.token`: every key that can be written."""
     for name, field in table.model_fields.items():
@@ -131,6 +134,6 @@ def _keys(table: type[BaseModel], above: str = "") -> Iterator[str]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys(inner, f"{above}{name}.")
         elif get_origin(inner) is dict:
-            yield from _keys(get_args(inner)[1], f"{above}{name}.CLUSTER.")
+            yield from _keys(get_args(inner)[1], f"{above}{name}.{NAMED[name]}.")
         elif not field.exclude:
             yield f"{above}{name}"

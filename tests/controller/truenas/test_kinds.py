@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from controller.managed import Managed
-from controller.truenas.kinds import KINDS, NAS_KINDS, costs
+from controller.truenas.kinds import KINDS, costs
 from controller.truenas.thing import NasThing
-from lab.lab import Lab
 from lab.schema import schema
 from tests.controller.truenas.cases import CASES, CHAIN, Case
 from tests.controller.truenas.worlds import (
     DEVICE,
+    adopted,
     answers,
     around,
     array,
@@ -49,28 +48,6 @@ def test_what_was_read_is_the_same_when_it_is_declared_and_wanted_again(case: Ca
     back = one(case.kind, adopted(said), there.key.id)
     assert (back.key, dict(back.values)) == (there.key, dict(there.values))
     assert back.needs == there.needs
-
-
-def adopted(said: dict[str, object]) -> Lab:
-    """The array, with all that its answers declare; what is needed first, so that it has a name."""
-    entry: dict[str, Any] = {}
-    for kind in NAS_KINDS:
-        lab = array(*_lines(entry))
-        for thing in kind.read(DEVICE, said):
-            _lay_over(entry, thing.declare(lab).get("nas", {}).get("nas1", {}))
-    return array(*_lines(entry))
-
-
-def _lines(entry: dict[str, Any]) -> list[str]:
-    return [f"{section}: {json.dumps(parts)}" for section, parts in entry.items()]
-
-
-def _lay_over(entry: dict[str, Any], more: dict[str, Any]) -> None:
-    for name, value in more.items():
-        if isinstance(value, dict) and isinstance(entry.get(name), dict):
-            _lay_over(entry[name], value)
-        else:
-            entry[name] = value
 
 
 @each_case

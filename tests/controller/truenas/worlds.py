@@ -6,11 +6,13 @@ ours: they are what `read` must understand.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller.managed import Context, Key, Managed, Mark, Value
 from controller.step import Answers, Step
+from controller.truenas.kinds import NAS_KINDS
 from lab.lab import Lab
 from tests.labs import lab_of
 
@@ -249,3 +251,27 @@ def told(steps: Iterable[Step]) -> list[str]:
 def around(facts: Mapping[str, Value] | None = None) -> Context:
     """A context with these facts beside those of an array that nobody uses."""
     return Context(around={"sessions": 0, "mounts": 0, **(facts or {})})
+
+
+def adopted(said: dict[str, object]) -> Lab:
+    """The array, with all that its answers declare; what is needed first, so that it has a name."""
+    entry: dict[str, Any] = {}
+    for kind in NAS_KINDS:
+        lab = array(*_lines(entry))
+        for thing in kind.read(DEVICE, said):
+            _lay_over(entry, thing.declare(lab).get("nas", {}).get("nas1", {}))
+    return array(*_lines(entry))
+
+
+def _lines(entry: dict[str, Any]) -> list[str]:
+    return [
+        f"{section}: {json.dumps(parts, ensure_ascii=False)}" for section, parts in entry.items()
+    ]
+
+
+def _lay_over(entry: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(entry.get(name), dict):
+            _lay_over(entry[name], value)
+        else:
+            entry[name] = value

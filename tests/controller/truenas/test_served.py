@@ -1,0 +1,207 @@
+"""Against the twin's array, written without any of our code: what is made is there, and stays."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from controller.adopt import adopt
+from controller.execute import DOUBTS_IN_A_ROW
+from controller.perform import Fate
+from controller.plan import Action, NoteKind
+from controller.planning import plan_changes
+from controller.truenas.kinds import KINDS
+from lab.errors import DeviceError
+from lab.item import Act
+from lab.load import load
+from simulator.authority import Authority
+from tests.controller.truenas.served import (
+    Served,
+    behind_sockets,
+    connected,
+    hardware,
+    in_process,
+    lab,
+    steps,
+)
+
+RELEASES = ["11.3", "13.0", "24.04", "25.04", "25.10", "26.0"]
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_everything_is_made_from_nothing_and_then_there_is_nothing_to_do(version: str) -> None:
+    declared = lab(version)
+    array = in_process(declared)
+    outcome = array.apply(declared)
+    assert [(str(r.operation.key), r.reason) for r in outcome.results if r.fate != "done"] == []
+    assert {result.operation.key.kind for result in outcome.results} == {
+        kind.kind for kind in KINDS
+    } - {"session"}
+    assert steps(array.plan(declared)) == []
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_the_same_over_real_sockets(version: str, tmp_path: Path) -> None:
+    declared = lab(version)
+    with behind_sockets(declared, tmp_path) as (array, _):
+        assert array.apply(declared).done
+        assert steps(array.plan(declared)) == []
+
+
+def test_hosts_log_in_to_what_was_made_and_then_it_is_in_use(tmp_path: Path) -> None:
+    declared = lab()
+    with behind_sockets(declared, tmp_path) as (array, _):
+        array.apply(declared)
+        sessions = [t for t in array.observe().things.values() if t.key.kind == "session"]
+        assert len(sessions) == 6  # three nodes over two portals
+        nothing = lab(change=lambda nas: nas.update({"targets": {}, "zvols": {}, "portals": {}}))
+        kept = array.plan(nothing, array.owned(declared)).notes
+        told = {note.key.id: note.text for note in kept if note.kind is NoteKind.KEPT and note.key}
+        assert "is there and needs it" in told["tank/z"]
+        assert "is there and needs it" in told["t/0"]
+
+
+def test_all_of_an_array_is_taken_down_in_order_once_nobody_uses_it() -> None:
+    unused = lab(change=lambda nas: nas["targets"]["t"].update(initiators=[]))
+    array = in_process(unused)
+    array.apply(unused)
+    gone = ("targets", "zvols", "portals", "shares", "chap", "snapshot-tasks", "datasets")
+    nothing = lab(change=lambda nas: nas.update({section: {} for section in gone}))
+    outcome = array.apply(nothing, array.owned(unused))
+    assert [(str(r.operation.key), r.reason) for r in outcome.results if r.fate != "done"] == []
+    assert {t.key.kind for t in array.observe().things.values()} == {"pool", "iscsi", "service"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["pool.dataset.create", "iscsi.target.create", "iscsi.targetextent.create", "service.control"],
+)
+def test_a_call_whose_answer_was_lost_is_looked_at_and_never_sent_again(method: str) -> None:
+    declared = lab()
+    array = in_process(declared)
+    array.line.cut.add(method)
+    assert array.apply(declared).done
+    assert array.line.cut == set()
+    calls = [(name, str(params)) for name, params in array.line.calls if name == method]
+    assert len(calls) == len(set(calls))
+
+
+def test_losing_the_array_under_a_plan_leaves_it_unknown_and_the_next_pass_resumes(
+    tmp_path: Path,
+) -> None:
+    declared = lab()
+    with behind_sockets(declared, tmp_path) as (array, served):
+        creations = count(1)
+
+        def lose(method: str) -> None:
+            if method.endswith(".create") and next(creations) == 6:
+                served.fail("fail-nas nas1")
+
+        array.line.watch = lose
+        begun_s = array.clock.now()
+        half = array.apply(declared)
+        seen = array.observe()
+        took_s = array.clock.now() - begun_s
+
+        fates = [result.fate for result in half.results]
+        assert fates.count(Fate.IN_DOUBT) == DOUBTS_IN_A_ROW  # then it is left in peace
+        assert Fate.DONE in fates
+        assert {kind for _, kind in seen.unknown} == {kind.kind for kind in KINDS}
+        assert not [op for op in plan_changes(declared, seen, {}, "b").operations if op.steps]
+        assert took_s < 900  # of which real calls take a hundred times their own
+
+        served.restore("nas nas1")
+        look_until_known(array)
+        assert array.apply(declared).done
+        assert steps(array.plan(declared)) == []
+
+
+def look_until_known(array: Served) -> None:
+    """Until the array has booted."""
+    for _ in range(100):
+        if not array.observe().unknown:
+            return
+    raise AssertionError("the array did not come back")
+
+
+@pytest.mark.parametrize("version", ["13.0", "25.10"])
+def test_an_array_is_adopted_and_the_plan_of_it_is_empty(version: str) -> None:
+    array = in_process(lab(version))
+    array.apply(lab(version))
+    assert adopted(array, version) == 15
+
+
+def test_a_freenas_11_1_is_read_and_adopted_over_rest_1_0(tmp_path: Path) -> None:
+    with behind_sockets(lab("11.1"), tmp_path, empty=False) as (array, _):
+        seen = array.observe()
+        assert {kind for _, kind in seen.unknown} == {"session", "snapshot-task"}
+        assert adopted(array, "11.1") > 12
+
+
+def adopted(array: Served, version: str) -> int:
+    """Adopt into a tree that has the hardware alone; how many things became ours."""
+    tree = {"hardware.yaml": hardware(version)}
+    seen = array.observe()
+    adoption = adopt(load(tree, rules=False), seen, tree)
+    assert [(note.subject, note.text) for note in adoption.notes] == []
+    assert adoption.files["hardware.yaml"].startswith("# the hardware\n")
+    both = {name: text.encode() for name, text in adoption.files.items()}
+    plan = plan_changes(load({**tree, **both}, rules=False), seen, {}, "c0ffee")
+    assert [op.key for op in plan.operations if op.steps] == []
+    assert plan.pending == ()
+    assert [note.subject for note in plan.notes if note.kind is NoteKind.FOREIGN] == []
+    for operation in plan.operations:
+        if operation.action is Action.ADOPT and operation.wanted is not None:
+            assert operation.wanted.policy.manage == {Act.OBSERVE}
+    return sum(op.action is Action.ADOPT for op in plan.operations)
+
+
+def test_a_wrong_key_is_told_and_nothing_more_is_tried(tmp_path: Path) -> None:
+    with behind_sockets(lab(), tmp_path) as (_, served):
+        for version_key in ("1-" + "x" * 64, "nonsense"):
+            way = connected(served, key=version_key)
+            with pytest.raises(DeviceError, match="login: refused; check api_key") as told:
+                way.call("system.version", (), 10.0)
+            assert (told.value.retryable, told.value.status) == (False, 401)
+            assert version_key not in str(told.value)
+            way.close()
+
+
+def test_a_wrong_key_is_told_over_rest_too(tmp_path: Path) -> None:
+    with behind_sockets(lab("13.0"), tmp_path) as (_, served):
+        way = connected(served, key="1-" + "x" * 64)
+        with pytest.raises(DeviceError, match="login refused; check api_key"):
+            way.call("system.version", (), 10.0)
+        way.close()
+
+
+def test_an_array_with_a_certificate_of_somebody_else_gets_no_key(tmp_path: Path) -> None:
+    other = Authority(tmp_path, datetime.now(UTC)).ca_file
+    (tmp_path / "served").mkdir()
+    with behind_sockets(lab(), tmp_path / "served") as (_, served):
+        way = connected(served, ca=other)
+        with pytest.raises(DeviceError, match="is not trusted") as told:
+            way.call("system.version", (), 10.0)
+        assert not told.value.retryable
+        assert "fix: name the authority of its certificate" in str(told.value)
+
+
+def test_an_array_that_is_not_there_may_be_there_later(tmp_path: Path) -> None:
+    with behind_sockets(lab(), tmp_path) as (_, served):
+        served.fail("fail-nas nas1")
+        way = connected(served)
+        with pytest.raises(DeviceError, match="no answer") as told:
+            way.call("system.version", (), 10.0)
+        assert (told.value.retryable, told.value.status) == (True, 0)
+
+
+def test_an_array_that_came_back_is_spoken_to_again_by_the_same_port(tmp_path: Path) -> None:
+    with behind_sockets(lab(), tmp_path) as (array, served):
+        assert not array.observe().unknown
+        served.fail("fail-nas nas1")
+        assert array.observe().unknown
+        served.restore("nas nas1")
+        look_until_known(array)
