@@ -45,15 +45,21 @@ class LinuxFamily:
             installed(twin, host)
 
     def stage(self, twin: Twin, observed: Observed) -> None:
-        """Hosts that are as was observed; those not observed are as declared."""
-        for host in hosts_of(twin):
+        """Hosts that are as was observed; those not observed are as declared.
+
+        What is on a LUN is said by those observed of the nodes that share it.
+        """
+        hosts, clusters = hosts_of(twin), set[str]()
+        seen = [host for host in hosts if answered(observed.documents.get(f"{DEVICE}{host}", {}))]
+        for host in seen:
             name = f"{DEVICE}{host}"
-            if not answered(observed.documents.get(name, {})):
-                declared(twin, host)
-                continue
-            installed(twin, host)
+            clusters.add(installed(twin, host).in_cluster(twin))
             things = [thing for key, thing in observed.things.items() if key.device == name]
             put(twin, host, things, TwinClock(twin))
+        for host in hosts:
+            if host not in seen:
+                node = twin.model.lab.nodes.get(host)
+                declared(twin, host, filled=node is None or node.cluster not in clusters)
 
     def served(self, twin: Twin, clock: Clock, vault: Vault) -> Iterator[Device]:
         """As root, in process."""
