@@ -9,18 +9,21 @@ planning, executor and devices as in earnest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from controller.clock import Clock
+from controller.devices import Device
 from controller.execute import execute
 from controller.gate import Judgement, judge
 from controller.journal import Journal, ownership
 from controller.observe import observe
+from controller.observed import Observed
 from controller.owned import Ownership
 from controller.perform import Fate
 from controller.placing import place_new
 from controller.plan import Plan
-from controller.planning import EVERYTHING, plan_changes
+from controller.planning import EVERYTHING, plan_changes, wanted_things
 from controller.rehearsal import TwinClock, rehearse
 from controller.stage import devices_of, empty_stage, stage_of
 from lab.errors import DeviceError
@@ -68,7 +71,7 @@ def check(
     base_lab, head_lab = load(base_files), load(head_files)
     progress(f"applying {base} to an empty twin")
     twin, owned = applied(base_lab, base)
-    observed = place_new(head_lab, observe(devices_of(twin), TwinClock(twin)))
+    observed = _observed(head_lab, devices_of(twin), TwinClock(twin), owned)
     healthy = calm(stage_of(base_lab, observed))
     before = invariants(base_lab, healthy, faults=faults_to_try(base_lab, healthy, kinds))
     plan = plan_changes(head_lab, observed, owned, head)
@@ -92,7 +95,7 @@ def applied(lab: Lab, commit: str) -> tuple[Twin, Ownership]:
     twin = empty_stage(lab)
     clock = TwinClock(twin)
     devices = devices_of(twin)
-    observed = place_new(lab, observe(devices, clock))
+    observed = _observed(lab, devices, clock, {})
     plan = plan_changes(lab, observed, {}, commit, approve=EVERYTHING)
     journal = Journal()
     outcome = execute(plan, devices, journal, clock)
@@ -101,6 +104,12 @@ def applied(lab: Lab, commit: str) -> tuple[Twin, Ownership]:
         raise DeviceError(str(stuck.operation.key), f"{commit} can't be applied: {stuck.reason}")
     changed = ownership({}, journal.records)
     return calm(twin), {key: record for key, record in changed.items() if record is not None}
+
+
+def _observed(lab: Lab, devices: Sequence[Device], clock: Clock, owned: Ownership) -> Observed:
+    """What is on the devices, with places for what `lab` has anew."""
+    wanted = wanted_things(lab, {device.name: device.kinds for device in devices})
+    return place_new(lab, observe(devices, clock, named=wanted.keys() | owned.keys()))
 
 
 def loosened(base: Lab, head: Lab) -> Iterator[str]:

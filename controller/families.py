@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from controller.ceph.family import CephFamily
 from controller.devices import Family
+from controller.linux.family import LinuxFamily
 from controller.managed import Cost, Managed
 from controller.pve.family import PveFamily
 from controller.truenas.family import NasFamily
 
-FAMILIES: tuple[Family, ...] = (NasFamily(), CephFamily(), PveFamily())
+FAMILIES: tuple[Family, ...] = (NasFamily(), CephFamily(), LinuxFamily(), PveFamily())
 
 
 def all_kinds() -> tuple[type[Managed], ...]:

@@ -10,7 +10,7 @@ the device leaves unsaid.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Self
@@ -115,6 +115,14 @@ class Managed(ABC):
 
         `answers` holds only what was answered. A query with `about` may stay unanswered.
         """
+
+    @classmethod
+    def fetch_named(cls, device: str, ids: Collection[str], answers: Answers) -> Iterator[Query]:
+        """What to ask of things that no list shows, such as files: those declared and ours.
+
+        Asked besides `fetch`, and in the same way.
+        """
+        yield from ()
 
     @classmethod
     @abstractmethod

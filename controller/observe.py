@@ -8,9 +8,10 @@ Leaves out: who changed what (history), what follows from it (planning).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 
 from controller.clock import Clock
 from controller.devices import Device
@@ -25,12 +26,16 @@ LOOK_S = 120.0  # a look that takes longer leaves the rest unanswered
 ROUNDS = 16  # of questions that follow from answers; kinds need three
 
 
-def observe(devices: Sequence[Device], clock: Clock, *, parallel: int = 1) -> Observed:
+def observe(
+    devices: Sequence[Device], clock: Clock, *, named: Iterable[Key] = (), parallel: int = 1
+) -> Observed:
     """Everything of our kinds on all devices.
 
-    `parallel` questions at a time; more than 1 only for ports that may be used from threads.
+    `named`: things to be asked for by name, as no list may show them. `parallel` questions at a
+    time; more than 1 only for ports that may be used from threads.
     """
-    looks = [_Look(device, device.kinds) for device in devices]
+    named = frozenset(named)
+    looks = [_Look(device, device.kinds, named=named) for device in devices]
     _ask_all(looks, clock, parallel)
     seen = {look.name: look.read() for look in looks}
     return Observed(
@@ -48,7 +53,7 @@ def look_at(device: Device, key: Key, clock: Clock) -> Managed | Unanswered | No
     kind = next((kind for kind in device.kinds if kind.kind == key.kind), None)
     if kind is None:
         return Unanswered(f"{device.name} has no kind {key.kind} in this version")
-    look = _Look(device, (kind,), only=key.id)
+    look = _Look(device, (kind,), only=key.id, named=frozenset({key}))
     _ask_all([look], clock, parallel=1)
     seen = look.read()
     why = seen.unknown.get(key.kind) or seen.doubtful.get(key)
@@ -89,6 +94,7 @@ class _Look:
     device: Device
     kinds: tuple[type[Managed], ...]
     only: str = ""
+    named: frozenset[Key] = frozenset()
     answers: dict[str, object] = field(default_factory=dict)
     failed: dict[str, Unanswered] = field(default_factory=dict)
 
@@ -98,7 +104,12 @@ class _Look:
 
     def queries(self, kind: type[Managed]) -> Iterator[Query]:
         """What a kind asks, as far as the answers go."""
-        for query in kind.fetch(self.name, self.answers):
+        ids = sorted(
+            key.id for key in self.named if (key.device, key.kind) == (self.name, kind.kind)
+        )
+        for query in chain(
+            kind.fetch(self.name, self.answers), kind.fetch_named(self.name, ids, self.answers)
+        ):
             if not (self.only and query.about) or query.about == self.only:
                 yield query
 

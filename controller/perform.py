@@ -137,7 +137,7 @@ class _Performance:
             raise _Doubt(f"{lost}; then, when asked what became of it: {error}") from error
         if not lost.status:  # no answer at all: it may have been done, and show only later
             self._settled(since_s + self._thing.settles_s)
-        observed = observe([self.device], self.clock)
+        observed = observe([self.device], self.clock, named=[key])
         if why := observed.why_unknown(key):
             raise _Doubt(f"{lost}; then, when looked at: {why}")
         thing = observed.things.get(key)

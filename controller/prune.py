@@ -6,7 +6,7 @@ that could need it answered, and nothing that is there or declared needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from controller.diff import Verdict
@@ -15,7 +15,6 @@ from controller.observed import Observed
 from controller.order import waves
 from controller.owned import OwnedRecord, Ownership
 from controller.plan import Action, Note, NoteKind, Operation, short
-from controller.step import Step
 from lab.errors import Refused
 from lab.item import Act
 
@@ -23,7 +22,7 @@ from lab.item import Act
 def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -> Iterator[Verdict]:
     """Verdicts on everything that is ours and not declared any more."""
     undeclared = {key: owned[key] for key in sorted(owned.keys() - wanted.keys())}
-    going: dict[Key, OwnedRecord] = {}
+    going: dict[Key, Operation] = {}
     for key, record in undeclared.items():
         if why := _stays(key, record, observed):
             yield _kept(key, why)
@@ -32,17 +31,17 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
         elif key not in observed.things or observed.things[key].inherent:
             yield Verdict(_forget(key, record))
         else:
-            going[key] = record
+            try:
+                going[key] = _delete(observed.things[key], record, observed)
+            except Refused as refused:  # by the kind, which knows what else would be lost
+                yield _kept(key, refused.what)
     used = _needed(going, owned, wanted, observed)
     for key, why in used.items():
         yield _kept(key, why)
-    yield from _order(used, observed)
-    going = {key: record for key, record in going.items() if key not in used}
-    for key, record in going.items():
-        try:
-            yield Verdict(_delete(observed.things[key], record, observed))
-        except Refused as refused:  # by the kind, which knows what else would be lost
-            yield _kept(key, refused.what)
+    yield from _order({key: going[key] for key in used}, observed)
+    for key, operation in going.items():
+        if key not in used:
+            yield Verdict(operation)
 
 
 def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
@@ -58,7 +57,7 @@ def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
 
 
 def _needed(
-    going: Mapping[Key, OwnedRecord],
+    going: Collection[Key],
     owned: Ownership,
     wanted: Mapping[Key, Managed],
     observed: Observed,
@@ -87,10 +86,9 @@ def _needed(
         staying |= new
 
 
-def _order(used: Mapping[Key, str], observed: Observed) -> Iterator[Verdict]:
+def _order(used: Mapping[Key, Operation], observed: Observed) -> Iterator[Verdict]:
     """For several things that are used: who must go before them, and in which order they could."""
-    going = {key: _removal(observed.things[key], "", ()) for key in used}
-    turns = [", ".join(str(operation.key) for operation in wave) for wave in waves(going)[0]]
+    turns = [", ".join(str(operation.key) for operation in wave) for wave in waves(used)[0]]
     users = sorted(
         str(thing.key)
         for thing in observed.things.values()
@@ -125,13 +123,10 @@ def _silent(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed)
 def _delete(thing: Managed, record: OwnedRecord, observed: Observed) -> Operation:
     needs = thing.needs | record.needs
     old = replace(thing, policy=record.policy, path=record.path, needs=needs)
+    steps = tuple(old.remove(observed.context(old.key.device)))
     reason = f"not declared any more, last in {short(record.commit)}"
-    return _removal(old, reason, tuple(old.remove(observed.context(old.key.device))))
-
-
-def _removal(old: Managed, reason: str, steps: tuple[Step, ...]) -> Operation:
     return Operation(
-        Action.DELETE, old.key, old.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
+        Action.DELETE, old.key, record.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
     )
 
 

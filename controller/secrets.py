@@ -27,16 +27,17 @@ class SecretMissing(VlabError):
     """A reference leads nowhere; says which, never what."""
 
 
-def resolve(reference: str, folder: Path) -> SecretStr:
-    """The value behind a reference: one line. Raises SecretMissing."""
+def resolve(reference: str, folder: Path, *, several_lines: bool = False) -> SecretStr:
+    """The value behind a reference: one line, or several, as of a key. Raises SecretMissing."""
     scheme, _, rest = reference.partition("://")
     store, _, name = rest.partition("/")
     if scheme != "secret" or store not in ("env", "file") or not name:
         raise SecretMissing(HOW)
     value = (_from_environment if store == "env" else _from_file)(reference, name, folder).strip()
-    if not value or not value.isprintable():
-        raise SecretMissing(f"{reference}: is not one line of text")
-    return SecretStr(value)
+    lines = value.splitlines()
+    if not lines or not all(map(str.isprintable, lines)) or len(lines) > 1 and not several_lines:
+        raise SecretMissing(f"{reference}: is not {'' if several_lines else 'one line of '}text")
+    return SecretStr(f"{value}\n" if several_lines else value)
 
 
 def _from_environment(reference: str, name: str, _folder: Path) -> str:

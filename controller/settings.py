@@ -100,6 +100,21 @@ class CephSettings(Table):
     command: tuple[str, ...] = ()
 
 
+class LinuxSettings(Table):
+    """One Linux host over SSH. `key`: the private key's file, or a reference to the secret.
+
+    `known_hosts`: the host's key must be in it. A user who is not root needs `sudo` without a
+    password. What is not written is taken from the table `"*"`.
+    """
+
+    address: str = ""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 22
+    user: str = "root"
+    key: str = ""
+    known_hosts: Path = Path("known_hosts")
+    timeout_s: Seconds = 60.0
+
+
 class NasSettings(Table):
     """One array, by its address (`192.168.99.21`, `nas1.lab:8443`), always over verified TLS.
 
@@ -133,6 +148,7 @@ class Settings(Table):
     source: SourceSettings
     pve: dict[str, PveSettings] = Field(default_factory=dict)  # by cluster
     ceph: dict[str, CephSettings] = Field(default_factory=dict)  # by name in the tree
+    linux: dict[str, LinuxSettings] = Field(default_factory=dict)  # by host
     nas: dict[str, NasSettings] = Field(default_factory=dict)  # by array
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
@@ -141,6 +157,24 @@ class Settings(Table):
     rehearse: tuple[FaultKind, ...] = (FaultKind.NODE,)
     api: ApiSettings = ApiSettings()
     folder: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name, host in self.linux_hosts.items():
+            for field in ("address", "key"):
+                if not getattr(host, field):
+                    raise ValueError(f'linux.{name}: {field} is missing; write it here or in "*"')
+        return self
+
+    @property
+    def linux_hosts(self) -> dict[str, LinuxSettings]:
+        """Linux hosts, each with what the table for all of them says besides."""
+        common = self.linux.get("*", LinuxSettings())
+        return {
+            name: common.model_copy(update=host.model_dump(exclude_unset=True))
+            for name, host in self.linux.items()
+            if name != "*"
+        }
 
     def path(self, written: Path | str) -> Path:
         """A path of the file, from wherever the controller was started."""

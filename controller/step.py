@@ -82,31 +82,52 @@ class MonCommand:
 
 @dataclass(frozen=True)
 class Command:
-    """A program run on a host, never through a shell's expansion; 0 is success."""
+    """A program run on a host, never through a shell's expansion.
+
+    `done`: exit statuses that are success. `blank`: commands put first, which must find nothing:
+    what they print is a reason to refuse. `{map:...}` in a word is resolved by the host's port.
+    """
 
     argv: tuple[str, ...]
+    done: tuple[int, ...] = (0,)
+    blank: tuple[tuple[str, ...], ...] = ()
     timeout_s: float = 120.0
 
     def __str__(self) -> str:
-        return shlex.join(self.argv)
+        guards = "".join(f", if {shlex.join(each)} finds nothing" for each in self.blank)
+        return f"{shlex.join(self.argv)}{guards}"
 
 
 @dataclass(frozen=True)
 class WriteFile:
-    """A file replaced as a whole, at once or not at all; the old content is kept beside it.
+    """A file replaced at once or not at all; the old content is kept beside it.
 
-    `{secret://env/NAME}` in `content` stands for a secret. `check`: a command that must say yes to
-    the new file before it is used; `{}` in it is the file's name.
+    `{secret://env/NAME}` in `content` stands for a secret. `block`: only the lines between marks of
+    this name are replaced, and without content they go; `settings`: only lines `name = value` of
+    these names are. The rest is as it is when the step is sent, mode and owner too.
+
+    `check`: a command that must say yes to the new file before it is used; `{}` in it is the file's
+    name. `after`: what makes a daemon read it; if that fails, the old content is put back.
     """
 
     path: str
     content: str
     mode: int = 0o644
+    owner: str = ""  # `user:group`; empty: whoever writes it
+    block: str = ""
+    settings: bool = False
     check: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     timeout_s: float = 60.0
 
     def __str__(self) -> str:
-        return f"write {self.path}, {len(self.content.splitlines())} lines, mode {self.mode:04o}"
+        lines = f"{len(self.content.splitlines())} lines"
+        then = f", then {shlex.join(self.after)}" if self.after else ""
+        if self.block:
+            return f"write block {self.block} of {self.path}, {lines}{then}"
+        if self.settings:
+            return f"set {lines} of {self.path}{then}"
+        return f"write {self.path}, {lines}, mode {self.mode:04o}{then}"
 
 
 Step = Rest | JsonRpc | MonCommand | Command | WriteFile
@@ -146,7 +167,7 @@ def step_of(data: Mapping[str, Any]) -> Step:
 
 def _listed(value: object) -> object:
     """JSON has lists where steps have tuples."""
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_listed, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from controller.ceph.client_key import ClientKey
 from controller.ceph.pool import Pool as CephPool
 from controller.ceph.thing import DEVICE as CEPH
 from controller.fields import same
+from controller.linux.export import export_key
+from controller.linux.volume_group import group_key
 from controller.managed import Context, Cost, Fragment, Key, Value
 from controller.pve.fields import FLAG, INVERTED, NUMBER, SET, Field, field, parameters, read
 from controller.pve.thing import PveThing, cluster_of, is_on, rows, segment
@@ -96,7 +98,9 @@ class Storage(PveThing):
             if is_on(storage.clusters, device):
                 thing = cls.from_entry(lab, device, name, storage, name)
                 values = {**thing.values, **dict(_backing(lab, storage))}
-                yield replace(thing, values=values, needs=frozenset(_stands_on(lab, storage)))
+                yield replace(
+                    thing, values=values, needs=frozenset(_stands_on(lab, storage, device))
+                )
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Rest]:
         fixed = [each for each in self.fields if each.cost is Cost.REPLACE]
@@ -174,16 +178,23 @@ def _backing(lab: Lab, storage: StorageEntry) -> Iterator[tuple[str, Value]]:
                     yield EXPORT.name, export
 
 
-def _stands_on(lab: Lab, storage: StorageEntry) -> Iterator[Key]:
-    """What of another device a storage is on; that device says whether it is there."""
+def _stands_on(lab: Lab, storage: StorageEntry, device: str) -> Iterator[Key]:
+    """What of other devices a storage is on; those say whether it is there."""
     match storage:
         case Rbd():
-            device = f"{CEPH}{storage.ceph}"
-            yield Key(device, CephPool.kind, storage.pool)
+            ceph = f"{CEPH}{storage.ceph}"
+            yield Key(ceph, CephPool.kind, storage.pool)
             if storage.client is not None:
-                yield Key(device, ClientKey.kind, f"client.{storage.client}")
+                yield Key(ceph, ClientKey.kind, f"client.{storage.client}")
         case Lvm():
+            members = lab.members(cluster_of(device))
+            for node in members if storage.nodes is None else {*members} & {*storage.nodes}:
+                yield group_key(node, storage.vg)
             yield Key(f"{NAS}{storage.nas}", Lun.kind, lun_id(storage.target, storage.lun))
+        case Nfs(backup_server=str(server), export=str(export)):
+            known = lab.backup_servers.get(server)
+            if known is not None and export in known.exports:
+                yield export_key(server, known.exports[export].path)
         case Nfs(nas=str(nas), share=str(share)) if nas in lab.nas and share in lab.nas[nas].shares:
             yield Key(f"{NAS}{nas}", NfsShare.kind, lab.nas[nas].shares[share].path)
 

@@ -244,7 +244,7 @@ def sudo(call: Call) -> int:
     if not words:
         raise Failed(1, "usage: sudo -h | -K | -k | -V\n")
     result = call.shell.inner(user).words(words, call.stdin)
-    if result.status == 127:
+    if result.status == 127 and not lookup_of(call, words[0]):
         result = Result(1, "", f"sudo: {words[0]}: command not found\n")
     return _relay(call, result)
 

@@ -101,22 +101,26 @@ def _system_disk(twin: Twin, host: LinuxHost) -> None:
     host.state.files["/etc/fstab"] = File(fstab)
 
 
-def declared(twin: Twin, name: str, *, seed: int = 0) -> LinuxHost:
-    """A host with what the lab declares of it, attached to the twin."""
+def declared(twin: Twin, name: str, *, seed: int = 0, filled: bool = True) -> LinuxHost:
+    """A host with what the lab declares of it, attached to the twin.
+
+    `filled`: with volume groups on its LUNs; False where other hosts say what is on them.
+    """
     host = installed(twin, name, seed=seed)
     known = twin.model.hosts[name]
     if isinstance(known, BackupServer):
         _backup_server(twin, host, known)
     else:
-        fill_luns(twin)
+        if filled:
+            fill_luns(twin, known.cluster if isinstance(known, Node) else "")
         _paths(twin, host)
     return host
 
 
-def fill_luns(twin: Twin) -> None:
-    """Volume groups of declared storages on their LUNs, where nothing is on them yet."""
+def fill_luns(twin: Twin, cluster: str) -> None:
+    """Volume groups of a cluster's declared storages, on LUNs on which nothing is yet."""
     for storage in twin.model.lab.storages.values():
-        if not isinstance(storage, Lvm):
+        if not isinstance(storage, Lvm) or cluster not in storage.clusters:
             continue
         nas = twin.model.lab.nas[storage.nas]
         zvol = nas.zvols[nas.targets[storage.target].luns[storage.lun]]

@@ -28,8 +28,10 @@ STEPS: tuple[Step, ...] = (
     Rest("POST", "/storage", {"storage": "vm", "password": REFERENCE}),
     JsonRpc("iscsi.auth.create", ({"tag": 1, "user": "pve", "secret": REFERENCE},)),
     MonCommand("osd pool create", {"pool": "vm", "pg_num": 32}),
-    Command(("iscsiadm", "-m", "node", "-T", "iqn.2005-10.org:a b"), 30.0),
-    WriteFile("/etc/exports", f"a\npassword = {{{REFERENCE}}}\n", 0o600, ("exportfs", "{}")),
+    Command(
+        ("iscsiadm", "-m", "node", "-T", "iqn.2005-10.org:a b"), (0, 15), (("lsblk", "/dev/sdb"),)
+    ),
+    WriteFile("/etc/exports", f"a\npassword = {{{REFERENCE}}}\n", 0o600, check=("exportfs", "{}")),
 )
 
 

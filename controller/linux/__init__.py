@@ -1,0 +1,1 @@
+"""Linux hosts: files and what daemons make of them, over SSH."""

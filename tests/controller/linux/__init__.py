@@ -1,0 +1,1 @@
+"""Linux hosts: things against simulated hosts, writes against a real OpenSSH server."""
