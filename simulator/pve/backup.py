@@ -16,7 +16,7 @@ from simulator.pve.documents import Entry
 from simulator.pve.guest_config import pool_error
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
 from simulator.pve.propertystring import items
-from simulator.pve.routes import Routes
+from simulator.pve.routes import Routes, index
 from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
@@ -244,6 +244,9 @@ def included_volumes(call: Call) -> object:
         name = guest.current.get("name") or f"VM {vmid}"
         children.append({"id": vmid, "name": name, "type": guest.kind, "children": volumes})
     return {"children": children}
+
+
+index(routes, "/cluster/backup-info", "not-backed-up", "subdir")
 
 
 @routes.add("GET /cluster/backup-info/not-backed-up", AUDIT)

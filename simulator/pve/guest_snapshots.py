@@ -7,6 +7,7 @@ the options alone. Leaves out: replication that still needs a snapshot.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 from simulator import guests
@@ -152,7 +153,11 @@ def _create(worker: Worker, kind: Kind) -> None:
     for option, volid in load.volumes(guest.current):
         if kind.name == "qemu" and "media=cdrom" not in str(guest.current[option]):
             worker.say(f"snapshotting 'drive-{option}' ({volid})")
-    saved = {key: value for key, value in guest.current.items() if key not in NOT_SAVED}
+    saved = {
+        key: value
+        for key, value in guest.current.items()
+        if key not in NOT_SAVED and not key.startswith("unused")
+    }
     saved["snaptime"] = worker.now_s
     if worker.text("description"):
         saved["description"] = worker.text("description")
@@ -210,9 +215,13 @@ def _rollback(worker: Worker, kind: Kind) -> None:
     if worker.world.running(vmid):
         guests.stop(worker.twin, (worker.api.cluster, vmid))
     saved = {key: value for key, value in snapshot.items() if key not in NOT_SAVED}
-    kept = {key: guest.current[key] for key in ("description",) if key in guest.current}
-    if "description" in snapshot and kind.name == "qemu":
-        kept = {"description": snapshot["description"]}
+    kept = {
+        key: value
+        for key, value in guest.current.items()
+        if key == "description" or key.startswith("unused")
+    }
+    if "vmgenid" in saved:  # the guest can tell that it is another generation
+        saved["vmgenid"] = str(uuid.UUID(int=worker.chance.getrandbits(128), version=4))
     volids = {volid for _, volid in load.volumes(saved)}
     config: dict[str, Value] = {**saved, **kept, "parent": name}
     for _, volid in load.volumes(guest.current):

@@ -323,6 +323,13 @@ def _finish_resize(worker: Worker) -> None:
 FINISH["resize"] = _finish_resize
 
 
+@routes.add("PUT /nodes/{node}/qemu/{vmid}/cloudinit", "/vms/{vmid} VM.Config.Cloudinit", GUEST)
+def regenerate_cloudinit(call: Call) -> object:
+    """Write the cloud-init drive anew: it has no content here, so only locks stand in the way."""
+    check_lock(find_guest(call, call.number("vmid")).current)
+    return None
+
+
 @routes.add(
     "PUT /nodes/{node}/qemu/{vmid}/unlink",
     "/vms/{vmid} VM.Config.Disk",

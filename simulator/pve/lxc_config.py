@@ -73,7 +73,9 @@ def config(call: Call) -> object:
     guest = find_container(call, call.number("vmid"))
     if call.has("snapshot"):
         return shown_snapshot(call, guest)
-    shown = guest.current if call.flag("current") else guest.future
+    shown: dict[str, object] = dict(guest.current if call.flag("current") else guest.future)
+    if isinstance(raw := shown.get("lxc"), tuple):
+        shown["lxc"] = [str(line).split(": ", 1) for line in raw]
     return {**shown, "digest": guest.digest}
 
 
