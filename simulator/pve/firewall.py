@@ -63,11 +63,22 @@ def read_file(call: Call, path: str) -> FirewallFile:
 
 def write_file(call: Call, path: str, changed: FirewallFile) -> None:
     """Replace a firewall file, under its lock."""
-    with call.locked(path.rpartition("/")[2].replace(".", "_")):
+    with call.locked(_lock_of(path), kind="firewall"):
         if changed.text:
             call.documents.files[path] = changed.text
         else:
             call.documents.files.pop(path, None)
+
+
+def _lock_of(path: str) -> str:
+    """The lock of a firewall file. Source: PVE::Firewall lock_*_conf."""
+    folder, _, file = path.rpartition("/")
+    name = file.removesuffix(".fw")
+    if folder.startswith("nodes/"):
+        return f"host-{folder.partition('/')[2]}"
+    if folder == "sdn/firewall":
+        return f"vnet-{name}"
+    return name if name == "cluster" else f"vm-{name}"
 
 
 def need_digest(call: Call, digest: str) -> None:
