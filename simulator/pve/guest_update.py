@@ -15,6 +15,7 @@ from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Entry
 from simulator.pve.guest_config import (
     boot_devices,
+    check_lines,
     check_lock,
     find_guest,
     need_bridges,
@@ -117,6 +118,7 @@ def _checked(call: Call) -> dict[str, Value]:
         )
         raise died(f"unable to open file '{path}' - Permission denied")
     kept = rewritten(call, {key: value for key, value in sent.items() if not is_drive(key)})
+    check_lines(kept)
     _check_boot(guest.future, sent)
     _check_memory(guest.future, sent)
     _check_protection(guest.future, removed)
