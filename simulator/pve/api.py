@@ -47,6 +47,7 @@ from simulator.pve import (
     sdn,
     sdn_vnets,
     storage,
+    storage_download,
     tasks,
     tickets,
     volumes,
@@ -88,7 +89,7 @@ def tree() -> Tree:
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, lxc_config, lxc_create, lxc_power, mapping, metrics,
                 network, nodes, pools, realms, replication, resources, rights, sdn, sdn_vnets,
-                storage, tasks, tickets, volumes, vzdump,
+                storage, storage_download, tasks, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Backup jobs. Source: PVE::API2::Backup, PVE::VZDump verify_vzdump_parameters.
 
-Jobs are kept and their next run is told; no backup is ever made. Leaves out: running one.
+Jobs are kept and their next run is told. Leaves out: running one (`vzdump` backs up at once).
 """
 
 from __future__ import annotations
