@@ -48,6 +48,7 @@ from simulator.pve import (
     sdn,
     sdn_vnets,
     storage,
+    storage_download,
     tasks,
     tickets,
     volumes,
@@ -55,6 +56,7 @@ from simulator.pve import (
 )
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
+from simulator.pve.guest_config import KINDS
 from simulator.pve.guest_update import apply_pending
 from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
@@ -71,6 +73,7 @@ EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins, unl
 INSTALLED_S = 86_400.0  # assumed: nodes have been up for a day when simulated time begins
 METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
 DUPLICATE = "duplicate parameter (already defined in URI) with conflicting values!"
+MIGRATE = {"qm": "qmigrate", "vz": "vzmigrate"}
 BROKEN_LOCKS = frozenset({"migrate", "backup", "mounted", "clone", "snapshot", "rollback"})
 """Locks that HA takes off a guest it recovers. Source: PVE::HA::Resources::PVEVM remove_locks."""
 
@@ -86,7 +89,7 @@ def tree() -> Tree:
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
                 metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
-                sdn_vnets, storage, tasks, tickets, volumes, vzdump,
+                sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip
@@ -287,12 +290,13 @@ class PveApi:
             return
         was_on = before.power is not GuestPower.STOPPED
         is_on = now.power is not GuestPower.STOPPED
+        task = KINDS[self.documents.guests[vmid].kind].task
         if before.node != now.node and twin.facts.host_on(before.node):
-            self._tell_task(twin, "qmigrate", vmid, before.node)
+            self._tell_task(twin, MIGRATE[task], vmid, before.node)
         if is_on and not was_on:
-            self._tell_task(twin, "qmstart", vmid, now.node)
+            self._tell_task(twin, f"{task}start", vmid, now.node)
         if was_on and not is_on and twin.facts.host_on(before.node):
-            self._tell_task(twin, "qmshutdown", vmid, before.node)
+            self._tell_task(twin, f"{task}shutdown", vmid, before.node)
 
     def _tell_task(self, twin: Twin, type_name: str, vmid: int, node: str) -> None:
         scene = Environment(self, twin, node, "root@pam")

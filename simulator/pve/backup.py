@@ -1,6 +1,6 @@
 """Backup jobs. Source: PVE::API2::Backup, PVE::VZDump verify_vzdump_parameters.
 
-Jobs are kept and their next run is told; no backup is ever made. Leaves out: running one.
+Jobs are kept and their next run is told. Leaves out: running one (`vzdump` backs up at once).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from simulator.pve.documents import Entry
 from simulator.pve.guest_config import pool_error
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
 from simulator.pve.propertystring import items
-from simulator.pve.routes import Routes
+from simulator.pve.routes import Routes, index
 from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
@@ -244,6 +244,9 @@ def included_volumes(call: Call) -> object:
         name = guest.current.get("name") or f"VM {vmid}"
         children.append({"id": vmid, "name": name, "type": guest.kind, "children": volumes})
     return {"children": children}
+
+
+index(routes, "/cluster/backup-info", "not-backed-up", "subdir")
 
 
 @routes.add("GET /cluster/backup-info/not-backed-up", AUDIT)

@@ -80,10 +80,13 @@ class Environment:
             raise died("cluster not ready - no quorum?")
 
     @contextmanager
-    def locked(self, file: str, failure: str = "") -> Iterator[None]:
-        """Hold the cluster-wide lock of a file; what fails meanwhile is told after `failure`."""
+    def locked(self, what: str, failure: str = "", *, kind: str = "file") -> Iterator[None]:
+        """Hold the cluster-wide lock of a file; what fails meanwhile is told after `failure`.
+
+        `kind`: the other locks that PVE::Cluster has, such as `firewall`.
+        """
         if not self.world.quorate(self.node):
-            raise died(f"{failure}cfs-lock 'file-{file}' error: no quorum!")
+            raise died(f"{failure}cfs-lock '{kind}-{what}' error: no quorum!")
         try:
             yield
         except ApiError as error:

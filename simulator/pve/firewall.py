@@ -63,11 +63,22 @@ def read_file(call: Call, path: str) -> FirewallFile:
 
 def write_file(call: Call, path: str, changed: FirewallFile) -> None:
     """Replace a firewall file, under its lock."""
-    with call.locked(path.rpartition("/")[2].replace(".", "_")):
+    with call.locked(_lock_of(path), kind="firewall"):
         if changed.text:
             call.documents.files[path] = changed.text
         else:
             call.documents.files.pop(path, None)
+
+
+def _lock_of(path: str) -> str:
+    """The lock of a firewall file. Source: PVE::Firewall lock_*_conf."""
+    folder, _, file = path.rpartition("/")
+    name = file.removesuffix(".fw")
+    if folder.startswith("nodes/"):
+        return f"host-{folder.partition('/')[2]}"
+    if folder == "sdn/firewall":
+        return f"vnet-{name}"
+    return name if name == "cluster" else f"vm-{name}"
 
 
 def need_digest(call: Call, digest: str) -> None:
@@ -192,68 +203,76 @@ Read = Callable[[Call], tuple[Row, ...]]
 Write = Callable[[Call, tuple[Row, ...]], None]
 
 
-def rule_calls(
-    base: str,
-    takes: str,
-    scope: Scope,
-    env: str,
-    guards: tuple[Guard, Guard],
-    read: Read,
-    write: Write,
-) -> None:
-    """Register the calls on one list of rules."""
-    audit, modify = guards
+@dataclass(frozen=True)
+class Rules:
+    """The calls on one list of rules. `env` is the environment that its rules are judged in."""
 
-    def context(call: Call) -> Context:
-        return replace(scope.context(call), env=env)
+    base: str
+    takes: str
+    scope: Scope
+    env: str
+    read: Read
+    write: Write
 
-    def listed(call: Call) -> object:
-        rows, digest = _shown(call, read(call), context(call))
+    def register(self) -> None:
+        """Let them answer."""
+        base, takes, audit, modify = self.base, self.takes, self.scope.audit, self.scope.modify
+        at = takes + "pos? integer 0..\n"
+        routes.add(f"GET {base}", audit, takes)(self.listed)
+        routes.add(f"POST {base}", modify, takes + _NEW_RULE)(self.create)
+        routes.add(f"GET {base}/{{pos}}", audit, at)(self.one)
+        routes.add(f"PUT {base}/{{pos}}", modify, takes + _CHANGED_RULE)(self.update)
+        routes.add(f"DELETE {base}/{{pos}}", modify, at + DIGEST)(self.delete)
+
+    def _context(self, call: Call) -> Context:
+        return replace(self.scope.context(call), env=self.env)
+
+    def _known(self, call: Call) -> tuple[Row, ...]:
+        """The rules, unless the caller has seen others."""
+        rules = self.read(call)
+        need_digest(call, _shown(rules, self._context(call))[1])
+        return rules
+
+    def listed(self, call: Call) -> object:
+        """All, each with its position."""
+        rows, digest = _shown(self.read(call), self._context(call))
         return [{**row, "pos": pos, "digest": digest} for pos, row in enumerate(rows)]
 
-    def one(call: Call) -> object:
-        rows, digest = _shown(call, read(call), context(call))
+    def one(self, call: Call) -> object:
+        """The one at a position."""
+        rows, digest = _shown(self.read(call), self._context(call))
         pos = _position(call, rows)
         return {**rows[pos], "pos": call.text("pos"), "digest": digest}
 
-    def create(call: Call) -> object:
-        rules = read(call)
-        need_digest(call, _shown(call, rules, context(call))[1])
+    def create(self, call: Call) -> object:
+        """A new one, which stands first; off unless it is said."""
+        rules = self._known(call)
         new: dict[str, str | int] = {"enable": 0}
-        write(call, (_checked(_changed(new, call), context(call)), *rules))
+        self.write(call, (_checked(_changed(new, call), self._context(call)), *rules))
         return None
 
-    def update(call: Call) -> object:
-        rules = read(call)
-        need_digest(call, _shown(call, rules, context(call))[1])
+    def update(self, call: Call) -> object:
+        """Change one, or move it, which ignores all else."""
+        rules = self._known(call)
         pos = _position(call, rules)
         moveto = call.number("moveto", pos)
         if moveto != pos:
-            write(call, _moved(rules, pos, moveto))
+            self.write(call, _moved(rules, pos, moveto))
             return None
         changed = _without(_changed(rules[pos], call), call.words("delete"))
-        checked = _checked(changed, context(call))
-        write(call, (*rules[:pos], checked, *rules[pos + 1 :]))
+        checked = _checked(changed, self._context(call))
+        self.write(call, (*rules[:pos], checked, *rules[pos + 1 :]))
         return None
 
-    def delete(call: Call) -> object:
-        rules = read(call)
-        need_digest(call, _shown(call, rules, context(call))[1])
+    def delete(self, call: Call) -> object:
+        """Remove one."""
+        rules = self._known(call)
         pos = _position(call, rules)
-        write(call, (*rules[:pos], *rules[pos + 1 :]))
+        self.write(call, (*rules[:pos], *rules[pos + 1 :]))
         return None
 
-    at = takes + "pos? integer 0..\n"
-    routes.add(f"GET {base}", audit, takes)(listed)
-    routes.add(f"POST {base}", modify, takes + _NEW_RULE)(create)
-    routes.add(f"GET {base}/{{pos}}", audit, at)(one)
-    routes.add(f"PUT {base}/{{pos}}", modify, takes + _CHANGED_RULE)(update)
-    routes.add(f"DELETE {base}/{{pos}}", modify, at + DIGEST)(delete)
 
-
-def _shown(
-    call: Call, rules: tuple[Row, ...], context: Context
-) -> tuple[list[dict[str, object]], str]:
+def _shown(rules: tuple[Row, ...], context: Context) -> tuple[list[dict[str, object]], str]:
     """Rules as lists show them, and the digest over them."""
     rows: list[dict[str, object]] = []
     kept: list[Row] = []
@@ -369,24 +388,22 @@ def _put_group(call: Call, rules: tuple[Row, ...]) -> None:
 
 for _scope in (CLUSTER, HOST, *GUESTS, VNET):
     option_calls(_scope)
-    rule_calls(
+    Rules(
         f"{_scope.base}/rules",
         _scope.takes,
         _scope,
         _scope.env,
-        (_scope.audit, _scope.modify),
         _get_rules(_scope),
         _put_rules(_scope),
-    )
-rule_calls(
+    ).register()
+Rules(
     "/cluster/firewall/groups/{group}",
     f"group {NAME} 2..18\n",
     CLUSTER,
     "group",
-    (CLUSTER.audit, CLUSTER.modify),
     lambda call: _group(call).rows,
     _put_group,
-)
+).register()
 index(routes, CLUSTER.base, "aliases rules options groups ipset macros refs")
 index(routes, HOST.base, "rules options log")
 for _guest in GUESTS:

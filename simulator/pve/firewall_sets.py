@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from simulator.pve import firewall_file
 from simulator.pve.call import Call
@@ -43,67 +44,80 @@ def _line(call: Call, name: str = "comment") -> dict[str, str | int]:
     return {"comment": text} if text else {}
 
 
-def alias_calls(scope: Scope) -> None:
-    """Register the calls on a scope's aliases."""
-    base, at = f"{scope.base}/aliases", f"{scope.base}/aliases/{{name}}"
+@dataclass(frozen=True)
+class Aliases:
+    """The calls on a scope's aliases."""
 
-    def rows(file: FirewallFile) -> list[Row]:
-        return [file.aliases[name] for name in sorted(file.aliases)]
+    scope: Scope
 
-    def find(call: Call) -> Row:
-        alias = scope.read(call).aliases.get(call.text("name").lower())
+    def register(self) -> None:
+        """Let them answer."""
+        scope, base = self.scope, f"{self.scope.base}/aliases"
+        at, named = f"{base}/{{name}}", scope.takes + _ALIAS
+        new = "cidr IPorCIDR\ncomment? string\n"
+        changes = f"{new}{DIGEST}rename? {NAME} 2..64\n"
+        routes.add(f"GET {base}", scope.audit, scope.takes)(self.listed)
+        routes.add(f"POST {base}", scope.modify, named + new)(self.create)
+        routes.add(f"GET {at}", scope.audit, named)(self.one)
+        routes.add(f"PUT {at}", scope.modify, named + changes)(self.update)
+        routes.add(f"DELETE {at}", scope.modify, named + DIGEST)(self.delete)
+
+    def _rows(self, call: Call) -> list[Row]:
+        aliases = self.scope.read(call).aliases
+        return [aliases[name] for name in sorted(aliases)]
+
+    def _find(self, call: Call) -> Row:
+        alias = self.scope.read(call).aliases.get(call.text("name").lower())
         if alias is None:
             raise bad_parameters(name="no such alias")
         return alias
 
-    @routes.add(f"GET {base}", scope.audit, scope.takes)
-    def listed(call: Call) -> object:
-        known = rows(scope.read(call))
-        digest = digest_of_rows(known)
-        return [{**row, "digest": digest} for row in known]
-
-    def put(call: Call, name: str, aliases: dict[str, Row]) -> None:
+    def _put(self, call: Call, name: str, aliases: dict[str, Row]) -> None:
         row = {"name": name, **address(call.text("cidr")), **_line(call)}
-        file = scope.read(call)
-        scope.write(call, replace(file, aliases={**aliases, name.lower(): row}))
+        file = self.scope.read(call)
+        self.scope.write(call, replace(file, aliases={**aliases, name.lower(): row}))
 
-    @routes.add(
-        f"POST {base}", scope.modify, scope.takes + _ALIAS + "cidr IPorCIDR\ncomment? string"
-    )
-    def create(call: Call) -> object:
-        name, known = call.text("name"), dict(scope.read(call).aliases)
+    def listed(self, call: Call) -> object:
+        """All, by name."""
+        return _listed(self._rows(call))
+
+    def create(self, call: Call) -> object:
+        """A new one; names differ by more than their case."""
+        name, known = call.text("name"), dict(self.scope.read(call).aliases)
         if name.lower() in known:
             raise bad_parameters(name=f"alias '{name}' already exists")
-        put(call, name, known)
+        self._put(call, name, known)
         return None
 
-    @routes.add(f"GET {at}", scope.audit, scope.takes + _ALIAS)
-    def one(call: Call) -> object:
-        return dict(find(call))
+    def one(self, call: Call) -> object:
+        """One."""
+        return dict(self._find(call))
 
-    @routes.add(
-        f"PUT {at}",
-        scope.modify,
-        scope.takes + _ALIAS + DIGEST + f"cidr IPorCIDR\ncomment? string\nrename? {NAME} 2..64\n",
-    )
-    def update(call: Call) -> object:
-        known = dict(scope.read(call).aliases)
-        need_digest(call, digest_of_rows(rows(scope.read(call))))
-        old = find(call)
-        rename = call.text("rename", str(old["name"]))
-        if rename.lower() != str(old["name"]).lower() and rename.lower() in known:
+    def update(self, call: Call) -> object:
+        """Replace one, under another name if that is free."""
+        known = dict(self.scope.read(call).aliases)
+        need_digest(call, digest_of_rows(self._rows(call)))
+        old = str(self._find(call)["name"])
+        rename = call.text("rename", old)
+        if rename.lower() != old.lower() and rename.lower() in known:
             raise bad_parameters(name=f"alias '{rename}' already exists")
-        del known[str(old["name"]).lower()]
-        put(call, rename, known)
+        del known[old.lower()]
+        self._put(call, rename, known)
         return None
 
-    @routes.add(f"DELETE {at}", scope.modify, scope.takes + _ALIAS + DIGEST)
-    def delete(call: Call) -> object:
-        file = scope.read(call)
-        need_digest(call, digest_of_rows(rows(file)))
+    def delete(self, call: Call) -> object:
+        """Remove one; one that is absent is fine."""
+        file = self.scope.read(call)
+        need_digest(call, digest_of_rows(self._rows(call)))
         left = {key: row for key, row in file.aliases.items() if key != call.text("name").lower()}
-        scope.write(call, replace(file, aliases=left))
+        self.scope.write(call, replace(file, aliases=left))
         return None
+
+
+def _listed(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Rows with the digest over all of them."""
+    digest = digest_of_rows(rows)
+    return [{**row, "digest": digest} for row in rows]
 
 
 def _set_rows(file: FirewallFile) -> list[Row]:
@@ -130,91 +144,96 @@ def _created(call: Call, key: str, word: str, known: dict[str, Group]) -> dict[s
     return {**known, name: replace(group, comment=comment or group.comment)}
 
 
-def set_calls(scope: Scope) -> None:
-    """Register the calls on a scope's IP sets."""
-    base, at = f"{scope.base}/ipset", f"{scope.base}/ipset/{{name}}"
+@dataclass(frozen=True)
+class Sets:
+    """The calls on a scope's IP sets and their members."""
 
-    def find(call: Call) -> Group:
+    scope: Scope
+
+    def register(self) -> None:
+        """Let them answer."""
+        scope, base = self.scope, f"{self.scope.base}/ipset"
+        at, named, member = f"{base}/{{name}}", scope.takes + _ALIAS, scope.takes + _MEMBER
+        new = f"{DIGEST}comment? string\nrename? {NAME} 2..64\n"
+        marks = "comment? string\nnomatch? boolean\n"
+        routes.add(f"GET {base}", scope.audit, scope.takes)(self.listed)
+        routes.add(f"POST {base}", scope.modify, named + new)(self.create)
+        routes.add(f"DELETE {at}", scope.modify, named + "force? boolean\n")(self.delete)
+        routes.add(f"GET {at}", scope.audit, named)(self.members)
+        routes.add(f"POST {at}", scope.modify, member + marks)(self.add)
+        routes.add(f"GET {at}/{{cidr}}", scope.audit, member)(self.one)
+        routes.add(f"PUT {at}/{{cidr}}", scope.modify, member + DIGEST + marks)(self.update)
+        routes.add(f"DELETE {at}/{{cidr}}", scope.modify, member + DIGEST)(self.remove)
+
+    def _find(self, call: Call) -> Group:
         name = call.text("name")
-        if (group := scope.read(call).ipsets.get(name)) is None:
+        if (group := self.scope.read(call).ipsets.get(name)) is None:
             raise died(f"no such IPSet '{name}'")
         return group
 
-    def put(call: Call, rows: tuple[Row, ...]) -> None:
-        file = scope.read(call)
-        group = replace(find(call), rows=rows)
-        scope.write(call, replace(file, ipsets={**file.ipsets, call.text("name"): group}))
+    def _put(self, call: Call, rows: tuple[Row, ...]) -> None:
+        file = self.scope.read(call)
+        group = replace(self._find(call), rows=rows)
+        ipsets = {**file.ipsets, call.text("name"): group}
+        self.scope.write(call, replace(file, ipsets=ipsets))
 
-    def member(call: Call) -> Row:
-        for row in find(call).rows:
+    def _member(self, call: Call) -> Row:
+        for row in self._find(call).rows:
             if row["cidr"] == call.text("cidr"):
                 return row
         raise bad_parameters(cidr="no such IP/Network")
 
-    @routes.add(f"GET {base}", scope.audit, scope.takes)
-    def listed(call: Call) -> object:
-        known = _set_rows(scope.read(call))
-        digest = digest_of_rows(known)
-        return [{**row, "digest": digest} for row in known]
+    def listed(self, call: Call) -> object:
+        """All, by name."""
+        return _listed(_set_rows(self.scope.read(call)))
 
-    @routes.add(
-        f"POST {base}",
-        scope.modify,
-        scope.takes + _ALIAS + DIGEST + f"comment? string\nrename? {NAME} 2..64\n",
-    )
-    def create(call: Call) -> object:
-        file = scope.read(call)
+    def create(self, call: Call) -> object:
+        """A new one, or another name or comment for one."""
+        file = self.scope.read(call)
         need_digest(call, digest_of_rows(_set_rows(file)))
-        scope.write(call, replace(file, ipsets=_created(call, "name", "IPSet", dict(file.ipsets))))
+        ipsets = _created(call, "name", "IPSet", dict(file.ipsets))
+        self.scope.write(call, replace(file, ipsets=ipsets))
         return None
 
-    @routes.add(f"DELETE {at}", scope.modify, scope.takes + _ALIAS + "force? boolean\n")
-    def delete(call: Call) -> object:
-        name, file = call.text("name"), scope.read(call)
-        if find(call).rows and not call.flag("force"):
+    def delete(self, call: Call) -> object:
+        """Remove one that is empty, or by force."""
+        name, file = call.text("name"), self.scope.read(call)
+        if self._find(call).rows and not call.flag("force"):
             raise died(f"IPSet '{name}' is not empty")
         left = {key: group for key, group in file.ipsets.items() if key != name}
-        scope.write(call, replace(file, ipsets=left))
+        self.scope.write(call, replace(file, ipsets=left))
         return None
 
-    @routes.add(f"GET {at}", scope.audit, scope.takes + _ALIAS)
-    def members(call: Call) -> object:
-        rows = find(call).rows
-        digest = digest_of_rows(rows)
-        return [{**row, "digest": digest} for row in rows]
+    def members(self, call: Call) -> object:
+        """Members of one."""
+        return _listed(self._find(call).rows)
 
-    @routes.add(
-        f"POST {at}", scope.modify, scope.takes + _MEMBER + "comment? string\nnomatch? boolean\n"
-    )
-    def add(call: Call) -> object:
-        rows, cidr = find(call).rows, _entry(call, scope)
+    def add(self, call: Call) -> object:
+        """A new member."""
+        rows, cidr = self._find(call).rows, _entry(call, self.scope)
         if any(row["cidr"] == cidr for row in rows):
             raise bad_parameters(cidr=f"address '{cidr}' already exists")
-        put(call, (*rows, {"cidr": cidr, **_negated(call), **_line(call)}))
+        self._put(call, (*rows, {"cidr": cidr, **_negated(call), **_line(call)}))
         return None
 
-    @routes.add(f"GET {at}/{{cidr}}", scope.audit, scope.takes + _MEMBER)
-    def one(call: Call) -> object:
-        return {**member(call), "digest": digest_of_rows(find(call).rows)}
+    def one(self, call: Call) -> object:
+        """One member."""
+        return {**self._member(call), "digest": digest_of_rows(self._find(call).rows)}
 
-    @routes.add(
-        f"PUT {at}/{{cidr}}",
-        scope.modify,
-        scope.takes + _MEMBER + DIGEST + "comment? string\nnomatch? boolean\n",
-    )
-    def update(call: Call) -> object:
-        rows = find(call).rows
+    def update(self, call: Call) -> object:
+        """Other marks for a member."""
+        rows = self._find(call).rows
         need_digest(call, digest_of_rows(rows))
-        old = member(call)
+        old = self._member(call)
         new: Row = {"cidr": old["cidr"], **_negated(call), **_line(call)}
-        put(call, tuple(new if row is old else row for row in rows))
+        self._put(call, tuple(new if row is old else row for row in rows))
         return None
 
-    @routes.add(f"DELETE {at}/{{cidr}}", scope.modify, scope.takes + _MEMBER + DIGEST)
-    def remove(call: Call) -> object:
-        rows = find(call).rows
+    def remove(self, call: Call) -> object:
+        """Take a member out; one that is absent is fine."""
+        rows = self._find(call).rows
         need_digest(call, digest_of_rows(rows))
-        put(call, tuple(row for row in rows if row["cidr"] != call.text("cidr")))
+        self._put(call, tuple(row for row in rows if row["cidr"] != call.text("cidr")))
         return None
 
 
@@ -268,8 +287,8 @@ def _references(file: FirewallFile, where: str, wanted: str) -> list[dict[str, o
 
 
 for _scope in (CLUSTER, *GUESTS):
-    alias_calls(_scope)
-    set_calls(_scope)
+    Aliases(_scope).register()
+    Sets(_scope).register()
     reference_calls(_scope)
 
 _GROUP = f"group {NAME} 2..18\n"
@@ -282,9 +301,7 @@ def _group_rows(file: FirewallFile) -> list[Row]:
 @routes.add("GET /cluster/firewall/groups")
 def groups(call: Call) -> object:
     """Security groups."""
-    known = _group_rows(CLUSTER.read(call))
-    digest = digest_of_rows(known)
-    return [{**row, "digest": digest} for row in known]
+    return _listed(_group_rows(CLUSTER.read(call)))
 
 
 @routes.add(

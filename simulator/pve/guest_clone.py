@@ -125,11 +125,9 @@ def _may_clone(call: Call) -> None:
 
 def _feature(call: Call, kind: Kind) -> object:
     vmid, name = call.number("vmid"), call.text("feature")
-    state = call.world.guest(vmid)
-    guest = call.documents.guests.get(vmid)
-    if guest is None or guest.kind != kind.name or state is None or state.node != call.node:
-        text = f"unable to find configuration file for {kind.word} {vmid} on node '{call.node}'"
-        raise died(text) if kind.name == "qemu" else died(_missing(call, vmid))
+    if kind.name == "qemu":
+        _need_file(call, vmid, kind)
+    guest = find_guest(call, vmid, kind.name)
     config = guest.current
     if call.has("snapname"):
         config = find_snapshot(guest, call.text("snapname"))
@@ -149,8 +147,12 @@ def _feature(call: Call, kind: Kind) -> object:
     return {"hasFeature": int(has), "nodes": nodes}
 
 
-def _missing(call: Call, vmid: int) -> str:
-    return f"Configuration file 'nodes/{call.node}/lxc/{vmid}.conf' does not exist"
+def _need_file(call: Call, vmid: int, kind: Kind) -> None:
+    """Raise as PVE::QemuServer check_running does, where that is asked first."""
+    guest, state = call.documents.guests.get(vmid), call.world.guest(vmid)
+    if guest is None or guest.kind != kind.name or state is None or state.node != call.node:
+        text = f"unable to find configuration file for {kind.word} {vmid} on node '{call.node}'"
+        raise died(text)
 
 
 def _clone(call: Call, kind: Kind, named: str) -> object:
@@ -162,6 +164,8 @@ def _clone(call: Call, kind: Kind, named: str) -> object:
         raise denied(f"pool '{pool}' does not exist")
     _check_storage(call, kind, target)
     call.need_quorum()
+    if kind.name == "qemu":
+        _need_file(call, vmid, kind)
     guest = find_guest(call, vmid, kind.name)
     check_lock(guest.current, kind.word)
     plan = _planned(call, kind, guest)

@@ -7,6 +7,7 @@ reference of the Proxmox VE API, values the server rewrites.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -104,6 +105,13 @@ def shown_snapshot(call: Call, guest: GuestConfig) -> dict[str, Value]:
         raise bad_parameters(snapshot=text, current=text)
     snapshot = find_snapshot(guest, call.text("snapshot"))
     return {**_shown(snapshot), "digest": guest.digest}
+
+
+def check_lines(options: Mapping[str, Value]) -> None:
+    """Raise for a value that needs two lines in the guest's file. Source: check_type."""
+    for option, value in options.items():
+        if option != "description" and isinstance(value, str) and re.search(r"[\n\r]", value):
+            raise died(f"unable to parse value of '{option}' - property contains a line feed")
 
 
 def find_snapshot(guest: GuestConfig, name: str) -> Entry:

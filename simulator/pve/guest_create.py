@@ -13,6 +13,7 @@ from simulator.pve import guest_drives, load, pools, replication, resources, vol
 from simulator.pve.call import Call
 from simulator.pve.documents import GuestConfig, Volume
 from simulator.pve.guest_config import (
+    check_lines,
     check_lock,
     default_boot,
     find_guest,
@@ -82,6 +83,7 @@ def create(call: Call) -> object:
     need_bridges(call, sent)
     guest_drives.check_drives(call, sent)
     kept = rewritten(call, {key: value for key, value in sent.items() if not is_drive(key)})
+    check_lines(kept)
     drives = {key: value for key, value in sent.items() if is_drive(key)}
     _reserve(call, vmid, pool)
     work: dict[str, Value] = {f"set {key}": value for key, value in {**kept, **drives}.items()}

@@ -7,7 +7,8 @@ the options alone. Leaves out: replication that still needs a snapshot.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import uuid
+from dataclasses import dataclass, replace
 
 from simulator import guests
 from simulator.pve import guest_drives, load, volumes
@@ -43,15 +44,35 @@ def can_snapshot(scene: Call | Worker, config: Entry) -> bool:
     return True
 
 
-def calls(kind: Kind) -> None:
-    """Register the calls for one kind of guest."""
-    base = f"/nodes/{{node}}/{kind.name}/{{vmid}}/snapshot"
-    at = f"{base}/{{snapname}}"
+@dataclass(frozen=True)
+class Calls:
+    """The calls for one kind of guest."""
 
-    @routes.add(f"GET {base}", AUDIT, GUEST)
-    def listed(call: Call) -> object:
-        guest = find_guest(call, call.number("vmid"), kind.name)
-        rows = [_row(kind, name, entry) for name, entry in guest.snapshots.items()]
+    kind: Kind
+
+    def register(self) -> None:
+        """Let them answer, and their workers work."""
+        kind = self.kind
+        base = f"/nodes/{{node}}/{kind.name}/{{vmid}}/snapshot"
+        at, named = f"{base}/{{snapname}}", GUEST + NAME
+        note, memory = "description? string\n", "vmstate? boolean\n"
+        new = named + note + (memory if kind.name == "qemu" else "")
+        back = "/vms/{vmid} VM.Snapshot|VM.Snapshot.Rollback"
+        routes.add(f"GET {base}", AUDIT, GUEST)(self.listed)
+        routes.add(f"POST {base}", MAY, new)(self.create)
+        index(routes, at, "config rollback", "cmd", takes=NAME)
+        routes.add(f"GET {at}/config", f"{back}|VM.Audit", named)(self.config)
+        routes.add(f"PUT {at}/config", MAY, named + note)(self.update)
+        routes.add(f"DELETE {at}", MAY, named + "force? boolean\n")(self.delete)
+        routes.add(f"POST {at}/rollback", back, named + "start? boolean\n")(self.rollback)
+        FINISH[f"{kind.task}snapshot"] = lambda worker: _create(worker, kind)
+        FINISH[f"{kind.task}delsnapshot"] = lambda worker: _delete(worker, kind)
+        FINISH[f"{kind.task}rollback"] = lambda worker: _rollback(worker, kind)
+
+    def listed(self, call: Call) -> object:
+        """All snapshots, and what stands for the present."""
+        guest = find_guest(call, call.number("vmid"), self.kind.name)
+        rows = [_row(self.kind, name, entry) for name, entry in guest.snapshots.items()]
         current: dict[str, object] = {
             "name": "current",
             "digest": guest.digest,
@@ -62,37 +83,27 @@ def calls(kind: Kind) -> None:
             current["parent"] = parent
         return [*rows, current]
 
-    more = "vmstate? boolean\n" if kind.name == "qemu" else ""
-
-    @routes.add(f"POST {base}", MAY, GUEST + NAME + "description? string\n" + more)
-    def create(call: Call) -> object:
-        name = call.text("snapname")
+    def create(self, call: Call) -> object:
+        """A new snapshot: a task."""
+        kind, name = self.kind, call.text("snapname")
         if name in RESERVED[kind.name]:
             raise died(f"unable to use snapshot name '{name}' (reserved name)")
-        work: dict[str, Value] = {
-            key: call.values[key] for key in ("snapname", "description", "vmstate") if call.has(key)
-        }
-        call.log(
-            f"snapshot {'container' if kind.word == 'CT' else 'VM'} {call.text('vmid')}: {name}"
-        )
+        keys = ("snapname", "description", "vmstate")
+        work: dict[str, Value] = {key: call.values[key] for key in keys if call.has(key)}
+        spoken = "container" if kind.word == "CT" else "VM"
+        call.log(f"snapshot {spoken} {call.text('vmid')}: {name}")
         return start_task(call, f"{kind.task}snapshot", call.text("vmid"), work)
 
-    index(routes, at, "config rollback", "cmd", takes=NAME)
-
-    @routes.add(
-        f"GET {at}/config",
-        "/vms/{vmid} VM.Snapshot|VM.Snapshot.Rollback|VM.Audit",
-        GUEST + NAME,
-    )
-    def config(call: Call) -> object:
-        guest = find_guest(call, call.number("vmid"), kind.name)
+    def config(self, call: Call) -> object:
+        """Options as they were."""
+        guest = find_guest(call, call.number("vmid"), self.kind.name)
         return dict(find_snapshot(guest, call.text("snapname")))
 
-    @routes.add(f"PUT {at}/config", MAY, GUEST + NAME + "description? string\n")
-    def update(call: Call) -> object:
+    def update(self, call: Call) -> object:
+        """Another description."""
         vmid, name = call.number("vmid"), call.text("snapname")
-        guest = find_guest(call, vmid, kind.name)
-        check_lock(guest.current, kind.word)
+        guest = find_guest(call, vmid, self.kind.name)
+        check_lock(guest.current, self.kind.word)
         changed = dict(find_snapshot(guest, name))
         if call.has("description"):
             changed["description"] = call.text("description")
@@ -100,26 +111,18 @@ def calls(kind: Kind) -> None:
         call.documents.guests[vmid] = replace(guest, snapshots=kept)
         return None
 
-    @routes.add(f"DELETE {at}", MAY, GUEST + NAME + "force? boolean\n")
-    def delete(call: Call) -> object:
-        name = call.text("snapname")
-        return start_task(call, f"{kind.task}delsnapshot", call.text("vmid"), {"snapname": name})
+    def delete(self, call: Call) -> object:
+        """Remove a snapshot: a task, which fails for one that is absent."""
+        work: dict[str, Value] = {"snapname": call.text("snapname")}
+        return start_task(call, f"{self.kind.task}delsnapshot", call.text("vmid"), work)
 
-    @routes.add(
-        f"POST {at}/rollback",
-        "/vms/{vmid} VM.Snapshot|VM.Snapshot.Rollback",
-        GUEST + NAME + "start? boolean\n",
-    )
-    def rollback(call: Call) -> object:
+    def rollback(self, call: Call) -> object:
+        """Go back to a snapshot: a task."""
         work: dict[str, Value] = {
             "snapname": call.text("snapname"),
             "start": call.number("start"),
         }
-        return start_task(call, f"{kind.task}rollback", call.text("vmid"), work)
-
-    FINISH[f"{kind.task}snapshot"] = lambda worker: _create(worker, kind)
-    FINISH[f"{kind.task}delsnapshot"] = lambda worker: _delete(worker, kind)
-    FINISH[f"{kind.task}rollback"] = lambda worker: _rollback(worker, kind)
+        return start_task(call, f"{self.kind.task}rollback", call.text("vmid"), work)
 
 
 def _row(kind: Kind, name: str, entry: Entry) -> dict[str, object]:
@@ -152,7 +155,11 @@ def _create(worker: Worker, kind: Kind) -> None:
     for option, volid in load.volumes(guest.current):
         if kind.name == "qemu" and "media=cdrom" not in str(guest.current[option]):
             worker.say(f"snapshotting 'drive-{option}' ({volid})")
-    saved = {key: value for key, value in guest.current.items() if key not in NOT_SAVED}
+    saved = {
+        key: value
+        for key, value in guest.current.items()
+        if key not in NOT_SAVED and not key.startswith("unused")
+    }
     saved["snaptime"] = worker.now_s
     if worker.text("description"):
         saved["description"] = worker.text("description")
@@ -210,9 +217,13 @@ def _rollback(worker: Worker, kind: Kind) -> None:
     if worker.world.running(vmid):
         guests.stop(worker.twin, (worker.api.cluster, vmid))
     saved = {key: value for key, value in snapshot.items() if key not in NOT_SAVED}
-    kept = {key: guest.current[key] for key in ("description",) if key in guest.current}
-    if "description" in snapshot and kind.name == "qemu":
-        kept = {"description": snapshot["description"]}
+    kept = {
+        key: value
+        for key, value in guest.current.items()
+        if key == "description" or key.startswith("unused")
+    }
+    if "vmgenid" in saved:  # the guest can tell that it is another generation
+        saved["vmgenid"] = str(uuid.UUID(int=worker.chance.getrandbits(128), version=4))
     volids = {volid for _, volid in load.volumes(saved)}
     config: dict[str, Value] = {**saved, **kept, "parent": name}
     for _, volid in load.volumes(guest.current):
@@ -240,4 +251,4 @@ def _need_most_recent(worker: Worker, guest: GuestConfig, name: str, snapshot: E
 
 
 for _kind in KINDS.values():
-    calls(_kind)
+    Calls(_kind).register()

@@ -15,6 +15,7 @@ from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Entry
 from simulator.pve.guest_config import (
     boot_devices,
+    check_lines,
     check_lock,
     find_guest,
     need_bridges,
@@ -117,6 +118,7 @@ def _checked(call: Call) -> dict[str, Value]:
         )
         raise died(f"unable to open file '{path}' - Permission denied")
     kept = rewritten(call, {key: value for key, value in sent.items() if not is_drive(key)})
+    check_lines(kept)
     _check_boot(guest.future, sent)
     _check_memory(guest.future, sent)
     _check_protection(guest.future, removed)
@@ -321,6 +323,13 @@ def _finish_resize(worker: Worker) -> None:
 
 
 FINISH["resize"] = _finish_resize
+
+
+@routes.add("PUT /nodes/{node}/qemu/{vmid}/cloudinit", "/vms/{vmid} VM.Config.Cloudinit", GUEST)
+def regenerate_cloudinit(call: Call) -> object:
+    """Write the cloud-init drive anew: it has no content here, so only locks stand in the way."""
+    check_lock(find_guest(call, call.number("vmid")).current)
+    return None
 
 
 @routes.add(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from simulator.pve import guest_drives, sdn_state, volumes
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Entry, GuestConfig, Volume
-from simulator.pve.guest_config import check_lock, find_guest, shown_snapshot
+from simulator.pve.guest_config import check_lines, check_lock, find_guest, shown_snapshot
 from simulator.pve.lxc_options import (
     GUEST,
     MOUNTS,
@@ -73,7 +73,9 @@ def config(call: Call) -> object:
     guest = find_container(call, call.number("vmid"))
     if call.has("snapshot"):
         return shown_snapshot(call, guest)
-    shown = guest.current if call.flag("current") else guest.future
+    shown: dict[str, object] = dict(guest.current if call.flag("current") else guest.future)
+    if isinstance(raw := shown.get("lxc"), tuple):
+        shown["lxc"] = [str(line).split(": ", 1) for line in raw]
     return {**shown, "digest": guest.digest}
 
 
@@ -146,6 +148,7 @@ def _change(
         raise died("unable to modify read-only option: 'unprivileged'")
     need_bridges(call, sent)
     kept = rewritten(call, {k: v for k, v in sent.items() if not is_mount(k)})
+    check_lines(kept)
     for option, value in sent.items():
         if is_mount(option):
             _check_protected(vmid, config, option, "update")

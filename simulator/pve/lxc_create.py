@@ -12,7 +12,7 @@ from simulator import guests
 from simulator.pve import guest_create, pools, replication, resources, volumes
 from simulator.pve.call import Call
 from simulator.pve.documents import GuestConfig, Volume
-from simulator.pve.guest_config import KINDS, check_lock, pool_error
+from simulator.pve.guest_config import KINDS, check_lines, check_lock, pool_error
 from simulator.pve.guest_power import start_when_made
 from simulator.pve.lxc_config import find_container, made_mount, need_bridges
 from simulator.pve.lxc_options import (
@@ -82,6 +82,7 @@ def create(call: Call) -> object:
     mounts = _mounts(call, sent)
     need_bridges(call, sent)
     kept = {**rewritten(call, {k: v for k, v in sent.items() if not is_mount(k)}), **mounts}
+    check_lines(kept)
     call.documents.guests[vmid] = GuestConfig("lxc", {"lock": "create"})
     if pool:
         pools.add_guest(call.documents, pool, vmid)

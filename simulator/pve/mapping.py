@@ -7,6 +7,7 @@ USB mapping with a node's hardware; the twin's nodes have no such devices, so a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from simulator.pve import propertystring
@@ -141,53 +142,66 @@ def _checks(call: Call, kind: Kind, entry: Entry) -> dict[str, object]:
     return {"checks": found}
 
 
-def calls(kind: Kind) -> None:
-    """Register the five calls of a kind."""
-    base, at = f"/cluster/mapping/{kind.name}", f"/cluster/mapping/{kind.name}/{{id}}"
-    item = f"map array:{{mapping-{kind.name}}}\n"
-    keys = kind.keys + "description? string ..4096\nid pve-configid\n"
-    where = f"/mapping/{kind.name}"
+@dataclass(frozen=True)
+class Calls:
+    """The five calls of a kind."""
 
-    @routes.add(f"GET {base}", "all", "check-node? pve-node")
-    def listed(call: Call) -> object:
+    kind: Kind
+
+    def register(self) -> None:
+        """Let them answer."""
+        kind, where = self.kind, f"/mapping/{self.kind.name}"
+        base, at = f"/cluster{where}", f"/cluster{where}/{{id}}"
+        item = f"map array:{{mapping-{kind.name}}}\n"
+        keys = kind.keys + "description? string ..4096\nid pve-configid\n"
+        changes = "delete? pve-configid-list ..4096\ndigest? string ..64\n"
+        again = item if kind is USB else item.replace("map ", "map? ")
+        one_may, all_may = f"{where}/{{id}} Mapping.Modify", f"{where} Mapping.Modify"
+        routes.add(f"GET {base}", "all", "check-node? pve-node")(self.listed)
+        routes.add(f"POST {base}", all_may, keys + item)(self.create)
+        routes.add(f"GET {at}", _need_any(where), "id pve-configid")(self.one)
+        routes.add(f"PUT {at}", one_may, keys + changes + again)(self.update)
+        routes.add(f"DELETE {at}", all_may, "id pve-configid")(self.delete)
+
+    def _locked(self, call: Call, verb: str) -> AbstractContextManager[None]:
+        return call.locked(f"mapping_{self.kind.name}_cfg", f"{verb} {self.kind.said} failed: ")
+
+    def listed(self, call: Call) -> object:
+        """All that the caller may see; with `check-node` what that node says of them."""
+        kind, rows = self.kind, []
         digest = kind.file.digest(call.documents)
-        rows = []
         for name, entry in kind.file.entries(call.documents).items():
-            if call.may(f"{where}/{name}", *RIGHTS):
+            if call.may(f"/mapping/{kind.name}/{name}", *RIGHTS):
                 checks = _checks(call, kind, entry) if call.has("check-node") else {}
                 rows.append({"id": name, **_shown(entry, digest), **checks})
         return rows
 
-    @routes.add(f"GET {at}", _need_any(where), "id pve-configid")
-    def one(call: Call) -> object:
-        name, known = call.text("id"), kind.file.entries(call.documents)
+    def one(self, call: Call) -> object:
+        """One."""
+        name, known = call.text("id"), self.kind.file.entries(call.documents)
         if name not in known:
             raise died(f"mapping '{name}' not found")
-        return _shown(known[name], kind.file.digest(call.documents))
+        return _shown(known[name], self.kind.file.digest(call.documents))
 
-    @routes.add(f"POST {base}", f"{where} Mapping.Modify", keys + item)
-    def create(call: Call) -> object:
-        name, sent = call.text("id"), _sent(call)
-        kind_type = kind.file.types[kind.name]
-        check_new(kind_type, sent)
+    def create(self, call: Call) -> object:
+        """A new one."""
+        kind, name, sent = self.kind, call.text("id"), _sent(call)
+        check_new(kind.file.types[kind.name], sent)
         entry: Entry = {"type": kind.name, **sent}
         if kind is DIR:
             _check_folders(call, _maps(entry))
-        with call.locked(f"mapping/{kind.name}_cfg", f"create {kind.said} failed: "):
+        with self._locked(call, "create"):
             if name in kind.file.entries(call.documents):
                 raise died(f"{kind.name} ID '{name}' already defined")
             kind.file.put(call.documents, name, entry)
         return None
 
-    changes = keys + "delete? pve-configid-list ..4096\ndigest? string ..64\n"
-    map_line = item if kind is USB else item.replace("map ", "map? ")
-
-    @routes.add(f"PUT {at}", f"{where}/{{id}} Mapping.Modify", changes + map_line)
-    def update(call: Call) -> object:
-        name, sent = call.text("id"), _sent(call)
+    def update(self, call: Call) -> object:
+        """Change one."""
+        kind, name, sent = self.kind, call.text("id"), _sent(call)
         if kind is DIR and call.has("map"):
             _check_folders(call, _maps({"map": sent["map"]}))
-        with call.locked(f"mapping/{kind.name}_cfg", f"update {kind.said} failed: "):
+        with self._locked(call, "update"):
             need_digest(call, kind.file.digest(call.documents))
             known = kind.file.entries(call.documents)
             if name not in known:
@@ -200,10 +214,10 @@ def calls(kind: Kind) -> None:
             kind.file.put(call.documents, name, {**left, **sent})
         return None
 
-    @routes.add(f"DELETE {at}", f"{where} Mapping.Modify", "id pve-configid")
-    def delete(call: Call) -> object:
-        with call.locked(f"mapping/{kind.name}_cfg", f"delete {kind.said} failed: "):
-            kind.file.put(call.documents, call.text("id"), None)
+    def delete(self, call: Call) -> object:
+        """Remove one; one that is absent is fine."""
+        with self._locked(call, "delete"):
+            self.kind.file.put(call.documents, call.text("id"), None)
         return None
 
 
@@ -219,4 +233,4 @@ def _need_any(where: str) -> Callable[[Call], None]:
 
 
 for _kind in KINDS:
-    calls(_kind)
+    Calls(_kind).register()

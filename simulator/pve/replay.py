@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -194,6 +194,9 @@ def prepare(player: Player, header: Mapping[str, Any]) -> None:
         getattr(own, name).update(getattr(given.documents, name))
     if "user.cfg" in files:
         own.users = given.documents.users
+    for node, kept in given.documents.nodes.items():
+        if kept.config and node in own.nodes:
+            own.nodes[node] = replace(own.nodes[node], config=kept.config)
     player.api.sync(player.twin)
     for vmid, node in given.places.items():
         guests.place(player.twin, (CLUSTER, vmid), node)

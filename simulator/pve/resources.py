@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from simulator.pve import load, propertystring, storage
+from simulator.pve import load, propertystring, sdn_state, storage
 from simulator.pve.call import Call, Environment
-from simulator.pve.documents import GuestConfig
+from simulator.pve.documents import Documents, GuestConfig
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.volumes import parse_size
@@ -171,8 +171,8 @@ def cluster_resources(call: Call) -> object:
         rows += [_cluster_node(call, node) for node in call.world.nodes]
     if wanted in ("", "storage"):
         rows += _storages(call)
-    if wanted in ("", "sdn") and call.may(f"/sdn/zones/{LOCAL_ZONE}", "SDN.Audit", "SDN.Use"):
-        rows += [_zone(call, node) for node in call.world.nodes]
+    if wanted in ("", "sdn"):
+        rows += _zones(call)
     return rows
 
 
@@ -217,12 +217,29 @@ def _storages(call: Call) -> list[dict[str, object]]:
     ]
 
 
-def _zone(call: Call, node: str) -> dict[str, object]:
+def _zones(call: Call) -> list[dict[str, object]]:
+    """The nodes' own bridges, and SDN's zones that run, on the nodes that have them."""
+    zones = {LOCAL_ZONE: "", **_nodes_by_zone(call.documents)}
+    return [
+        _zone(call, zone, node)
+        for zone, nodes in zones.items()
+        if call.may(f"/sdn/zones/{zone}", "SDN.Audit", "SDN.Use")
+        for node in call.world.nodes
+        if not nodes or node in items(nodes)
+    ]
+
+
+def _nodes_by_zone(documents: Documents) -> dict[str, str]:
+    zones = sdn_state.running(documents, "zones")
+    return {name: str(zone.get("nodes") or "") for name, zone in zones.items()}
+
+
+def _zone(call: Call, zone: str, node: str) -> dict[str, object]:
     online = call.world.online(node, call.node)
     return {
-        "id": f"network/{node}/zone/{LOCAL_ZONE}",
+        "id": f"network/{node}/zone/{zone}",
         "type": "network",
-        "network": LOCAL_ZONE,
+        "network": zone,
         "network-type": "zone",
         "node": node,
         "status": "ok" if online else "unknown",

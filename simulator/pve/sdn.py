@@ -114,77 +114,85 @@ def changed(call: Call, file: SectionFile, old: Entry, settings: Mapping[str, Va
     return {**left, **settings}
 
 
-def calls(kind: Kind) -> None:
-    """Register the five calls of a kind."""
-    at, word = f"{kind.base}/{{{kind.word}}}", kind.word
-    types = f"enum({','.join(kind.file.types)})"
-    view_keys = VIEW if kind.staged else ""
-    privilege = "SDN.Allocate"
-    needs = "/sdn/zones/{zone}" if word == "zone" else kind.base.removeprefix("/cluster")
+@dataclass(frozen=True)
+class Calls:
+    """The five calls of a kind."""
 
-    def find(call: Call, known: Mapping[str, object]) -> str:
-        name = call.text(word)
+    kind: Kind
+
+    def register(self) -> None:
+        """Let them answer. A zone's own path decides who may change it."""
+        kind, word = self.kind, self.kind.word
+        at, may = f"{kind.base}/{{{word}}}", f"/sdn/{kind.what} SDN.Allocate"
+        mine = f"/sdn/{kind.what}/{{{word}}} SDN.Allocate"
+        change = mine if word == "zone" else may
+        types = f"enum({','.join(kind.file.types)})\n"
+        seen = VIEW if kind.staged else ""
+        new = kind.name + kind.keys + kind.create_keys + LOCK_TOKEN + f"type {types}"
+        routes.add(f"GET {kind.base}", "all", f"type? {types}{seen}")(self.listed)
+        routes.add(f"POST {kind.base}", may, new)(self.create)
+        routes.add(f"GET {at}", mine, kind.name + seen)(self.one)
+        routes.add(f"PUT {at}", change, kind.name + kind.keys + CHANGES)(self.update)
+        routes.add(f"DELETE {at}", change, kind.name + LOCK_TOKEN)(self.delete)
+
+    def _find(self, call: Call, known: Mapping[str, object]) -> str:
+        name = call.text(self.kind.word)
         if name not in known:
             raise died(f"sdn '{name}' does not exist")
         return name
 
-    @routes.add(f"GET {kind.base}", "all", f"type? {types}\n{view_keys}")
-    def listed(call: Call) -> object:
-        wanted = call.text("type")
+    def listed(self, call: Call) -> object:
+        """All that the caller may see."""
+        kind, wanted = self.kind, call.text("type")
         return [
-            {word: name, **row}
+            {kind.word: name, **row}
             for name, row in view(call, kind.what, kind.file).items()
             if wanted in ("", row["type"])
             and call.may(f"/sdn/{kind.what}/{name}", "SDN.Audit", "SDN.Allocate")
         ]
 
-    @routes.add(f"GET {at}", f"/sdn/{kind.what}/{{{word}}} {privilege}", kind.name + view_keys)
-    def one(call: Call) -> object:
-        known = view(call, kind.what, kind.file)
-        name = find(call, known)
-        return {word: name, **known[name]}
+    def one(self, call: Call) -> object:
+        """One."""
+        known = view(call, self.kind.what, self.kind.file)
+        name = self._find(call, known)
+        return {self.kind.word: name, **known[name]}
 
-    @routes.add(
-        f"POST {kind.base}",
-        f"/sdn/{kind.what} {privilege}",
-        kind.name + kind.keys + kind.create_keys + LOCK_TOKEN + f"type {types}\n",
-    )
-    def create(call: Call) -> object:
+    def create(self, call: Call) -> object:
+        """A new one."""
+        file, word = self.kind.file, self.kind.word
         name, settings = call.text(word), sent(call, word)
-        check_new(kind.file.types[call.text("type")], settings)
+        check_new(file.types[call.text("type")], settings)
         with sdn_state.locked(call, f"create sdn {word} object failed"):
-            entries = kind.file.entries(call.documents)
+            entries = file.entries(call.documents)
             if name in entries:
                 raise died(f"sdn {word} object ID '{name}' already defined")
             entries[name] = {"type": call.text("type"), **settings}
-            kind.update(call, name, entries)
-            kind.file.write(call.documents, entries)
+            self.kind.update(call, name, entries)
+            file.write(call.documents, entries)
         return None
 
-    @routes.add(
-        f"PUT {at}",
-        f"{needs} {privilege}",
-        kind.name + kind.keys + CHANGES,
-    )
-    def update(call: Call) -> object:
+    def update(self, call: Call) -> object:
+        """Change one."""
+        file, word = self.kind.file, self.kind.word
         settings = sent(call, word)
         with sdn_state.locked(call, f"update sdn {word} object failed"):
-            need_digest(call, kind.file.digest(call.documents))
-            entries = kind.file.entries(call.documents)
-            name = find(call, entries)
-            entries[name] = changed(call, kind.file, entries[name], settings)
-            kind.update(call, name, entries)
-            kind.file.write(call.documents, entries)
+            need_digest(call, file.digest(call.documents))
+            entries = file.entries(call.documents)
+            name = self._find(call, entries)
+            entries[name] = changed(call, file, entries[name], settings)
+            self.kind.update(call, name, entries)
+            file.write(call.documents, entries)
         return None
 
-    @routes.add(f"DELETE {at}", f"{needs} {privilege}", kind.name + LOCK_TOKEN)
-    def delete(call: Call) -> object:
-        with sdn_state.locked(call, f"delete sdn {word} object failed"):
-            entries = kind.file.entries(call.documents)
-            name = find(call, entries)
-            kind.delete(call, name, entries)
+    def delete(self, call: Call) -> object:
+        """Remove one that nothing uses."""
+        file = self.kind.file
+        with sdn_state.locked(call, f"delete sdn {self.kind.word} object failed"):
+            entries = file.entries(call.documents)
+            name = self._find(call, entries)
+            self.kind.delete(call, name, entries)
             del entries[name]
-            kind.file.write(call.documents, entries)
+            file.write(call.documents, entries)
         return None
 
 
@@ -278,8 +286,10 @@ _ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8"
 _SHORT_ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2.."
 _LONG_ID = r"/[a-zA-Z][a-zA-Z0-9_-]*[a-zA-Z0-9]/ 2..64"
 ZONE_ID = f"zone {_ID}\n"
-calls(Kind("zones", "zone", ZONES, ZONE_ID, sdn_state.ZONE_KEYS, _check_zone, _check_zone_unused))
-calls(
+_DNS_KEYS = sdn_state.DNS_KEYS + "key? string\nurl? string\n"
+_NEW_DNS_KEYS = "key string\nreversev6mask? integer\nurl string\n"
+KINDS = (
+    Kind("zones", "zone", ZONES, ZONE_ID, sdn_state.ZONE_KEYS, _check_zone, _check_zone_unused),
     Kind(
         "controllers",
         "controller",
@@ -288,25 +298,23 @@ calls(
         sdn_state.CONTROLLER_KEYS,
         _check_controller,
         _check_controller_unused,
-    )
-)
-calls(
+    ),
     Kind(
         "ipams", "ipam", IPAMS, f"ipam {_SHORT_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False
-    )
-)
-calls(
+    ),
     Kind(
         "dns",
         "dns",
         DNS,
         f"dns {_SHORT_ID}\n",
-        sdn_state.DNS_KEYS + "key? string\nurl? string\n",
+        _DNS_KEYS,
         _ask_dns,
-        create_keys="key string\nreversev6mask? integer\nurl string\n",
+        create_keys=_NEW_DNS_KEYS,
         staged=False,
-    )
+    ),
 )
+for _kind in KINDS:
+    Calls(_kind).register()
 index(routes, "/cluster/sdn", "vnets zones controllers ipams dns fabrics", "id", "/sdn SDN.Audit")
 MAY = "/sdn SDN.Allocate"
 _RELEASE = LOCK_TOKEN + "release-lock? boolean\n"

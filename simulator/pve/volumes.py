@@ -1,7 +1,7 @@
 """Volumes: names, sizes, allocation, and the calls on a storage's content.
 
-Source: PVE::API2::Storage::Content, PVE::Storage::Plugin. Sizes are bytes. Leaves out: ISO images,
-templates and backup files, and thin provisioning: a volume uses all of its size.
+Source: PVE::API2::Storage::Content, PVE::Storage::Plugin. Sizes are bytes. Leaves out: what
+a volume holds, and thin provisioning: it uses all of its size.
 """
 
 from __future__ import annotations
@@ -175,16 +175,19 @@ def content(call: Call) -> object:
 
 
 def _row(volume: Volume) -> dict[str, object]:
-    return {
+    row: dict[str, object] = {
         "volid": volume.volid,
         "content": volume.content,
         "format": volume.format,
         "size": volume.size_bytes,
-        "used": volume.size_bytes,
-        "vmid": volume.vmid,
         "ctime": volume.ctime_s,
-        "parent": None,
     }
+    if volume.content == "backup":
+        kind = "qemu" if "-qemu-" in volume.name else "lxc"
+        return {**row, "vmid": volume.vmid, "subtype": kind}
+    if not volume.vmid:
+        return row
+    return {**row, "used": volume.size_bytes, "vmid": volume.vmid, "parent": None}
 
 
 @routes.add(

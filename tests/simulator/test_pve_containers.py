@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from simulator.pve.documents import Volume
 from tests.simulator.pve_cluster import Cluster, cluster
 
 TEMPLATE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
@@ -14,11 +13,24 @@ TEMPLATE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
 
 def _with_template() -> Cluster:
     here = cluster()
-    for node in ("pve1", "pve2", "pve3"):
-        name = TEMPLATE.partition(":")[2]
-        volume = Volume("local", node, name, 0, 2**27, "tzst", 0, "vztmpl")
-        here.api.documents.volumes[volume.key] = volume
+    name = TEMPLATE.rpartition("/")[2]
+    url = f"https://mirror.example/{name}"
+    fetch = "POST /nodes/pve1/storage/local/download-url"
+    assert here.done(fetch, content="vztmpl", filename=name, url=url).status == "OK"
     return here
+
+
+def test_a_template_is_fetched_once_and_only_where_it_may_be() -> None:
+    here = _with_template()
+    (row,) = here.ok("GET /nodes/pve1/storage/local/content", content="vztmpl")
+    assert (row["volid"], row["format"], "vmid" in row) == (TEMPLATE, "tzst", False)
+    fetch = "POST /nodes/pve1/storage/local/download-url"
+    asked = {"content": "vztmpl", "url": "https://mirror.example/x"}
+    again = here.done(fetch, filename=TEMPLATE.rpartition("/")[2], **asked)
+    assert again.status.startswith("refusing to override existing file")
+    assert here.errors(fetch, filename="x.zip", **asked) == {"filename": "wrong file extension"}
+    elsewhere = here.refusal(fetch.replace("local", "data"), filename="x.tar.gz", **asked)
+    assert elsewhere == (500, "storage 'data' is not configured for content-type 'vztmpl'")
 
 
 def _container(vmid: int = 200, **options: Any) -> Cluster:

@@ -29,6 +29,9 @@ def test_snapshots_form_a_line_and_rolling_back_starts_a_branch() -> None:
     here.ok(f"PUT {VM}/config", cores=4)
     assert here.done(f"POST {VM}/snapshot/one/rollback").status == "OK"
     assert here.config(100)["cores"] == 1
+    before = here.config(100)["vmgenid"]
+    here.done(f"POST {VM}/snapshot/one/rollback")
+    assert here.config(100)["vmgenid"] != before
     here.done(f"POST {VM}/snapshot", snapname="three")
     assert _names(here) == {"one": "", "two": "one", "three": "one", "current": "three"}
     here.done(f"DELETE {VM}/snapshot/one")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -131,7 +132,17 @@ def _sound(here: Cluster, response: Response) -> None:
     for known in ("users", "groups", "acl", "pools", "files", "ha_resources", "ha_rules"):
         assert _settled(getattr(again, known)) == _settled(getattr(documents, known)), known
     assert again.guests.keys() == documents.guests.keys()
+    for vmid, guest in documents.guests.items():
+        for known in ("current", "pending"):
+            assert _texts(getattr(again.guests[vmid], known)) == _texts(getattr(guest, known))
+        assert again.guests[vmid].removals == guest.removals
+        assert again.guests[vmid].snapshots.keys() == guest.snapshots.keys()
     assert again.storages.keys() == documents.storages.keys()
+
+
+def _texts(options: Mapping[str, object]) -> dict[str, str]:
+    """Values as a file shows them: without blanks around, a number of whole as one."""
+    return {key: str(value).strip() for key, value in options.items() if value not in (None, "")}
 
 
 def _settled(known: dict[Any, Any]) -> dict[Any, Any]:

@@ -71,7 +71,7 @@ def _like(ours: Param, official: dict[str, Any]) -> str:
         return f"type {ours.type}, not {kind}"
     if ours.optional != bool(official.get("optional")):
         return "optional"
-    if tuple(map(str, official.get("enum", ()))) != ours.enum and "enum" in official:
+    if official.get("enum") and tuple(map(str, official["enum"])) != ours.enum:
         return f"enum {ours.enum}"
     low, high = (
         ("minimum", "maximum") if kind in ("integer", "number") else ("minLength", "maxLength")

@@ -36,6 +36,8 @@ def test_what_is_staged_runs_only_once_it_is_applied() -> None:
     assert here.ok(f"GET {VNET}", running=1) == [row]
     assert here.ok(f"GET {VNET}", pending=1) == [row]
     assert here.ok("GET /nodes/pve2/sdn/zones") == [{"zone": "z1", "status": "available"}]
+    networks = {row["network"] for row in here.ok("GET /cluster/resources", type="sdn")}
+    assert networks == {"localnetwork", "z1"}
 
 
 def test_a_change_a_removal_and_a_deletion_show_as_what_will_be() -> None:
