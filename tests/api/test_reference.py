@@ -75,7 +75,7 @@ def test_what_is_simulated_is_seen_and_not_told() -> None:
     page = words_page(ROOT / "desired-state")
     assert row(page, "`guests`", "yes", "yes", "")
     assert row(page, "`realms`", "", "", "declared, not managed yet")
-    assert row(page, "`ceph`", "yes", "", "declared, not managed yet")
+    assert row(page, "`ceph`", "yes", "yes", "")
 
 
 def test_every_verb_has_its_help() -> None:

@@ -124,7 +124,11 @@ def _known(text: str) -> bool:
     return asked <= options | {"--help"}
 
 
-NAMED = {"pve": "CLUSTER", "nas": "ARRAY"}  # what stands for the names of a table's tables
+NAMED = {
+    "ceph": "CLUSTER",
+    "pve": "CLUSTER",
+    "nas": "ARRAY",
+}  # what stands for the names of a table's tables
 
 
 def _keys(table: type[BaseModel], above: str = "") -> Iterator[str]:
