@@ -38,7 +38,7 @@ from simulator.truenas import (
 )
 from simulator.truenas.call import HANDLERS, Call, Session
 from simulator.truenas.catalogue import METHODS, Method, checker
-from simulator.truenas.documents import Documents, Job
+from simulator.truenas.documents import Documents
 from simulator.truenas.errors import ENOMETHOD, ENOTAUTHENTICATED, CallError
 from simulator.truenas.served import array_spec
 from simulator.truenas.version import Version
@@ -149,10 +149,6 @@ class TrueNasApi:
         finally:
             self._follow(twin)
             twin.settle()
-
-    def job(self, identity: int) -> Job:
-        """A job, running or ended."""
-        return self.documents.jobs[identity]
 
     def settle(self, twin: Twin) -> bool:
         """Follow the physics: the array went down or came up, disks failed; tell it of changes."""

@@ -382,8 +382,12 @@ def delete(call: Call) -> object:
         raise CallError(text, errno.EBUSY)
     for snapshot in snapshots:
         del documents.snapshots[snapshot.id]
-    for other in doomed:
-        del documents.datasets[other]
+    origins = {documents.datasets.pop(other).origin for other in doomed}
+    still = {known.origin for known in documents.datasets.values()}
+    for origin in origins - still:
+        held = documents.snapshots.get(origin)
+        if held is not None and held.deferred:
+            del documents.snapshots[origin]
     documents.changed()
     call.emit("pool.dataset.query", "removed", name, {})
     return True

@@ -11,9 +11,15 @@ from simulator.truenas.documents import Documents, Row
 from simulator.truenas.errors import no_such
 
 TABLE = "service"
-NAMES = ("cifs", "ftp", "iscsitarget", "nfs", "snmp", "ssh", "ups")
-STARTED = ("iscsitarget", "nfs")
-"""Those with physics; the others start and stop and nothing depends on it."""
+NAMES = (
+    "cifs",
+    "ftp",
+    "iscsitarget",
+    "nfs",
+    "snmp",
+    "ssh",
+    "ups",
+)  # only iscsitarget and nfs have physics
 
 
 def _find(call: Call, known: object) -> Row:

@@ -21,11 +21,10 @@ TABLE = "iscsi.target"
 _NAME = re.compile(r"[a-z0-9.:-]+")
 
 
-def _name_problem(call: Call, name: str, others: dict[int, Row]) -> tuple[str, int] | None:
+def _name_problem(name: str, others: dict[int, Row]) -> tuple[str, int] | None:
     if not _NAME.fullmatch(name):
         text = "Only lowercase alphanumeric characters plus dot, dash, and colon are allowed."
         return text, errno.EINVAL
-    del call
     if any(row["name"] == name for row in others.values()):
         return f"Target with name {name} already exists", errno.EEXIST
     return None
@@ -34,7 +33,7 @@ def _name_problem(call: Call, name: str, others: dict[int, Row]) -> tuple[str, i
 def _check(call: Call, draft: Draft) -> None:
     new, problems = draft.new, draft.problems
     others = draft.others(call, TABLE)
-    if problem := _name_problem(call, new["name"], others):
+    if problem := _name_problem(new["name"], others):
         problems.add("name", *problem)
     alias = new["alias"]
     if alias and (alias == "target" or any(row["alias"] == alias for row in others.values())):
@@ -78,7 +77,7 @@ def validate_name(call: Call) -> object:
     """What is wrong with a name, or null."""
     rows = call.documents.rows(TABLE)
     others = {key: row for key, row in rows.items() if key != call.args["existing_id"]}
-    problem = _name_problem(call, call.args["name"], others)
+    problem = _name_problem(call.args["name"], others)
     return problem[0] if problem else None
 
 

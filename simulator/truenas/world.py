@@ -12,7 +12,6 @@ from functools import cached_property
 from lab.kinds.nas import Nas
 from simulator.iscsi import offers
 from simulator.model import initiator_of
-from simulator.state import HostPower
 from simulator.twin import Twin
 
 
@@ -37,11 +36,6 @@ class World:
     def host(self) -> Nas:
         """The array as declared."""
         return self.twin.model.lab.nas[self.nas]
-
-    @property
-    def on(self) -> bool:
-        """Whether its operating system runs, seen from outside the faults that make it hang."""
-        return self.twin.state.hosts[self.nas] is HostPower.ON
 
     def disk_works(self, disk: str) -> bool:
         """Whether a disk answers; one that the lab does not know does."""

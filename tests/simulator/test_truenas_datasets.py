@@ -152,6 +152,17 @@ def test_a_snapshot_is_cloned_rolled_back_to_and_held_by_its_clones() -> None:
     assert [row["snapshot_name"] for row in here("pool.snapshot.query")] == ["before"]
 
 
+def test_a_deferred_deletion_waits_for_the_last_clone() -> None:
+    here = array()
+    here.volume(size=10 * GIB)
+    here("pool.snapshot.create", {"dataset": "tank/z", "name": "s"})
+    here("pool.snapshot.clone", {"snapshot": "tank/z@s", "dataset_dst": "tank/copy"})
+    here("pool.snapshot.delete", "tank/z@s", {"defer": True})
+    assert len(here("pool.snapshot.query")) == 1
+    here("pool.dataset.delete", "tank/copy")
+    assert here("pool.snapshot.query") == []
+
+
 def test_snapshots_moved_from_zfs_to_pool_with_25_10() -> None:
     for version, has, lacks in (("25.10", "pool", "zfs"), ("13.0", "zfs", "pool")):
         here = array(version)
