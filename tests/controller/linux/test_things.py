@@ -205,6 +205,23 @@ def test_a_third_group_gets_its_paths_and_its_volume_group_made_once() -> None:
         assert things[group_key(node, "group3")].values["made_on"] == "pve4"
 
 
+def test_killed_after_any_record_of_the_journal_it_ends_in_the_same_lab() -> None:
+    before = World(load(two_groups()))
+    before.applied()
+    records = 0
+    died = True
+    while died:
+        records += 1
+        here = before.forked()
+
+        died = here.dies(load(three_groups()), records)
+
+        here.applied()
+        assert here.plan().empty, records
+        assert _groups(here).count("group3") == 1, records
+    assert records > 30
+
+
 def test_a_lun_that_carries_something_becomes_no_volume_group() -> None:
     here = World(load(two_groups()))
     here.applied()
