@@ -51,8 +51,8 @@ nas:
     version: '25.10'
     iqn: iqn.2005-10.org.example
     feeds: [f1]
-    nics: {eno1: {access: images}}
-    addresses: {images: 10.1.255.1}
+    nics: {eno1: {vlans: [images, management]}}
+    addresses: {images: 10.1.255.1, management: 192.168.255.1}
     disks: {sda: {size: 1TB}}
     pools: {tank: {level: single, disks: [sda]}}
     shares: {vm: {pool: tank, path: /mnt/tank/vm, vlan: images}}
@@ -73,7 +73,7 @@ def _network(nodes: int) -> str:
     for leg, peer in zip(legs, reversed(legs), strict=True):
         text += f"  sw{leg}:\n    feeds: [f{leg}]\n    peer: sw{peer}\n    ports:\n"
         text += f"      peer: {{{trunk}}}\n"
-        text += "      nas: {access: images}\n" if leg == "1" else ""
+        text += "      nas: {vlans: [images, management]}\n" if leg == "1" else ""
         text += "".join(f"      p{n}: {{{trunk}, lag: pve{n}}}\n" for n in names)
     return text
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from benchmarks.bench import Bar, Bench, Run
 
 SIZES = (10, 100, 1000)
+LUNS = (50, 500)
 
 
 def _in(module: str, name: str) -> Callable[[int, ExitStack], Run]:
@@ -42,6 +43,8 @@ _ROWS = (
     ),
     Bench("plan-none", _in("offline", "planning_nothing"), "objects", SIZES, bars={1000: Bar(1.0)}),
     Bench("pass", _in("passing", "passing"), "guests", SIZES, bars={1000: Bar(10.0, mib=250)}),
+    Bench("array-look", _in("array", "observing"), "LUNs", LUNS),
+    Bench("array-pass", _in("array", "passing"), "LUNs", LUNS),
     Bench("sweep", _in("simulating", "sweeping"), repeats=1),
     Bench("rehearsal", _in("simulating", "rehearsing"), repeats=1),
 )

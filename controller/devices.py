@@ -26,11 +26,15 @@ def no_context(device: str, answers: Answers) -> Context:
     return Context()
 
 
+def nothing_open() -> None:
+    """For ways that hold nothing open."""
+
+
 @dataclass(frozen=True)
 class Device:
     """One device. `context` reads what is around the things from the answers that are there.
 
-    `trail`: how it notes who did what, if it does. `close`: lets go of connections that it keeps.
+    `trail`: how it notes who did what, if it does. `close` lets go of the way there.
     """
 
     name: str
@@ -38,7 +42,7 @@ class Device:
     kinds: tuple[type[Managed], ...]
     context: Callable[[str, Answers], Context] = no_context
     trail: Trail | None = None
-    close: Callable[[], None] = lambda: None
+    close: Callable[[], None] = nothing_open
 
 
 class Family(Protocol):

@@ -126,7 +126,7 @@ class TwinTransport:
 def _device(nas: str, transport: Transport, vault: Vault, clock: Clock, timeout_s: float) -> Device:
     name = f"{DEVICE}{nas}"
     port = NasPort(name, transport, NAS_KINDS, vault, clock, timeout_s=timeout_s)
-    return Device(name, port, KINDS, context)
+    return Device(name, port, KINDS, context, close=transport.close)
 
 
 def _login(settings: Settings, written: NasSettings) -> Login:

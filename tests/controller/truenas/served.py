@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -25,7 +25,7 @@ from controller.owned import OwnedRecord, Ownership
 from controller.plan import Plan
 from controller.planning import EVERYTHING, plan_changes, wanted_things
 from controller.rehearsal import TwinClock
-from controller.secrets import Vault
+from controller.secrets import Vault, rehearsed
 from controller.step import Json
 from controller.truenas.connect import Connection
 from controller.truenas.family import TwinTransport
@@ -41,12 +41,8 @@ from simulator.twin import Twin
 from tests.simulator.rack import Tree, rack
 
 DEVICE = "nas/nas1"
-SECRETS = {"CHAP": "correct-horse-1", "PEER": "battery-staple"}
-
-
-def secret(reference: str) -> SecretStr:
-    """What stands behind `secret://env/CHAP`."""
-    return SecretStr(SECRETS[reference.rpartition("/")[2]])
+CHAP = rehearsed("secret://env/CHAP").get_secret_value()
+"""What the login's secret is, here as in a rehearsal and on an array as declared."""
 
 
 class LabClock:
@@ -128,7 +124,7 @@ def steps(plan: Plan) -> list[str]:
 
 def port(line: Line, clock: Clock, declared: Lab) -> Device:
     """A device on this line, whose vault knows the secrets of a lab."""
-    vault = Vault(secret)
+    vault = Vault(rehearsed)
     vault.learn(wanted_things(declared, {DEVICE: KINDS}).values())
     way = NasPort(DEVICE, line, NAS_KINDS, vault, clock, timeout_s=60.0)
     return Device(DEVICE, way, KINDS, context)
@@ -207,11 +203,10 @@ def behind_sockets(
     if empty:
         attach_installed(twin)
     with ServedLab.start(twin, folder, speed=speed, port=0) as served:
-        connection = connected(served)
         clock = LabClock(speed)
-        line = Line(connection)
-        yield Served(port(line, clock, declared), line, clock), served
-        connection.close()
+        with closing(connected(served)) as connection:
+            line = Line(connection)
+            yield Served(port(line, clock, declared), line, clock), served
 
 
 def connected(served: ServedLab, *, key: str = "", ca: Path | None = None) -> Connection:

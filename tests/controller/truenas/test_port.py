@@ -15,7 +15,7 @@ from controller.truenas.rest1 import size_of
 from controller.truenas.transport import refused
 from controller.truenas.versions import Release, release_of
 from lab.errors import DeviceError, Refused
-from tests.controller.truenas.served import SECRETS, Served, in_process, lab
+from tests.controller.truenas.served import CHAP, Served, in_process, lab
 
 USED = "iqn.1993-08.org.debian:01:pve1"
 
@@ -53,10 +53,10 @@ def test_text_that_looks_like_a_name_of_ours_is_sent_as_it_is(full: Served) -> N
 
 def test_a_secret_goes_out_as_itself_and_comes_back_as_its_reference(full: Served) -> None:
     (row,) = full.call("iscsi.auth.query")
-    assert row["secret"] == SECRETS["CHAP"]
+    assert row["secret"] == CHAP
     seen = json.dumps(full.device.port.ask(Query("iscsi.auth.query")))
     assert "secret://env/CHAP" in seen
-    assert SECRETS["CHAP"] not in seen
+    assert CHAP not in seen
 
 
 def test_a_secret_of_somebody_else_is_never_shown(full: Served) -> None:
