@@ -10,6 +10,7 @@ from benchmarks.bench import Bar, Bench, Run
 
 SIZES = (10, 100, 1000)
 LUNS = (50, 500)
+HOSTS = (4, 32)
 
 
 def _in(module: str, name: str) -> Callable[[int, ExitStack], Run]:
@@ -52,6 +53,8 @@ _ROWS = (
     ),
     Bench("array-look", _in("array", "observing"), "LUNs", LUNS),
     Bench("array-pass", _in("array", "passing"), "LUNs", LUNS),
+    Bench("hosts-look", _in("hosts", "observing"), "hosts", HOSTS),
+    Bench("hosts-pass", _in("hosts", "passing"), "hosts", HOSTS),
     Bench("sweep", _in("simulating", "sweeping"), repeats=1),
     Bench("rehearsal", _in("simulating", "rehearsing"), repeats=1),
 )

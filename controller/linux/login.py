@@ -7,6 +7,7 @@ logins, interfaces, iSNS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -149,10 +150,14 @@ def _values(lab: Lab, lun: Lun) -> dict[str, Value]:
 
 
 def _settings(text: str) -> dict[str, Value]:
-    """What a record says of our fields."""
+    """What a record says of our fields; a secret as the reference that the port put in braces."""
     says = dict(line.partition(" = ")[::2] for line in text.splitlines())
     found: Mapping[str, str | None] = {name: says.get(known) for name, known in _FIELDS.items()}
-    return {name: value for name, value in found.items() if value and value != "<empty>"}
+    return {
+        name: re.sub(r"^\{(secret://.+)\}$", r"\1", value)
+        for name, value in found.items()
+        if value and value != "<empty>"
+    }
 
 
 def _put(value: str) -> str:

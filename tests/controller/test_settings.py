@@ -173,3 +173,38 @@ def test_a_ceph_cluster_is_reached_by_its_conf(tmp_path: Path) -> None:
     assert (way.client, way.keyring, way.command) == ("client.admin", None, ())
     with pytest.raises(SettingsInvalid, match=r"ceph\.a\.client"):
         settings_of(tmp_path, f'{SMALL}\n[ceph.a]\nclient = "osd.3"\n')
+
+
+def test_hosts_take_what_they_do_not_say_from_the_table_for_all(tmp_path: Path) -> None:
+    file = tmp_path / "vlab.toml"
+    file.write_text("""
+[source]
+remote = "lab.git"
+[linux."*"]
+user = "vlab"
+key = "id"
+[linux.pve4]
+address = "192.168.99.14"
+[linux.bak1]
+address = "192.168.99.31"
+user = "root"
+port = 2222
+""")
+
+    hosts = read_settings(file).linux_hosts
+
+    assert list(hosts) == ["pve4", "bak1"]
+    assert (hosts["pve4"].user, hosts["pve4"].port, hosts["pve4"].key) == ("vlab", 22, "id")
+    assert (hosts["bak1"].user, hosts["bak1"].port) == ("root", 2222)
+
+
+@pytest.mark.parametrize("missing", ["address", "key"])
+def test_a_host_without_a_way_in_is_told(missing: str, tmp_path: Path) -> None:
+    lines = {"address": 'address = "192.168.99.14"', "key": 'key = "id"'}
+    del lines[missing]
+    file = tmp_path / "vlab.toml"
+    text = "\n".join(lines.values())
+    file.write_text(f'[source]\nremote = "lab.git"\n[linux.pve4]\n{text}\n')
+
+    with pytest.raises(SettingsInvalid, match=f"linux.pve4: {missing} is missing"):
+        read_settings(file)

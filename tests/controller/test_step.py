@@ -50,7 +50,9 @@ def test_a_printed_step_says_neither_the_secret_nor_where_it_is(step: Step) -> N
 
 
 def test_a_command_prints_as_it_would_be_typed() -> None:
-    assert str(STEPS[3]) == "iscsiadm -m node -T 'iqn.2005-10.org:a b'"
+    assert str(STEPS[3]) == (
+        "iscsiadm -m node -T 'iqn.2005-10.org:a b', if lsblk /dev/sdb finds nothing"
+    )
 
 
 def vault() -> Vault:

@@ -14,6 +14,7 @@ from controller.linux.volume_group import group_key
 from controller.managed import Context, Key, Mark
 from controller.perform import Fate
 from controller.plan import Action
+from controller.secrets import rehearsed
 from lab.errors import Refused
 from lab.load import load
 from simulator.disks import Signature
@@ -205,6 +206,23 @@ def test_a_third_group_gets_its_paths_and_its_volume_group_made_once() -> None:
         assert things[group_key(node, "group3")].values["made_on"] == "pve4"
 
 
+def test_killed_after_any_record_of_the_journal_it_ends_in_the_same_lab() -> None:
+    before = World(load(two_groups()))
+    before.applied()
+    records = 0
+    died = True
+    while died:
+        records += 1
+        here = before.forked()
+
+        died = here.dies(load(three_groups()), records)
+
+        here.applied()
+        assert here.plan().empty, records
+        assert _groups(here).count("group3") == 1, records
+    assert records > 30
+
+
 def test_a_lun_that_carries_something_becomes_no_volume_group() -> None:
     here = World(load(two_groups()))
     here.applied()
@@ -271,3 +289,29 @@ def test_an_initiator_name_changes_only_without_sessions() -> None:
 
     says = told(plan, initiator_key("linux/pve4"))
     assert "has 2 iSCSI sessions, which a new initiator name would lose" in says
+
+
+def test_a_chap_secret_goes_into_the_record_and_nowhere_else() -> None:
+    files = two_groups()
+    text = files["nas1.yaml"].decode()
+    chap = '    chap: {lab: {tag: 1, user: lab, secret: "secret://env/CHAP"}}\n    targets:\n'
+    text = text.replace("    targets:\n", chap).replace(
+        "1: group2}", "1: group2}\n        chap: lab"
+    )
+    here = World(load({**files, "nas1.yaml": text.encode()}))
+    secret = rehearsed("secret://env/CHAP").get_secret_value()
+
+    steps = [str(step) for op in here.plan().operations for step in op.steps]
+    here.applied()
+
+    assert not [step for step in steps if secret in step]
+    files_there = here.host("pve4").state.files
+    holding = [path for path in files_there if secret in files_there[path].content]
+    assert [path.rpartition("/")[0].partition(LUN)[2] for path in holding] == [
+        "/192.168.101.21,3260,1",
+        "/192.168.102.21,3260,2",
+    ]
+    login = here.seen().things[key("login", f"{LUN} 192.168.101.21:3260", "linux/pve4")]
+    assert login.values["secret"] == "secret://env/CHAP"
+    assert login.values["session"]
+    assert here.plan().empty

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 
 from controller.devices import Device
 from controller.execute import Outcome, execute
-from controller.journal import Journal, ownership
+from controller.journal import Journal, Record, ownership
 from controller.linux.thing import DEVICE
 from controller.managed import Key
 from controller.observe import observe
@@ -15,12 +17,32 @@ from controller.owned import Ownership
 from controller.perform import Fate
 from controller.plan import Action, Plan
 from controller.planning import EVERYTHING, plan_changes, wanted_things
+from controller.recover import recover
 from controller.rehearsal import TwinClock
 from controller.stage import devices_of, empty_stage
 from lab.lab import Lab
 from simulator.linux.call import Result
 from simulator.linux.host import LinuxHost
 from simulator.twin import Twin
+
+
+class _Died(BaseException):
+    """The process is gone; nothing of ours catches it."""
+
+
+class _Mortal(Journal):
+    """Dies after so many records; 0: lives on."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left, self.died = left, False
+
+    def write(self, record: Record) -> None:
+        super().write(record)
+        self.left -= 1
+        if not self.left:
+            self.died = True
+            raise _Died
 
 
 @dataclass
@@ -34,6 +56,13 @@ class World:
     def __post_init__(self) -> None:
         self.twin: Twin = empty_stage(self.lab)
         self.clock = TwinClock(self.twin)
+
+    def forked(self) -> World:
+        """Another one that is as this one is."""
+        other = copy(self)
+        other.twin = self.twin.fork()
+        other.clock = TwinClock(other.twin)
+        return other
 
     @property
     def devices(self) -> list[Device]:
@@ -71,6 +100,15 @@ class World:
         changed = {**self.owned, **ownership(self.owned, journal.records)}
         self.owned = {key: record for key, record in changed.items() if record is not None}
         return outcome
+
+    def dies(self, lab: Lab, record: int) -> bool:
+        """A pass that ends at once after that record of its journal; whether it got so far."""
+        journal = _Mortal(record)
+        with suppress(_Died):
+            execute(self.plan(lab), self.devices, journal, self.clock)
+        journal.left = 0
+        self.owned = recover(journal, self.devices, self.clock, self.owned).owned(self.owned)
+        return journal.died
 
     def applied(self, lab: Lab | None = None) -> None:
         """A pass that does everything."""
