@@ -34,6 +34,7 @@ from controller.perform import Fate
 from controller.reconcile import Ending, Pass
 from controller.settings import Settings, read_settings
 from controller.stage import empty_stage
+from controller.trial import device_tables
 from lab.errors import VlabError
 from lab.faults import parse_faults
 from lab.lab import Lab
@@ -119,12 +120,6 @@ def _progress(parts: Installation) -> Iterator[None]:
         thread.join()
 
 
-def _keep(file: Path, secret: str) -> None:
-    """A secret that only we can read."""
-    file.touch(mode=0o600)
-    file.write_text(secret)
-
-
 def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) -> Settings:
     """A remote with one commit, and the settings of a controller for it and the served lab."""
     work = git.Repo.init(folder / "work", initial_branch="main")
@@ -136,30 +131,15 @@ def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) 
     author = git.Actor("vlab demo", "demo@lab.invalid")
     work.index.commit(f"The lab of {tree}", author=author, committer=author)
     git.Repo.clone_from(str(folder / "work"), folder / "lab.git", bare=True)
-    user, token_name = served.login.token.split("!")
-    _keep(folder / "token", served.login.secret)
-    lines = ['apply = "auto"', "[source]", 'remote = "lab.git"', "poll_s = 5"]
-    lines += ["[api]", f'listen = "127.0.0.1:{port}"']
-    for cluster in lab.clusters:
-        addresses = [served.addresses[node] for node in lab.members(cluster)]
-        lines += [
-            f"[pve.{cluster}]",
-            f"addresses = {addresses}",
-            f'user = "{user}"',
-            f'token_name = "{token_name}"',
-            'token = "secret://file/token"',
-            f'ca = "{served.ca_file}"',
-        ]
-    for nas, key in served.login.api_keys.items():
-        _keep(folder / f"{nas}.key", key)
-        lines += [
-            f"[nas.{nas}]",
-            f'address = "{served.addresses[nas]}"',
-            f'api_key = "secret://file/{nas}.key"',
-            f'ca = "{served.ca_file}"',
-        ]
+    ours = f"""apply = "auto"
+[source]
+remote = "lab.git"
+poll_s = 5
+[api]
+listen = "127.0.0.1:{port}"
+"""
     file = folder / "vlab.toml"
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text(ours + device_tables(folder, lab, served))
     return read_settings(file)
 
 

@@ -37,7 +37,7 @@ class Sight:
     """The last look, and a new one in the background when it has become old."""
 
     def __init__(self, devices: Sequence[Device], clock: Clock) -> None:
-        self._devices = [device for device in devices if device.name.startswith(PVE)]
+        self._devices = tuple(devices)
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sight")
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ def look(devices: Sequence[Device]) -> Sighting:
     """Ask each cluster where its guests are and which nodes it misses."""
     places: dict[GuestKey, GuestPlace] = {}
     faults: list[Fault] = []
-    for device in devices:
+    for device in (each for each in devices if each.name.startswith(PVE)):
         cluster = device.name.removeprefix(PVE)
         answers, why = _answers(device)
         if not answers:

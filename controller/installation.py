@@ -68,6 +68,7 @@ def install(
         opened.callback(journal.close)
         now = clock or SystemClock()
         vault = Vault(lambda reference: resolve(reference, settings.folder))
+        vault.learn(history.owned().values())  # also of what is not declared any more
         devices = devices_of(settings, now, vault)
         for device in devices:
             opened.callback(device.close)

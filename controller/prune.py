@@ -95,9 +95,9 @@ def _order(used: Mapping[Key, Operation], observed: Observed) -> Iterator[Verdic
         if thing.key not in used and thing.needs & used.keys()
     )
     if users and len(turns) > 1:
-        text = (
-            f"once nothing is there any more of {', '.join(users)}: first {', then '.join(turns)}"
-        )
+        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
+        told = f"once nothing is there any more of {', '.join(users[:3])}{more}"
+        text = f"{told}: first {', then '.join(turns)}"
         yield Verdict(notes=(Note(NoteKind.KEPT, "order in which they could go", text),))
 
 

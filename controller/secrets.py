@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from controller.managed import Managed
+from controller.owned import OwnedRecord
 from controller.step import SECRET, Json, changed
 from lab.errors import VlabError
 
@@ -79,8 +80,8 @@ class Vault:
         """
         self._offers[device] = ask
 
-    def learn(self, things: Iterable[Managed]) -> None:
-        """Take note of the references in these things."""
+    def learn(self, things: Iterable[Managed | OwnedRecord]) -> None:
+        """Take note of the references in these things, or in what was applied of them."""
         for thing in things:
             for value in thing.values.values():
                 if isinstance(value, str):

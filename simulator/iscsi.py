@@ -86,10 +86,11 @@ def offers(facts: Facts) -> dict[tuple[str, str, str], frozenset[str]]:
     A host that tells of its sessions has paths where it is logged in, others wherever they may.
     """
     found = {
-        (node, nas, portal): volumes
+        (node, nas, portal): frozenset(
+            volume for volume in volumes if logged_in(facts, node, nas, portal, volume)
+        )
         for nas, spec in facts.state.arrays.items()
         for (node, portal), volumes in facts.model.offered(nas, spec).items()
-        if logged_in(facts, node, nas, portal)
     }
     for stale in facts.state.stale:
         node, nas, volume = stale.split("/", 2)

@@ -195,11 +195,12 @@ def path_works(facts: Facts, node: str, nas: str, portal: str) -> bool:
     return facts.reach.once((node, f"{nas}/{portal}"), gets_through)
 
 
-def logged_in(facts: Facts, node: str, nas: str, portal: str) -> bool:
-    """Whether a node has sessions over a portal; one that does not tell is taken to have them."""
+def logged_in(facts: Facts, node: str, nas: str, portal: str, volume: str) -> bool:
+    """Whether a node has a session for a volume over a portal; if it does not tell, it has."""
     known = facts.state.linux.get(node)
     address = str(facts.model.lab.nas[nas].portals[portal].address)
-    return known is None or (nas, address) in known.logins
+    target = facts.state.arrays[nas].targets.get(volume, "").partition(" ")[0]
+    return known is None or (nas, address, target) in known.logins
 
 
 def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
@@ -208,7 +209,8 @@ def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
     return [
         portal
         for portal in facts.model.lab.nas[lun.nas].portals
-        if lun.zvol in offered.get((node, portal), ()) and logged_in(facts, node, lun.nas, portal)
+        if lun.zvol in offered.get((node, portal), ())
+        and logged_in(facts, node, lun.nas, portal, lun.zvol)
     ]
 
 
@@ -221,7 +223,7 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
         return Trouble(f"{lun.name}: {node} asks for {asked}, which {lun.nas} has no more")
     if not portals:
         known = facts.state.linux.get(node)
-        if known is not None and not any(nas == lun.nas for nas, _ in known.logins):
+        if known is not None and not any(nas == lun.nas for nas, *_ in known.logins):
             return Trouble(f"{node} is not logged in to {lun.nas}")
         return Trouble(f"{lun.name} is not offered to {node}")
     if facts.host_on(lun.nas) and not lun.volume.survives(facts.broken):

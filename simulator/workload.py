@@ -88,11 +88,11 @@ class ArraySpec:
 class LinuxSpec:
     """What a host's operating system holds.
 
-    `logins`: (array, portal address) of its iSCSI sessions. `groups`: volume groups it has found.
-    `exports`: as an array's.
+    `logins`: (array, portal address, target) of its iSCSI sessions. `groups`: volume groups that it
+    has found. `exports`: as an array's.
     """
 
-    logins: frozenset[tuple[str, str]] = frozenset()
+    logins: frozenset[tuple[str, str, str]] = frozenset()
     groups: frozenset[str] = frozenset()
     exports: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic import SecretStr
 
@@ -11,9 +11,9 @@ from controller.clock import Clock
 from controller.devices import Device
 from controller.managed import Cost, Managed
 from controller.observed import Observed
-from controller.secrets import Vault, resolve
+from controller.secrets import Vault, rehearsed, resolve
 from controller.settings import NasSettings, Settings
-from controller.step import Json, answered
+from controller.step import Answers, Json, answered
 from controller.truenas.connect import Connection
 from controller.truenas.kinds import KINDS, NAS_KINDS, context, costs
 from controller.truenas.login import Login
@@ -66,7 +66,7 @@ class NasFamily:
     def stage(self, twin: Twin, observed: Observed) -> None:
         """Arrays that hold the observed documents; those not observed hold what is declared."""
         for nas in twin.model.lab.nas:
-            answers = answered(observed.documents.get(f"{DEVICE}{nas}", {}))
+            answers = _rehearsed(answered(observed.documents.get(f"{DEVICE}{nas}", {})))
             if VERSION.text in answers:
                 version = version_of(str(answers[VERSION.text]))
                 twin.attach(TrueNasApi(nas, from_answers(answers, version), version))
@@ -78,6 +78,12 @@ class NasFamily:
         names = [name for name in twin.model.lab.nas if f"{DEVICE}{name}" in twin.devices]
         for nas in names:
             yield _device(nas, TwinTransport(twin, nas, clock), vault, clock, 30.0)
+
+
+def _rehearsed(answers: Answers) -> Answers:
+    """The same with what stands for its secrets, as the steps of a rehearsal have it."""
+    vault = Vault(rehearsed)
+    return {text: vault.reveal(cast(Json, answer)) for text, answer in answers.items()}
 
 
 class TwinTransport:

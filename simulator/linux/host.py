@@ -108,7 +108,9 @@ class LinuxHost:
             twin.state.linux.pop(self.host, None)
             return
         known = blocks.without_volumes(self, twin)
-        logins = frozenset((each.nas, each.address) for each in self.state.sessions.values())
+        logins = frozenset(
+            (each.nas, each.address, each.iqn) for each in self.state.sessions.values()
+        )
         groups = frozenset(group.name for group in blocks.groups(self, twin, known))
         twin.state.linux[self.host] = LinuxSpec(logins, groups, exports.told(self))
 

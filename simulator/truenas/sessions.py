@@ -25,9 +25,10 @@ def live_sessions(call: Call) -> Iterator[tuple[int, Login]]:
             volumes.setdefault(row["target"], set()).add(extent_dataset(extent))
     for target, shown in volumes.items():
         pairs = target_logins(documents, target)
+        name = full_name(documents, documents.rows("iscsi.target")[target]["name"])
         for login, seen in logins:
             known = (login.portal, login.initiator) in pairs or (login.portal, EVERYBODY) in pairs
-            if known and shown & seen:
+            if known and shown & seen and call.world.logged_in(login, name):
                 yield target, login
 
 

@@ -56,6 +56,11 @@ class World:
         subnet = self.twin.model.lab.vlans[vlan].subnet
         return subnet.prefixlen if subnet is not None else 24
 
+    def logged_in(self, login: Login, target: str) -> bool:
+        """Whether the host of a login has it at this target; one that does not tell has all."""
+        known = self.twin.state.linux.get(login.node)
+        return known is None or (self.nas, login.portal, target) in known.logins
+
     def logins(self) -> Iterator[tuple[Login, frozenset[str]]]:
         """Every session that lives, with the volumes it sees."""
         facts = self.twin.facts
