@@ -75,6 +75,7 @@ class Export(HostThing):
     """A folder and whom it is open to: its id is the path. `ours`: its line is a block of ours."""
 
     kind = "export"
+    words = ("backup-servers",)
     section = "exports"
     fields = (Field("clients", ("vlan",), PLAIN, Cost.LIVE), Field("mode", (), PLAIN, Cost.LIVE))
 

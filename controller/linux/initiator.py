@@ -33,6 +33,7 @@ class Initiator(HostThing):
     """The initiator name: every host with open-iscsi has one."""
 
     kind = "initiator"
+    words = ("nodes",)
     inherent = True
     fields = (Field("iqn", ("initiator",), PLAIN, Cost.STOP_START),)
 
