@@ -55,7 +55,7 @@ def demo(tree: Path, speed: float, port: int) -> int:
         folder = Path(name)
         say(f"the lab of {tree}: {len(lab.nodes)} nodes, {len(lab.guests)} guests declared")
         with ServedLab.start(empty_stage(lab), folder, speed=speed, port=0) as served:
-            say(f"its nodes answer over HTTPS: {', '.join(served.addresses.values())}")
+            say(f"its devices answer over HTTPS: {', '.join(served.addresses.values())}")
             settings = _settings(folder, tree, lab, served, port)
             with install(settings, progress=lambda text: say(f"  rehearsal: {text}")) as parts:
                 code = _converge(parts)
@@ -119,6 +119,12 @@ def _progress(parts: Installation) -> Iterator[None]:
         thread.join()
 
 
+def _keep(file: Path, secret: str) -> None:
+    """A secret that only we can read."""
+    file.touch(mode=0o600)
+    file.write_text(secret)
+
+
 def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) -> Settings:
     """A remote with one commit, and the settings of a controller for it and the served lab."""
     work = git.Repo.init(folder / "work", initial_branch="main")
@@ -131,9 +137,7 @@ def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) 
     work.index.commit(f"The lab of {tree}", author=author, committer=author)
     git.Repo.clone_from(str(folder / "work"), folder / "lab.git", bare=True)
     user, token_name = served.login.token.split("!")
-    secret = folder / "token"
-    secret.touch(mode=0o600)
-    secret.write_text(served.login.secret)
+    _keep(folder / "token", served.login.secret)
     lines = ['apply = "auto"', "[source]", 'remote = "lab.git"', "poll_s = 5"]
     lines += ["[api]", f'listen = "127.0.0.1:{port}"']
     for cluster in lab.clusters:
@@ -144,6 +148,14 @@ def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) 
             f'user = "{user}"',
             f'token_name = "{token_name}"',
             'token = "secret://file/token"',
+            f'ca = "{served.ca_file}"',
+        ]
+    for nas, key in served.login.api_keys.items():
+        _keep(folder / f"{nas}.key", key)
+        lines += [
+            f"[nas.{nas}]",
+            f'address = "{served.addresses[nas]}"',
+            f'api_key = "secret://file/{nas}.key"',
             f'ca = "{served.ca_file}"',
         ]
     file = folder / "vlab.toml"

@@ -5,32 +5,36 @@ Source: RFC 7143, 2.1, sessions. FreeNAS 11.1 lists none; then a guard can't say
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from controller.managed import Context
 from controller.step import Answers, Query
 from lab.errors import DeviceError, Refused
 
 SESSIONS = Query("iscsi.global.sessions")
+TARGETS = Query("iscsi.target.query")
 AROUND = "sessions."
 
 
 def session_rows(device: str, answers: Answers) -> list[tuple[str, str, str]]:
     """Initiator, its address, and the name of the target, of each session."""
-    answer = answers[SESSIONS.text]
+    answer, targets = answers[SESSIONS.text], answers.get(TARGETS.text)
     if not isinstance(answer, list):
         raise DeviceError(device, f"{SESSIONS.path} answered no list: {str(answer)[:80]!r}")
+    names = [str(row["name"]) for row in targets] if isinstance(targets, list) else []
     return [
-        (str(row["initiator"]), str(row["initiator_addr"]), target_name(str(row["target"])))
+        (str(row["initiator"]), str(row["initiator_addr"]), target_name(str(row["target"]), names))
         for row in answer
     ]
 
 
-def target_name(iqn: str) -> str:
-    """The name of a target without the array's base: what follows its last colon.
+def target_name(iqn: str, names: Iterable[str]) -> str:
+    """Which of the targets has this iSCSI name: the array's base, a colon and its own, or its own.
 
-    A name that stands for itself (iqn., naa., eui. of its own) is not told from others by this;
-    the array gives none to those that we make.
+    What is of none of them is what follows the last colon.
     """
-    return iqn.rpartition(":")[2] or iqn
+    mine = [name for name in names if iqn == name or iqn.endswith(f":{name}")]
+    return max(mine, key=len, default=iqn.rpartition(":")[2])
 
 
 def clients(context: Context, target: str) -> frozenset[str]:

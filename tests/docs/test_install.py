@@ -15,7 +15,9 @@ from controller.placing import place_new
 from controller.planning import EVERYTHING, plan_changes
 from controller.pve import KINDS, connect, context
 from controller.rehearsal import TwinClock
+from controller.secrets import Vault, rehearsed
 from controller.stage import empty_stage
+from controller.truenas.family import NasFamily
 from lab.load import load_tree
 from simulator.inprocess import TwinAdapter
 from simulator.pve.api import PveApi
@@ -62,8 +64,9 @@ def test_with_the_privileges_that_are_told_the_lab_is_made(without: str, enough:
     lab = load_tree(HERE / "desired-state")
     twin = empty_stage(lab)
     privileges = [each for each in told().split() if each not in without.split()]
-    devices = logged_in(twin, "Vlab", " ".join(privileges))
     clock = TwinClock(twin)
+    arrays = NasFamily().served(twin, clock, Vault(rehearsed))
+    devices = [*arrays, *logged_in(twin, "Vlab", " ".join(privileges))]
     observed = place_new(lab, observe(devices, clock))
     plan = plan_changes(lab, observed, {}, "made", approve=EVERYTHING)
     outcome = execute(plan, devices, Journal(), clock)

@@ -393,3 +393,19 @@ def test_groups_that_differ_by_portal_are_read_and_can_not_be_said() -> None:
     ]
     there = read_one(kind, answers({"iscsi.target.query": [TARGET | {"groups": groups}]}))
     assert there.declare(array(CHAIN)) == {}
+
+
+@pytest.mark.parametrize("name", ["vms", "a:vms", "iqn.2011-03.org.example:vms"])
+def test_a_session_is_with_the_target_of_its_whole_name(name: str) -> None:
+    base = "" if name.startswith("iqn.") else "iqn.2005-10.org.freenas.ctl:"
+    both = [TARGET | {"name": name}, TARGET | {"name": "ms", "id": 99}]
+    said = answers(
+        {
+            "iscsi.target.query": both,
+            "iscsi.global.sessions": [SESSION | {"target": f"{base}{name}"}],
+        }
+    )
+    kind = next(kind for kind in KINDS if kind.kind == "session")
+    (session,) = kind.read(DEVICE, said)
+    assert key("target", name) in session.needs
+    assert context(DEVICE, said).around[f"sessions.{name}"] == (A,)
