@@ -158,6 +158,15 @@ def _settings(folder: Path, tree: Path, lab: Lab, served: ServedLab, port: int) 
             f'api_key = "secret://file/{nas}.key"',
             f'ca = "{served.ca_file}"',
         ]
+    lines += [
+        '[linux."*"]',
+        f'user = "{served.ssh.users[-1]}"',
+        f'key = "{served.ssh.key_file}"',
+        f'known_hosts = "{served.ssh.known_hosts}"',
+    ]
+    for host, where in served.ssh_addresses.items():
+        address, _, ssh_port = where.partition(":")
+        lines += [f"[linux.{host}]", f'address = "{address}"', f"port = {ssh_port}"]
     file = folder / "vlab.toml"
     file.write_text("\n".join(lines) + "\n")
     return read_settings(file)

@@ -69,7 +69,7 @@ def look(devices: Sequence[Device]) -> Sighting:
     """Ask each cluster where its guests are and which nodes it misses."""
     places: dict[GuestKey, GuestPlace] = {}
     faults: list[Fault] = []
-    for device in devices:
+    for device in (each for each in devices if each.name.startswith(PVE)):
         cluster = device.name.removeprefix(PVE)
         answers, why = _answers(device)
         if not answers:

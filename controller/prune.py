@@ -6,7 +6,7 @@ that could need it answered, and nothing that is there or declared needs it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from controller.diff import Verdict
@@ -21,7 +21,7 @@ from lab.item import Act
 def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -> Iterator[Verdict]:
     """Verdicts on everything that is ours and not declared any more."""
     undeclared = {key: owned[key] for key in sorted(owned.keys() - wanted.keys())}
-    going: dict[Key, Operation] = {}
+    going: dict[Key, OwnedRecord] = {}
     for key, record in undeclared.items():
         if why := _stays(key, record, observed):
             yield _kept(key, why)
@@ -30,15 +30,32 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
         elif key not in observed.things or observed.things[key].inherent:
             yield Verdict(_forget(key, record))
         else:
-            try:
-                going[key] = _delete(observed.things[key], record, observed)
-            except Refused as refused:  # by the kind, which knows what else would be lost
-                yield _kept(key, refused.what)
-    for key, why in _needed(going, owned, wanted, observed).items():
-        del going[key]
-        yield _kept(key, why)
-    for operation in going.values():
+            going[key] = record
+    while True:
+        for key, why in _needed(going, owned, wanted, observed).items():
+            del going[key]
+            yield _kept(key, why)
+        deletes, refused = _deletes(going, observed)
+        if not refused:
+            break
+        for key, why in refused.items():  # and then what it stands on stays too
+            del going[key]
+            yield _kept(key, why)
+    for operation in deletes:
         yield Verdict(operation)
+
+
+def _deletes(
+    going: Mapping[Key, OwnedRecord], observed: Observed
+) -> tuple[list[Operation], dict[Key, str]]:
+    """Operations, and what kinds refuse: they know what else would be lost."""
+    deletes, refused = [], {}
+    for key, record in going.items():
+        try:
+            deletes.append(_delete(observed.things[key], record, observed))
+        except Refused as error:
+            refused[key] = error.what
+    return deletes, refused
 
 
 def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
@@ -54,7 +71,7 @@ def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
 
 
 def _needed(
-    going: Collection[Key],
+    going: Mapping[Key, OwnedRecord],
     owned: Ownership,
     wanted: Mapping[Key, Managed],
     observed: Observed,

@@ -54,7 +54,7 @@ def policy_of(item: Item, part: Part | None = None) -> Policy:
 class HostThing(Thing):
     """A thing of a host. `section`: of the host's entry, in which the language says such things."""
 
-    words = ("nodes", "backup-servers")
+    words: ClassVar[tuple[str, ...]] = ("nodes", "backup-servers")
     section: ClassVar[str] = ""
     fields: ClassVar[tuple[Field, ...]] = ()
 

@@ -121,7 +121,8 @@ def twin() -> Twin:
     assert isinstance(api, PveApi)
     api.add_token("root@pam!alice", "sesame")
     params: dict[str, str | int] = {"vmid": 101, "name": "luffy", "memory": 2048}
-    devices_of(twin)[0].port.send(Rest("POST", "/nodes/pve1/qemu", params))
+    (cluster,) = (device for device in devices_of(twin) if device.name == "pve/a")
+    cluster.port.send(Rest("POST", "/nodes/pve1/qemu", params))
     return twin
 
 
