@@ -315,3 +315,14 @@ def test_a_chap_secret_goes_into_the_record_and_nowhere_else() -> None:
     assert login.values["secret"] == "secret://env/CHAP"
     assert login.values["session"]
     assert here.plan().empty
+
+
+def test_a_secret_of_somebody_else_is_not_told() -> None:
+    here = World(load(two_groups()))
+    here.applied()
+    name = "-n node.session.auth.password -v hunter2hunter2"
+    here.run("pve4", f"iscsiadm -m node -T {LUN} -o update {name}")
+
+    seen = here.seen().things[key("login", f"{LUN} 192.168.101.21:3260", "linux/pve4")]
+
+    assert seen.values["secret"] == "not ours"
