@@ -15,6 +15,7 @@ from controller.observed import Observed
 from controller.order import waves
 from controller.owned import OwnedRecord, Ownership
 from controller.plan import Action, Note, NoteKind, Operation, short
+from controller.step import Step
 from lab.errors import Refused
 from lab.item import Act
 
@@ -22,7 +23,7 @@ from lab.item import Act
 def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -> Iterator[Verdict]:
     """Verdicts on everything that is ours and not declared any more."""
     undeclared = {key: owned[key] for key in sorted(owned.keys() - wanted.keys())}
-    going: dict[Key, Operation] = {}
+    going: dict[Key, OwnedRecord] = {}
     for key, record in undeclared.items():
         if why := _stays(key, record, observed):
             yield _kept(key, why)
@@ -31,17 +32,34 @@ def prune(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed) -
         elif key not in observed.things or observed.things[key].inherent:
             yield Verdict(_forget(key, record))
         else:
-            try:
-                going[key] = _delete(observed.things[key], record, observed)
-            except Refused as refused:  # by the kind, which knows what else would be lost
-                yield _kept(key, refused.what)
-    used = _needed(going, owned, wanted, observed)
-    for key, why in used.items():
+            going[key] = record
+    staying: dict[Key, str] = {}
+    while new := _staying(going, owned, wanted, observed):
+        staying |= new
+        going = {key: record for key, record in going.items() if key not in new}
+    for key, why in staying.items():
         yield _kept(key, why)
-    yield from _order({key: going[key] for key in used}, observed)
-    for key, operation in going.items():
-        if key not in used:
-            yield Verdict(operation)
+    yield from _order(staying, owned, observed)
+    for key, record in going.items():
+        yield Verdict(_delete(observed.things[key], record, observed))
+
+
+def _staying(
+    going: Mapping[Key, OwnedRecord],
+    owned: Ownership,
+    wanted: Mapping[Key, Managed],
+    observed: Observed,
+) -> dict[Key, str]:
+    """Those that must stay after all: what is needed, else what their kinds refuse to remove."""
+    if used := _needed(going, owned, wanted, observed):
+        return used
+    refused = {}
+    for key, record in going.items():
+        try:
+            _delete(observed.things[key], record, observed)
+        except Refused as error:  # the kind knows what else would be lost
+            refused[key] = error.what
+    return refused
 
 
 def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
@@ -57,7 +75,7 @@ def _stays(key: Key, record: OwnedRecord, observed: Observed) -> str:
 
 
 def _needed(
-    going: Collection[Key],
+    going: Mapping[Key, OwnedRecord],
     owned: Ownership,
     wanted: Mapping[Key, Managed],
     observed: Observed,
@@ -86,13 +104,14 @@ def _needed(
         staying |= new
 
 
-def _order(used: Mapping[Key, Operation], observed: Observed) -> Iterator[Verdict]:
+def _order(staying: Collection[Key], owned: Ownership, observed: Observed) -> Iterator[Verdict]:
     """For several things that are used: who must go before them, and in which order they could."""
-    turns = [", ".join(str(operation.key) for operation in wave) for wave in waves(used)[0]]
+    going = {key: _removal(_ours(observed.things[key], owned[key])) for key in staying}
+    turns = [", ".join(str(operation.key) for operation in wave) for wave in waves(going)[0]]
     users = sorted(
         str(thing.key)
         for thing in observed.things.values()
-        if thing.key not in used and thing.needs & used.keys()
+        if thing.key not in staying and not thing.needs.isdisjoint(staying)
     )
     if users and len(turns) > 1:
         more = f" and {len(users) - 3} more" if len(users) > 3 else ""
@@ -121,12 +140,20 @@ def _silent(owned: Ownership, wanted: Mapping[Key, Managed], observed: Observed)
 
 
 def _delete(thing: Managed, record: OwnedRecord, observed: Observed) -> Operation:
-    needs = thing.needs | record.needs
-    old = replace(thing, policy=record.policy, path=record.path, needs=needs)
+    old = _ours(thing, record)
     steps = tuple(old.remove(observed.context(old.key.device)))
-    reason = f"not declared any more, last in {short(record.commit)}"
+    return _removal(old, steps, f"not declared any more, last in {short(record.commit)}")
+
+
+def _ours(thing: Managed, record: OwnedRecord) -> Managed:
+    """A thing that is there, with what was applied last."""
+    needs = thing.needs | record.needs
+    return replace(thing, policy=record.policy, path=record.path, needs=needs)
+
+
+def _removal(old: Managed, steps: tuple[Step, ...] = (), reason: str = "") -> Operation:
     return Operation(
-        Action.DELETE, old.key, record.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
+        Action.DELETE, old.key, old.path, (), steps, Cost.REPLACE, None, None, old, reason=reason
     )
 
 

@@ -55,7 +55,7 @@ class Block(HostThing):
             waits = questions(path)[2].text in answers
             lines = block_of(device, found.stdout, MARK) if not found.status and waits else None
             if lines is not None:
-                values: dict[str, Value] = {"block": lines, "read": not pending(answers, path)}
+                values: dict[str, Value] = {"block": lines, "in_force": not pending(answers, path)}
                 yield cls.there(device, path, values)
 
     @classmethod
@@ -65,7 +65,7 @@ class Block(HostThing):
                 continue
             thing = cls.said(lab, device, path, ("files", path), item, item)
             lines = item.block if item.block.endswith("\n") else f"{item.block}\n"
-            values = {"block": lines, "read": True}
+            values = {"block": lines, "in_force": True}
             check, needs = item.check or check_of(path), packages_of(lab, device)
             yield replace(thing, values=values, needs=needs, check=check, after=item.after)
 

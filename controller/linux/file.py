@@ -77,7 +77,7 @@ class File(HostThing):
                 "content": output(answers, questions(path)[1]).stdout if regular else "",
                 "mode": f"{int(mode, 8):04o}",
                 "owner": owner,
-                "read": not pending(answers, path),
+                "in_force": not pending(answers, path),
             }
             thing = cls.there(device, path, values)
             yield replace(thing, what=REGULAR if regular else what)
@@ -88,7 +88,7 @@ class File(HostThing):
             if item.content is None:
                 continue
             thing = cls.said(lab, device, path, ("files", path), item, item)
-            values = {**thing.values, "read": True}
+            values = {**thing.values, "in_force": True}
             if item.secret:
                 values.setdefault("mode", "0600")
             check = item.check or check_of(path)

@@ -20,6 +20,7 @@ from lab.lab import Lab
 
 _COLUMNS = ("lsblk", "--json", "-o", "name,path,type,fstype,uuid,mountpoints")
 DISKS = asked(*_COLUMNS)
+NO_DEVICE = 32  # lsblk(8): none of the devices asked for
 TYPE = "xfs"  # of a backup server
 
 
@@ -58,7 +59,9 @@ class Filesystem(HostThing):
     @classmethod
     def read(cls, device: str, answers: Answers) -> Iterator[Self]:
         for path, found in outputs(answers, DISKS):
-            for row in _rows(device, found) if not found.status else ():
+            if found.status == NO_DEVICE:
+                continue
+            for row in _rows(device, succeeded(device, DISKS, found)):
                 type_ = row["fstype"] or ("partitions" if row.get("children") else "")
                 if row["path"] == path and type_:
                     yield cls.there(device, path, {"type": type_})

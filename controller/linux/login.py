@@ -8,7 +8,7 @@ logins, interfaces, iSNS.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -150,14 +150,20 @@ def _values(lab: Lab, lun: Lun) -> dict[str, Value]:
 
 
 def _settings(text: str) -> dict[str, Value]:
-    """What a record says of our fields; a secret as the reference that the port put in braces."""
+    """What a record says of our fields."""
     says = dict(line.partition(" = ")[::2] for line in text.splitlines())
-    found: Mapping[str, str | None] = {name: says.get(known) for name, known in _FIELDS.items()}
+    held = {name: says.get(known, "<empty>") for name, known in _FIELDS.items()}
     return {
-        name: re.sub(r"^\{(secret://.+)\}$", r"\1", value)
-        for name, value in found.items()
-        if value and value != "<empty>"
+        name: _hidden(value) if "secret" in name else value
+        for name, value in held.items()
+        if value != "<empty>"
     }
+
+
+def _hidden(value: str) -> str:
+    """A secret as the reference that the port put in braces; one that we don't know is not told."""
+    known = re.fullmatch(r"\{(secret://.+)\}", value)
+    return known[1] if known else "not ours"
 
 
 def _put(value: str) -> str:

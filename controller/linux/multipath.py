@@ -15,7 +15,7 @@ from controller.linux.login import LOGGED_IN, login_key
 from controller.linux.luns import luns_of
 from controller.linux.package import packages_of
 from controller.linux.sessions import NOTHING, attached
-from controller.linux.shell import asked, output
+from controller.linux.shell import asked, output, succeeded
 from controller.linux.thing import HostThing, host_of
 from controller.managed import Context, Cost, Key
 from controller.step import Answers, Command, Query, Step
@@ -44,8 +44,9 @@ def lun_of_map(answers: Answers, device: str) -> dict[str, str]:
 
 def _maps(answers: Answers, device: str) -> list[dict[str, Any]]:
     told = output(answers, MAPS)
-    if told.status:
-        return []  # no daemon, no maps that it keeps
+    if told.missing:
+        return []  # a host without multipath
+    succeeded(device, MAPS, told)  # a daemon that is down says nothing of the maps there are
     try:
         maps: list[dict[str, Any]] = json.loads(told.stdout)["maps"]
     except (ValueError, KeyError) as error:

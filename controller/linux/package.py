@@ -14,13 +14,14 @@ from controller.linux.shell import asked, outputs
 from controller.linux.thing import HostThing, entry_of, host_of, policy_of, systems
 from controller.managed import Context, Cost, Fragment, Key
 from controller.step import Answers, Command, Query, Step
-from lab.errors import Refused
+from lab.errors import DeviceError, Refused
 from lab.item import Path
 from lab.kinds.backup_server import BackupServer
 from lab.kinds.system import HostPackage
 from lab.lab import Lab
 
 _ASKED = ("dpkg-query", "--show", "--showformat=${db:Status-Status}", "--")
+_UNKNOWN = "dpkg-query: no packages found matching "
 INITIATOR, MULTIPATH, NFS, XFS = "open-iscsi", "multipath-tools", "nfs-kernel-server", "xfsprogs"
 
 
@@ -66,7 +67,9 @@ class Package(HostThing):
     @classmethod
     def read(cls, device: str, answers: Answers) -> Iterator[Self]:
         for name, found in outputs(answers, asked(*_ASKED)):
-            if not found.status and found.stdout == "installed":
+            if found.status and not found.stderr.startswith(_UNKNOWN):
+                raise DeviceError(device, f"dpkg-query: {found.told}")
+            if found.stdout == "installed":
                 yield cls.there(device, name, {"installed": True})
 
     @classmethod

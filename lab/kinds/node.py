@@ -22,7 +22,7 @@ class Node(System):
 
     cluster: ClusterName
     reserved: Annotated[Size, After("memory")] = 2**30
-    initiator: Annotated[str, Field(pattern=INITIATOR)] | None = None
+    initiator: Annotated[Annotated[str, Field(pattern=INITIATOR)] | None, After("reserved")] = None
 
     @property
     def guest_memory_bytes(self) -> int:

@@ -10,9 +10,10 @@ import pytest
 from controller.devices import Device
 from controller.execute import execute
 from controller.journal import Journal
+from controller.linux.family import LinuxFamily
 from controller.observe import observe
 from controller.placing import place_new
-from controller.planning import EVERYTHING, plan_changes
+from controller.planning import EVERYTHING, plan_changes, wanted_things
 from controller.pve import KINDS, connect, context
 from controller.rehearsal import TwinClock
 from controller.secrets import Vault, rehearsed
@@ -65,9 +66,14 @@ def test_with_the_privileges_that_are_told_the_lab_is_made(without: str, enough:
     twin = empty_stage(lab)
     privileges = [each for each in told().split() if each not in without.split()]
     clock = TwinClock(twin)
-    arrays = NasFamily().served(twin, clock, Vault(rehearsed))
-    devices = [*arrays, *logged_in(twin, "Vlab", " ".join(privileges))]
-    observed = place_new(lab, observe(devices, clock))
+    below = [
+        device
+        for family in (NasFamily(), LinuxFamily())
+        for device in family.served(twin, clock, Vault(rehearsed))
+    ]
+    devices = [*below, *logged_in(twin, "Vlab", " ".join(privileges))]
+    named = wanted_things(lab, {device.name: device.kinds for device in devices})
+    observed = place_new(lab, observe(devices, clock, named=named))
     plan = plan_changes(lab, observed, {}, "made", approve=EVERYTHING)
     outcome = execute(plan, devices, Journal(), clock)
     assert outcome.done is enough, [result.reason for result in outcome.results if result.reason]

@@ -124,11 +124,8 @@ def _known(text: str) -> bool:
     return asked <= options | {"--help"}
 
 
-NAMED = {
-    "ceph": "CLUSTER",
-    "pve": "CLUSTER",
-    "nas": "ARRAY",
-}  # what stands for the names of a table's tables
+# What stands for the names of a table's tables.
+NAMED = {"pve": "CLUSTER", "nas": "ARRAY", "ceph": "CLUSTER", "linux": "HOST"}
 
 
 def _keys(table: type[BaseModel], above: str = "") -> Iterator[str]:

@@ -142,7 +142,7 @@ def test_a_group_comes_in_one_commit_and_goes_in_order(tmp_path: Path, ready: Tw
 
         kept = {note.subject: note.text for note in first.plan.notes if note.kind is NoteKind.KEPT}
         assert "holds 1 volumes" in kept["linux/pve4 volume-group group3"]
-        assert "has sessions of" in kept["nas/nas1 lun group3/0"]
+        assert "is there and needs it" in kept["nas/nas1 lun group3/0"]
         assert "then nas/nas1 target group3" in kept["order in which they could go"]
         assert "tank/group3" in place.zvols()
         while (again := place.once()).ending is Ending.APPLIED:

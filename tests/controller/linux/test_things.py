@@ -12,6 +12,7 @@ from controller.journal import Journal
 from controller.linux.initiator import initiator_key
 from controller.linux.volume_group import group_key
 from controller.managed import Context, Key, Mark
+from controller.observe import observe
 from controller.perform import Fate
 from controller.plan import Action
 from controller.secrets import rehearsed
@@ -315,3 +316,27 @@ def test_a_chap_secret_goes_into_the_record_and_nowhere_else() -> None:
     assert login.values["secret"] == "secret://env/CHAP"
     assert login.values["session"]
     assert here.plan().empty
+
+
+def test_a_secret_of_somebody_else_is_not_told() -> None:
+    here = World(load(two_groups()))
+    here.applied()
+    name = "-n node.session.auth.password -v hunter2hunter2"
+    here.run("pve4", f"iscsiadm -m node -T {LUN} -o update {name}")
+
+    seen = here.seen().things[key("login", f"{LUN} 192.168.101.21:3260", "linux/pve4")]
+
+    assert seen.values["secret"] == "not ours"
+
+
+def test_a_daemon_that_is_down_leaves_its_maps_unknown() -> None:
+    here = World(load(two_groups()))
+    here.applied()
+    here.run("pve4", "systemctl stop multipathd")
+
+    seen = observe(here.devices, here.clock)
+
+    assert {kind for device, kind in seen.unknown if device == "linux/pve4"} == {
+        "multipath",
+        "volume-group",
+    }

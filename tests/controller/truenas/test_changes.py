@@ -310,8 +310,8 @@ def test_nothing_that_a_session_is_on_goes_and_the_plan_says_which() -> None:
     plan = planned(array(FULL, ALL), array(ALL), observed(USED))
     assert [op.key.kind for op in plan.operations if op.steps] == ["nfs-share", "dataset"]
     kept = {note.key: note.text for note in plan.notes if note.kind is NoteKind.KEPT}
-    assert kept[key("lun", "vms/0")] == f"vms has sessions of {A}, which may use LUN vms/0"
     session = f"nas/nas1 session {A} 192.168.101.11 vms is there and needs it"
+    assert kept[key("lun", "vms/0")] == session
     assert kept[key("initiator-group", f"{A},{B} vms")] == session
     assert kept[key("portal", "192.168.102.21")] == session
 

@@ -23,6 +23,8 @@ from lab.errors import DeviceError
 from lab.item import Act
 from lab.load import load
 from simulator.authority import Authority
+from simulator.linux.host import LinuxHost
+from simulator.twin import Twin
 from tests.controller.truenas.served import (
     Served,
     behind_sockets,
@@ -56,17 +58,30 @@ def test_the_same_over_real_sockets(version: str, tmp_path: Path) -> None:
         assert steps(array.plan(declared)) == []
 
 
-def test_what_hosts_are_logged_in_to_is_in_use() -> None:
+def log_in(twin: Twin, node: str) -> None:
+    """As an administrator of the node would."""
+    host = twin.devices[f"linux/{node}"]
+    assert isinstance(host, LinuxHost)
+    for line in (
+        "iscsiadm -m discovery -t sendtargets -p 10.0.101.21",
+        "iscsiadm -m node --loginall=all",
+    ):
+        host.run(twin, line)
+
+
+def test_hosts_log_in_to_what_was_made_and_then_it_is_in_use(tmp_path: Path) -> None:
     declared = lab()
-    array = in_process(declared)
-    array.apply(declared)
-    sessions = [t for t in array.observe().things.values() if t.key.kind == "session"]
-    assert len(sessions) >= 3  # each node has one
-    nothing = lab(change=lambda nas: nas.update({"targets": {}, "zvols": {}, "portals": {}}))
-    kept = array.plan(nothing, array.owned(declared)).notes
-    told = {note.key.id: note.text for note in kept if note.kind is NoteKind.KEPT and note.key}
-    assert "is there and needs it" in told["tank/z"]
-    assert "has sessions of" in told["t/0"]
+    with behind_sockets(declared, tmp_path) as (array, served):
+        array.apply(declared)
+        for node in ("pve1", "pve2", "pve3"):
+            log_in(served.twin, node)
+        sessions = [t for t in array.observe().things.values() if t.key.kind == "session"]
+        assert len(sessions) >= 3  # each node has one
+        nothing = lab(change=lambda nas: nas.update({"targets": {}, "zvols": {}, "portals": {}}))
+        kept = array.plan(nothing, array.owned(declared)).notes
+        told = {note.key.id: note.text for note in kept if note.kind is NoteKind.KEPT and note.key}
+        assert "is there and needs it" in told["tank/z"]
+        assert "is there and needs it" in told["t/0"]
 
 
 def test_all_of_an_array_is_taken_down_in_order_once_nobody_uses_it() -> None:
