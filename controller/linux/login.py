@@ -8,7 +8,7 @@ logins, interfaces, iSNS.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -33,6 +33,8 @@ _FIELDS = {
     "peer_user": "node.session.auth.username_in",
     "peer_secret": "node.session.auth.password_in",
 }
+_FOUND: Mapping[str, Value] = {"startup": "manual", "session": False}
+"""What discovery leaves of a portal that nobody logs in to: it finds all portals of a target."""
 _METHOD = "node.session.auth.authmethod"
 LOGIN_S = 180.0  # iscsiadm tries eight times, 15 s each, before it gives up
 
@@ -79,6 +81,8 @@ class Login(HostThing):
             if query.text not in answers or (text := output(answers, query)).status:
                 continue
             values = {**_settings(text.stdout), "session": (record.iqn, record.portal) in live}
+            if values == _FOUND:
+                continue
             key = login_key(device, record.iqn, record.portal)
             yield replace(cls.there(device, key.id, values), needs=_needs(device))
 

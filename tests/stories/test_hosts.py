@@ -27,7 +27,7 @@ from tests.controller.remotes import Remote
 from tests.stories.site import passes
 
 HOSTS = ("bak1", "pve4", "pve5", "pve6")
-EVERY = 12  # records of the journal between two deaths; each one: tests/controller/linux
+EVERY = 24  # records of the journal between two deaths; each one: tests/controller/linux
 
 
 @dataclass
