@@ -154,6 +154,6 @@ def _show(parts: Installation, served: ServedLab) -> None:
         if not sys.stdin.isatty() or os.environ.get("CI") == "true":
             return
         remember(served.control)
-        signal.signal(signal.SIGINT, lambda *_: parts.triggers.stop())
+        signal.signal(signal.SIGINT, lambda *_: parts.triggers.stop_soon())
         say(f"break it from another terminal: vlab lab fail {FAULT}   (Ctrl-C ends the demo)")
         parts.controller.run()

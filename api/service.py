@@ -45,7 +45,7 @@ def serve(settings_path: Path) -> int:
     log_to_stderr()
     with install(settings) as parts, serving(parts) as url, _watched(parts):
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: parts.triggers.stop())
+            signal.signal(number, lambda *_: parts.triggers.stop_soon())
         say(f"status page: {url}")
         parts.controller.run()
     return Exit.FINE

@@ -41,6 +41,12 @@ class Triggers:
             self._stopped = True
             self._changed.notify_all()
 
+    def stop_soon(self) -> None:
+        """`stop`, for a signal's handler: that runs in the thread that waits, anywhere in between,
+        where telling it would be lost.
+        """
+        threading.Thread(target=self.stop, name="stop", daemon=True).start()
+
     def wait(self, timeout_s: float) -> set[str]:
         """Reasons since the last call; empty if `timeout_s` passed without any, or when stopped."""
         with self._changed:

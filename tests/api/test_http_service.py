@@ -52,10 +52,14 @@ def served(folder: Path, remote: Remote, more: str = "") -> Iterator[httpx.Clien
             if found := re.match(r"status page: (http://\S+)", line):
                 break
         assert found is not None, "it ended without a page"
-        with httpx.Client(base_url=found[1], trust_env=False, timeout=30) as client:
-            yield client
-        process.send_signal(signal.SIGTERM)
-        out, rest = process.communicate(timeout=30)
+        try:
+            with httpx.Client(base_url=found[1], trust_env=False, timeout=30) as client:
+                yield client
+            process.send_signal(signal.SIGTERM)
+            out, rest = process.communicate(timeout=30)
+        except BaseException:
+            process.kill()  # what failed is told, not waited for
+            raise
         assert (process.returncode, out) == (0, "")
         assert TOKEN not in rest
 

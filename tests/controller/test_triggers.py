@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from pathlib import Path
 
@@ -60,3 +61,14 @@ def test_our_own_state_in_the_watched_folder_is_no_reason(tmp_path: Path) -> Non
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WatchFailed, match="nowhere can't be watched: No such file"):
         TreeWatch(tmp_path / "nowhere", Triggers()).__enter__()
+
+
+def test_a_signal_ends_the_wait_of_the_thread_that_it_interrupts() -> None:
+    triggers = Triggers()
+    before = signal.signal(signal.SIGALRM, lambda *_: triggers.stop_soon())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert triggers.wait(LONG_S) == set()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert triggers.stopped

@@ -23,6 +23,7 @@ RUN = (
     "README.md",
     "docs/tutorial/first-change.md",
     "docs/tutorial/watch-it-work.md",
+    "docs/how-to/add-a-group.md",
     "docs/how-to/adopt-a-running-lab.md",
     "docs/how-to/break-the-served-lab.md",
 )
