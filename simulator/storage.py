@@ -197,10 +197,11 @@ def path_works(facts: Facts, node: str, nas: str, portal: str) -> bool:
 
 def logged_in(facts: Facts, node: str, nas: str, portal: str, volume: str) -> bool:
     """Whether a node has a session for a volume over a portal; if it does not tell, it has."""
-    known = facts.state.linux.get(node)
+    if (known := facts.state.linux.get(node)) is None:
+        return True
     address = str(facts.model.lab.nas[nas].portals[portal].address)
     target = facts.state.arrays[nas].targets.get(volume, "").partition(" ")[0]
-    return known is None or (nas, address, target) in known.logins
+    return (nas, address, target) in known.logins
 
 
 def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
