@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import get_args
 
 from controller.diff import Verdict, judge
+from controller.families import all_kinds
 from controller.managed import Key, Managed
 from controller.observed import Observed
 from controller.order import blocked, waves
@@ -93,6 +94,7 @@ def _unmanaged(lab: Lab, wanted: Mapping[Key, Managed], kinds: Kinds) -> Iterato
     """Words that become things on devices, of which no kind made any."""
     managed = {thing.path[:2] for thing in wanted.values()}
     words = {word for device in kinds.values() for kind in device for word in kind.words}
+    words |= {word for kind in all_kinds() for word in kind.words}
     for word, hint in WORDS.items():
         names = [name for name in lab.map(word) if (word, name) not in managed]
         if not names or not becomes_things(hint):
