@@ -1,25 +1,23 @@
 """A host over SSH: one connection, kept, with a channel for each program.
 
 The host's key must be known beforehand: a first or a changed key is refused, never taken. Logins
-are by key only. A user who is not root works through `sudo -n`. AsyncSSH runs in a thread of its
-own, as everything else here waits. Leaves out: jump hosts, agents, passwords.
+are by key only. A user who is not root works through `sudo -n`. Leaves out: jump hosts, agents,
+passwords.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shlex
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import TimeoutError as TooLate
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from threading import Lock, Thread
-from typing import Any, NoReturn, TypeVar
+from threading import Lock
+from typing import NoReturn
 
 import asyncssh
 
+from controller.eventloop import event_loop
 from controller.linux.shell import Output
 from lab.errors import DeviceError
 
@@ -33,7 +31,6 @@ PLAIN = (
 )
 SUDO = ("sudo", "-n", "--")
 _NOISE = ("sudo: unable to resolve host ", "Could not chdir to home directory ")  # harms nothing
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -48,36 +45,13 @@ class Login:
     timeout_s: float = 60.0
 
 
-class Loop:
-    """An event loop in a thread that ends with the process."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        Thread(target=self._loop.run_forever, name="ssh", daemon=True).start()
-
-    def wait(self, work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
-        """The result of work. Raises TimeoutError."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(timeout_s)
-        except TooLate:
-            future.cancel()
-            raise
-
-
-@cache
-def _loop() -> Loop:
-    """The one of this process, for all hosts."""
-    return Loop()
-
-
 class SshShell:
     """Root on a real host, or on a simulated one that is served."""
 
     def __init__(self, device: str, login: Login) -> None:
         self._device = device
         self._login = login
-        self._loop = _loop()
+        self._loop = event_loop()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._opening = Lock()
         self._before = PLAIN if login.user == "root" else (*SUDO, *PLAIN)

@@ -11,21 +11,20 @@ from __future__ import annotations
 import itertools
 import json
 import ssl
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from threading import Lock
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
+from controller.eventloop import event_loop
 from controller.step import Json
 from controller.truenas.login import Login, untrusted
 from controller.truenas.transport import no_answer, refused, told
 from lab.errors import DeviceError
 
-OPEN_S = 10.0
+OPEN_S, CLOSE_S = 10.0, 1.0
 BEFORE_LOGIN_BYTES, LARGEST_BYTES = 8 * 2**10, 64 * 2**10  # of what we send; more ends it
 ANSWER_BYTES = 256 * 2**20  # of what we take: all datasets of a large array
 TOO_MANY, INVALID = -32000, -32602
@@ -47,7 +46,7 @@ class JsonRpc:
         self._ids = itertools.count(1)
         self._lock = Lock()
         self._connection: ClientConnection | None = None
-        self._held = ExitStack()
+        self._loop = event_loop()
 
     def call(self, method: str, params: Sequence[Json], timeout_s: float) -> Any:
         """The result. Raises DeviceError."""
@@ -70,17 +69,8 @@ class JsonRpc:
     def _open(self, timeout_s: float) -> ClientConnection:
         self._drop()
         try:
-            connection = self._held.enter_context(
-                connect(
-                    self._url,
-                    ssl=self._tls,
-                    open_timeout=min(OPEN_S, timeout_s),
-                    close_timeout=1.0,
-                    max_size=ANSWER_BYTES,
-                    compression=None,
-                    proxy=None,
-                )
-            )
+            open_s = min(OPEN_S, timeout_s)
+            connection = self._loop.wait(self._connected(open_s), 2 * open_s)
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
             distrust = untrusted(self.device, self._address, error)
             raise distrust or no_answer(self.device, self._url, error) from error
@@ -93,6 +83,17 @@ class JsonRpc:
             self._drop()
             raise
         return connection
+
+    async def _connected(self, timeout_s: float) -> ClientConnection:
+        return await connect(
+            self._url,
+            ssl=self._tls,
+            open_timeout=timeout_s,
+            close_timeout=CLOSE_S,
+            max_size=ANSWER_BYTES,
+            compression=None,
+            proxy=None,
+        )
 
     def _begin(self, connection: ClientConnection, timeout_s: float) -> None:
         """Options and login. Raises DeviceError."""
@@ -147,12 +148,10 @@ class JsonRpc:
             what = f"{method}: {len(text)} characters are more than the array takes at once"
             raise DeviceError(self.device, what, status=413)
         try:
-            connection.send(text)
-        except ConnectionClosed as error:
+            answer = self._loop.wait(_answered(connection, number, text), timeout_s)
+        except _Unsent:
             self._drop()
-            raise _Unsent(str(error)) from error
-        try:
-            answer = self._answer(connection, number, time.monotonic() + timeout_s)
+            raise
         except (ConnectionClosed, TimeoutError, OSError, ValueError) as error:
             self._drop()
             why = f"nothing for {timeout_s:.0f} s" if isinstance(error, TimeoutError) else error
@@ -160,18 +159,6 @@ class JsonRpc:
         if "error" in answer:
             raise self._error(method, answer["error"])
         return answer.get("result")
-
-    def _answer(
-        self, connection: ClientConnection, number: int, deadline_s: float
-    ) -> Mapping[str, Any]:
-        """The message with this id; events and answers nobody waits for any more are passed by."""
-        while True:
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError
-            message = json.loads(connection.recv(timeout=left_s))
-            if isinstance(message, dict) and message.get("id") == number:
-                return message
 
     def _error(self, method: str, error: Mapping[str, Any]) -> DeviceError:
         code, data = int(error.get("code", 0)), error.get("data") or {}
@@ -183,12 +170,25 @@ class JsonRpc:
         return refused(self.device, method, number, str(why))
 
     def _drop(self) -> None:
-        self._connection = None
-        self._held.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._loop.wait(connection.close(), OPEN_S)  # of which it takes CLOSE_S at most
 
 
 class _Unsent(Exception):
     """The connection was gone before the call."""
+
+
+async def _answered(connection: ClientConnection, number: int, text: str) -> Mapping[str, Any]:
+    """Send a call; the message with its id. Events and answers to nobody any more are passed by."""
+    try:
+        await connection.send(text)
+    except ConnectionClosed as error:
+        raise _Unsent(str(error)) from error
+    while True:
+        message = json.loads(await connection.recv())
+        if isinstance(message, dict) and message.get("id") == number:
+            return message
 
 
 def _not_let_in(kind: object) -> str:

@@ -6,24 +6,24 @@ Over TLS and a real websocket; each test says how the server answers.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 
+from controller.eventloop import event_loop
 from controller.truenas.jsonrpc import JsonRpc
 from controller.truenas.login import Login, tls_context
 from lab.errors import DeviceError
 from simulator.authority import Authority
 
 KEY = "1-key-that-must-not-be-told"
-Answer = Callable[[ServerConnection, dict[str, Any]], object]
+Answer = Callable[[ServerConnection, dict[str, Any]], Awaitable[object]]
 """What a server says to a call besides options and login: a result, or sent by itself (`...`)."""
 
 
@@ -36,15 +36,15 @@ class Array:
         self.refuses_options = 0  # how many forms of options it does not know
         self.calls: list[str] = []
 
-    def __call__(self, connection: ServerConnection) -> None:
-        for text in connection:
+    async def __call__(self, connection: ServerConnection) -> None:
+        async for text in connection:
             call = json.loads(text)
             self.calls.append(call["method"])
-            said = self._said(connection, call)
+            said = await self._said(connection, call)
             if said is not ...:
-                connection.send(json.dumps({"jsonrpc": "2.0", "id": call["id"], **said}))
+                await connection.send(json.dumps({"jsonrpc": "2.0", "id": call["id"], **said}))
 
-    def _said(self, connection: ServerConnection, call: dict[str, Any]) -> Any:
+    async def _said(self, connection: ServerConnection, call: dict[str, Any]) -> Any:
         if call["method"] == "core.set_options":
             if self.refuses_options:
                 self.refuses_options -= 1
@@ -52,7 +52,7 @@ class Array:
             return {"result": {}}
         if call["method"].startswith("auth."):
             return {"result": self.login}
-        return self.answer(connection, call)
+        return await self.answer(connection, call)
 
 
 def error(code: int, **data: object) -> dict[str, object]:
@@ -64,39 +64,54 @@ def served(array: Array, folder: Path, *, user: str = "") -> Iterator[JsonRpc]:
     """A way to this server."""
     authority = Authority(folder, datetime.now(UTC))
     tls = authority.server_context("nas1", "127.0.0.1")
-    with ExitStack() as opened:
-        server: Server = opened.enter_context(serve(array, "127.0.0.1", 0, ssl=tls))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        opened.callback(thread.join)
-        opened.callback(server.shutdown)
-        address = f"127.0.0.1:{server.socket.getsockname()[1]}"
-        login = Login(lambda: SecretStr(KEY), user)
-        trusted = tls_context("nas/nas1", authority.ca_file)
-        way = JsonRpc("nas/nas1", address, "/api/current", trusted, login)
-        opened.callback(way.close)
+    trusted = tls_context("nas/nas1", authority.ca_file)
+    loop = event_loop()
+
+    async def opened() -> Server:
+        return await serve(array, "127.0.0.1", 0, ssl=tls)
+
+    async def ended() -> None:
+        server.close()
+        await server.wait_closed()
+
+    server = loop.wait(opened(), 5)
+    address = f"127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+    way = JsonRpc("nas/nas1", address, "/api/current", trusted, Login(lambda: SecretStr(KEY), user))
+    try:
         yield way
+    finally:
+        way.close()
+        loop.wait(ended(), 5)
 
 
-def pong(_connection: ServerConnection, _call: dict[str, Any]) -> object:
+def says(said: object) -> Answer:
+    """The same to every call."""
+
+    async def answer(_connection: ServerConnection, _call: dict[str, Any]) -> object:
+        return said
+
+    return answer
+
+
+async def pong(_connection: ServerConnection, _call: dict[str, Any]) -> object:
     return {"result": "pong"}
 
 
 def test_events_and_answers_to_nobody_are_passed_by(tmp_path: Path) -> None:
-    def noisy(connection: ServerConnection, call: dict[str, Any]) -> object:
+    async def noisy(connection: ServerConnection, call: dict[str, Any]) -> object:
         event = {"jsonrpc": "2.0", "method": "collection_update", "params": {"msg": "changed"}}
-        connection.send(json.dumps(event))
-        connection.send(json.dumps({"jsonrpc": "2.0", "id": 999, "result": "another's"}))
-        return pong(connection, call)
+        await connection.send(json.dumps(event))
+        await connection.send(json.dumps({"jsonrpc": "2.0", "id": 999, "result": "another's"}))
+        return await pong(connection, call)
 
     with served(Array(noisy), tmp_path) as way:
         assert way.call("core.ping", [], 5) == "pong"
 
 
 def test_a_connection_that_was_closed_while_idle_is_opened_again(tmp_path: Path) -> None:
-    def once(connection: ServerConnection, call: dict[str, Any]) -> object:
-        connection.send(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": "pong"}))
-        connection.close()
+    async def once(connection: ServerConnection, call: dict[str, Any]) -> object:
+        await connection.send(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": "pong"}))
+        await connection.close()
         return ...
 
     array = Array(once)
@@ -104,14 +119,14 @@ def test_a_connection_that_was_closed_while_idle_is_opened_again(tmp_path: Path)
         for _ in range(3):
             assert way.call("core.ping", [], 5) == "pong"
             assert way._connection is not None
-            way._connection.recv_events_thread.join(5)  # the other side's goodbye has come
+            way._loop.wait(way._connection.wait_closed(), 5)  # the other side's goodbye has come
     assert array.calls.count("core.ping") == 3
     assert array.calls.count("auth.login_with_api_key") == 3
 
 
 def test_a_call_that_got_no_answer_is_not_sent_again(tmp_path: Path) -> None:
-    def hang_up(connection: ServerConnection, _call: dict[str, Any]) -> object:
-        connection.close()
+    async def hang_up(connection: ServerConnection, _call: dict[str, Any]) -> object:
+        await connection.close()
         return ...
 
     array = Array(hang_up)
@@ -124,14 +139,14 @@ def test_a_call_that_got_no_answer_is_not_sent_again(tmp_path: Path) -> None:
 
 def test_an_array_that_says_nothing_is_waited_for_as_long_as_allowed(tmp_path: Path) -> None:
     with (
-        served(Array(lambda *_: ...), tmp_path) as way,
+        served(Array(says(...)), tmp_path) as way,
         pytest.raises(DeviceError, match=r"core\.ping: no answer: nothing for 0 s"),
     ):
         way.call("core.ping", [], 0.2)
 
 
 def test_too_many_calls_are_tried_again_later(tmp_path: Path) -> None:
-    with served(Array(lambda *_: error(-32000)), tmp_path) as way:
+    with served(Array(says(error(-32000))), tmp_path) as way:
         with pytest.raises(DeviceError, match="too many calls at once") as told:
             way.call("core.ping", [], 5)
         assert told.value.retryable
@@ -153,7 +168,7 @@ def test_too_many_calls_are_tried_again_later(tmp_path: Path) -> None:
 def test_a_refusal_is_told_with_what_is_wrong(
     said: object, text: str, status: int, tmp_path: Path
 ) -> None:
-    with served(Array(lambda *_: said), tmp_path) as way:
+    with served(Array(says(said)), tmp_path) as way:
         with pytest.raises(DeviceError, match=text) as told:
             way.call("iscsi.extent.create", [{}], 5)
         assert told.value.status == status
@@ -197,5 +212,5 @@ def test_a_call_larger_than_the_array_takes_is_not_sent(tmp_path: Path) -> None:
 
 def test_an_answer_of_many_megabytes_is_taken(tmp_path: Path) -> None:
     large = "x" * (4 * 2**20)
-    with served(Array(lambda *_: {"result": large}), tmp_path) as way:
+    with served(Array(says({"result": large})), tmp_path) as way:
         assert way.call("pool.dataset.query", [], 20) == large
