@@ -15,6 +15,7 @@ Leaves out: hardware fencing, and that a guest takes time to shut down.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from simulator import guests
@@ -124,6 +125,22 @@ def let_lead(twin: Twin, node: str) -> None:
     cluster.locks[MANAGER_LOCK] = replace(cluster.locks[MANAGER_LOCK], node=node)
     cluster.status = replace(cluster.status, master_node=node)
     driver.arm()
+
+
+def resume(
+    twin: Twin,
+    cluster: str,
+    master: str,
+    holding: Collection[str],
+    beats_s: Mapping[tuple[str, str], float],
+) -> None:
+    """Let a cluster's daemons be at work since long, though nothing is written of it yet.
+
+    `holding`: nodes whose LRM has its lock; `beats_s`: the next round of each daemon (node; crm or
+    lrm). All its nodes run and have quorum.
+    """
+    twin.settle()
+    Driver(twin, cluster).resume(master, holding, beats_s)
 
 
 def run_in(twin: Twin) -> None:

@@ -34,7 +34,8 @@ class TwinGuests:
         """Power it on, unless the node has not what it needs."""
         self._act()
         key = guest_key(self.name, sid)
-        if problem := self.twin.facts.hindrance(key, node):
+        unfit = self.twin.state.unfit.get(node, "")
+        if problem := unfit or self.twin.facts.hindrance(key, node):
             text = f"HA: can't be started on {node}: {problem}"
             self.twin.note(self.twin.facts.guest_name(key), "ha-start-failed", text)
             return
@@ -56,8 +57,11 @@ class TwinGuests:
         live = live and self.running(cluster, node, sid)
         self.twin.after(guests.migration_s(self.twin, key, live), moving(self.name, sid))
 
-    def end_move(self, cluster: Cluster, sid: str) -> None:
-        """Let it arrive, unless one of the nodes has gone or the target can't hold it."""
+    def end_move(self, cluster: Cluster, sid: str) -> str:
+        """Let it arrive, unless one of the nodes has gone or the target can't hold it.
+
+        Returns the node it was to leave.
+        """
         self._act()
         node = next(node for node, lrm in cluster.lrms.items() if sid in lrm.moving)
         target = cluster.lrms[node].moving[sid].target
@@ -73,6 +77,7 @@ class TwinGuests:
             guests.migrate(self.twin, key, target)
             cluster.arrive(sid, node, target)
         jobs.end_move(cluster, node, sid, arrived=not problem)
+        return node
 
     def recover(self, cluster: Cluster, sid: str, fenced: str) -> None:
         """Follow the manager, which has given a guest of a fenced node to another node.

@@ -117,6 +117,7 @@ class State:
     pools: dict[str, str] = field(default_factory=dict)  # "ceph/pool" -> why it does not serve
     stale: dict[str, str] = field(default_factory=dict)  # "pve4/nas1/tank/z" -> target it asks for
     paths: dict[str, bool] = field(default_factory=dict)  # "pve4/nas1/portal" -> path in use
+    unfit: dict[str, str] = field(default_factory=dict)  # nodes that can start no guest -> why
     onboot: dict[str, float] = field(default_factory=dict)  # nodes that wait for quorum, since
     workloads: dict[str, Workload] = field(default_factory=dict)  # by cluster
     arrays: dict[str, ArraySpec] = field(default_factory=dict)  # what each array serves

@@ -21,7 +21,7 @@ GIVE_UP_S = 90  # likewise: a restart that never gets its lock back
 def iterate(cluster: Cluster, node: str, hypervisor: Hypervisor) -> bool:
     """Do one iteration of this node's LRM at its clock; True if it leaves."""
     lrm = cluster.lrms[node]
-    if not cluster.lrm_status_written and not _write(cluster, node):
+    if not cluster.lrm_status_written and not publish(cluster, node):
         return lrm.shutdown
     _read(cluster, node)
     _TRANSITIONS[lrm.state](cluster, node, lrm, hypervisor)
@@ -41,7 +41,7 @@ def request_shutdown(cluster: Cluster, node: str) -> None:
         _say(cluster, node, "info", "restart LRM, freeze all services")
         lrm.mode = "restart"
     lrm.shutdown = True
-    if not _write(cluster, node):
+    if not publish(cluster, node):
         _say(cluster, node, "err", "unable to update lrm status file - not quorate?")
 
 
@@ -84,7 +84,7 @@ def _enter(cluster: Cluster, node: str, state: str) -> None:
     lrm.state, lrm.entered_s = state, cluster.clock_s(node, LRM)
 
 
-def _write(cluster: Cluster, node: str) -> bool:
+def publish(cluster: Cluster, node: str) -> bool:
     """Publish its state; False if that can't be."""
     if not cluster.quorate(node):
         return False
@@ -202,7 +202,7 @@ def _stay_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hype
 
 def _work_waiting(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     if not lrm.shutdown:
-        _write(cluster, node)
+        publish(cluster, node)
     return lrm.shutdown
 
 
@@ -217,7 +217,7 @@ def _work_active(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) 
             )
         except CfsUnavailable as error:
             _say(cluster, node, "err", f"got unexpected error - {error}")
-    _write(cluster, node)
+    publish(cluster, node)
     return exits
 
 
@@ -270,7 +270,7 @@ def _work_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hype
                 jobs.process(cluster, node, hypervisor)
         except CfsUnavailable as error:
             _say(cluster, node, "err", f"got unexpected error - {error}")
-    _write(cluster, node)
+    publish(cluster, node)
     return exits
 
 

@@ -22,7 +22,7 @@ VOLATILE = frozenset(
     items(
         """
     cpu mem disk uptime ssl_fingerprint starttime endtime pid pstart upid ctime time localtime
-    next-run timestamp used pve_fp
+    next-run timestamp used pve_fp uid
     """
     )
 )
@@ -41,6 +41,7 @@ _NOISE = (
     (re.compile(r"\(duration \d\d:\d\d:\d\d\)"), "(duration)"),
     (re.compile(r"\bSun Nov 22 \d\d:\d\d:\d\d 2026\b"), "TIME"),
 )
+_UID = re.compile(r"[A-Za-z0-9+/]{22}")  # of an entry into an HA state
 _MAC = re.compile(r"(?:(?<==)|^)(?:[0-9A-F]{2}:){3}(?:[0-9A-F]{2}:){2}[0-9A-F]{2}")
 
 
@@ -128,6 +129,8 @@ def _volatile(where: str) -> bool:
 def _unlike_maps(
     known: References, theirs: Mapping[str, Any], ours: Mapping[str, Any], where: str
 ) -> str:
+    if theirs and all(map(_UID.fullmatch, theirs)):
+        return _unlike_lists(known, list(theirs.values()), list(ours.values()), where)
     missing, extra = theirs.keys() - ours.keys(), ours.keys() - theirs.keys()
     if missing or extra:
         return f"{where}: without {sorted(missing)}, with {sorted(extra)} beside"

@@ -123,6 +123,8 @@ def start_guest(worker: Worker, vmid: int) -> None:
     if guest.pending or guest.removals:
         apply_pending(worker, vmid, worker.lines)
         worker.api.sync(worker.twin)
+    if problem := worker.twin.state.unfit.get(worker.node):
+        raise TaskError(problem)
     config = worker.documents.guests[vmid].current
     for name in sorted(guest_drives.storages_of(config)):
         _need_storage(worker, name)

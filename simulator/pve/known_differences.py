@@ -30,12 +30,8 @@ class Known:
         )
 
 
-_STATUS = "GET /cluster/ha/status/.*"
-_RESOURCES = "GET /cluster/resources"
-CHANCE = (
-    "which node's daemon becomes master and when rounds fall is chance; locks of earlier sequences"
-)
 _EARLIER = "lists tasks of sequences that were recorded before"
+_RESULTS = "still has a result of a sequence that was recorded before"
 
 KNOWN: tuple[Known, ...] = (
     Known("cluster", "memory use on the host comes with pvestatd's second round", "no_quorum", {4}),
@@ -57,9 +53,7 @@ KNOWN: tuple[Known, ...] = (
         "which of several nets is named comes from Perl's hash order",
         call="DELETE /cluster/sdn/zones/.*",
     ),
-    Known("ha", CHANCE, "live_node_loss", call=_STATUS),
-    Known("ha", CHANCE, "live_node_loss", call=_RESOURCES),
-    Known("ha", CHANCE, "live_stopped", call=_STATUS),
-    Known("ha", CHANCE, "live_stopped", call=_RESOURCES),
+    Known("ha", _RESULTS, "live_node_loss", {23}),
+    Known("ha", _RESULTS, "live_stopped", {3}),
     Known("ha", _EARLIER, "live_stopped", {24}),
 )

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from lab.faults import parse_faults
 from simulator import guests
 from simulator.build import twin_of
+from simulator.ha import resume
 from simulator.pve import etc_pve
 from simulator.pve.api import PveApi
 from simulator.pve.comparison import difference, is_reference, pairs
@@ -28,6 +29,7 @@ from simulator.pve.documents import Documents, Entry, NodeFiles
 from simulator.pve.known_differences import KNOWN
 from simulator.pve.over_https import Deliver, over_https
 from simulator.pve.plain_lab import plain_lab
+from simulator.pve.recorded_time import instants_of, rounds_of
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
@@ -36,6 +38,10 @@ CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
 ASKED = "pve1"
 ADDRESSES = {node: f"10.10.10.{number}" for number, node in enumerate(NODES, 11)}
+NO_KVM = (
+    "KVM virtualisation configured, but not available."
+    " Either disable in VM configuration or enable in BIOS."
+)
 BEGIN_S = 1_795_341_436  # 2026-11-22: about when the recordings were made
 
 
@@ -106,9 +112,14 @@ class Player:
             "csrfpreventiontoken": csrf_token(self.api, user, now_s),
         }
 
-    def wait(self, note: str) -> None:
-        """Let the time pass that a note tells of, and what happened meanwhile."""
-        if match := re.match(r"t=(\d+)s in this wait", note):
+    def wait(self, note: str, at_s: float | None) -> None:
+        """Let the time pass that a note tells of, and what happened meanwhile.
+
+        `at_s`: when it was, if that is known, in seconds since the epoch.
+        """
+        if at_s is not None:
+            self.twin.run_until(max(self.twin.now_s, at_s - self.api.epoch_s))
+        elif match := re.match(r"t=(\d+)s in this wait", note):
             if match[1] == "0":
                 self.wait_began_s = self.twin.now_s
             self.twin.run_until(self.wait_began_s + int(match[1]))
@@ -142,8 +153,8 @@ def _text(value: Any) -> Any:
     return [str(item) for item in value] if isinstance(value, list) else str(value)
 
 
-def base() -> tuple[Twin, PveApi]:
-    """The state `base` of the recordings."""
+def base(begin_s: float = BEGIN_S) -> tuple[Twin, PveApi]:
+    """The state `base` of the recordings. `begin_s`: when it is, in seconds since the epoch."""
     twin = twin_of(plain_lab(CLUSTER, ADDRESSES), empty=True)
     documents = Documents()
     documents.users["root@pam"] = {"enable": 1, "expire": 0, "email": "admin@lab.example"}
@@ -174,7 +185,7 @@ def base() -> tuple[Twin, PveApi]:
             hosts=hosts,
             network={**network, "vmbr0": bridge},
         )
-    api = PveApi(CLUSTER, documents, epoch_s=BEGIN_S)
+    api = PveApi(CLUSTER, documents, epoch_s=begin_s)
     twin.attach(api)
     api.sync(twin)
     twin.settle()
@@ -200,6 +211,8 @@ def prepare(player: Player, header: Mapping[str, Any]) -> None:
     player.api.sync(player.twin)
     for vmid, node in given.places.items():
         guests.place(player.twin, (CLUSTER, vmid), node)
+    if "no guest can be started" in header["initial"]:
+        player.twin.state.unfit.update(dict.fromkeys(NODES, NO_KVM))
     player.twin.settle()
 
 
@@ -240,11 +253,18 @@ def replay(file: Path, *, https: bool = False) -> list[Outcome]:
 def _sequence(
     area: str, header: Mapping[str, Any], exchanges: list[dict[str, Any]], *, https: bool
 ) -> Iterator[Outcome]:
-    twin, api = base()
+    rounds = rounds_of(exchanges)
+    instants_s = instants_of(exchanges) if rounds else [None] * len(exchanges)
+    begin_s = next((at_s for at_s in instants_s if at_s is not None), BEGIN_S)
+    twin, api = base(begin_s)
     with over_https(twin, api) if https else nullcontext(None) as deliver:
         player = Player(twin, api, deliver=deliver)
         prepare(player, header)
+        if rounds:
+            beats_s = rounds.next_beats_s(begin_s, twin.now_s)
+            resume(twin, CLUSTER, rounds.master, rounds.holding, beats_s)
         for number, exchange in enumerate(exchanges):
+            player.wait(str(exchange.get("note", "")), instants_s[number])
             yield _played(player, area, exchange)
             if number == 0:
                 kill_nodes(player, header)
@@ -252,7 +272,6 @@ def _sequence(
 
 def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
     call = f"{exchange['method']} {exchange['path']}"
-    player.wait(str(exchange.get("note", "")))
     seq, n = str(exchange["seq"]), int(exchange["n"])
     response = player.send(exchange)
     members = response.members or {}

@@ -252,6 +252,28 @@ def test_migrate_moves_a_running_guest_and_relocate_a_stopped_one() -> None:
     assert service(twin, 101) == ("started", "pve3")
 
 
+def test_the_result_of_a_short_move_is_written_in_the_round_that_began_it() -> None:
+    twin = twin_with_master(three_nodes(LUFFY), "pve1")
+    _set(twin, "stopped")
+    twin.run_until(60)
+    ha_request(twin, "a", "relocate", "vm:101", "pve3")
+    while where(twin, 101)[0] != "pve3":
+        assert twin.now_s < 120
+        twin.run_until(twin.now_s + 0.25)
+    (result,) = ha_of(twin).lrm_status["pve2"].results.values()
+    assert (result.state, result.exit_code) == ("relocate", 0)
+
+
+def test_a_node_without_virtualization_starts_nothing_and_ha_goes_elsewhere() -> None:
+    twin = twin_with_master(three_nodes(LUFFY), "pve1")
+    twin.state.unfit["pve2"] = "its CPU has no virtualization"
+    guests.stop(twin, ("a", 101))
+    twin.run_until(120)
+    failed = lines(twin, "guest luffy", "ha-start-failed")[0]
+    assert failed.text == "HA: can't be started on pve2: its CPU has no virtualization"
+    assert where(twin, 101)[0] != "pve2"
+
+
 def test_move_is_refused_to_a_lost_node_and_to_a_rival() -> None:
     rule = apart("luffy", "zoro")
     twin = twin_of(three_nodes(LUFFY, ZORO, more=rule))
