@@ -51,8 +51,7 @@ def manager(node: str, word: str, second: int) -> Exchange:
 def service(node: str, word: str, crm: str = "") -> Exchange:
     row = {"id": "service:vm:101", "type": "service", "sid": "vm:101", "node": node}
     row |= {"state": word, "status": f"vm:101 ({node}, {word})", "request_state": "stopped"}
-    row |= {"max_restart": 1, "max_relocate": 1, "failback": 1}
-    return row | ({"crm_state": crm} if crm else {})
+    return {**row, "max_restart": 1, "max_relocate": 1, "failback": 1} | ({"crm_state": crm} if crm else {})
 
 
 def story() -> list[Exchange]:
@@ -103,7 +102,8 @@ def test_a_round_too_many_is_seen(tmp_path: Path) -> None:
 def test_what_chance_decided_is_taken_from_the_recording() -> None:
     rounds = rounds_of(story())
     assert rounds is not None
-    assert (rounds.master, rounds.holding) == ("pve2", {"pve2"})
+    assert rounds.master == "pve2"
+    assert rounds.holding == {"pve2"}
     beats_s = rounds.next_beats_s(NOON_S, now_s=10.9)
     assert beats_s["pve2", CRM] == 19.5
     assert beats_s["pve2", LRM] == 12.25
