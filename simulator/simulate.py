@@ -27,7 +27,7 @@ LIMIT_S = 3600.0
 QUIET_S = 200.0
 
 RESTS_ON = (
-    "HA: decides as pve-ha-manager does in its regression cases; the pace of rounds is assumed",
+    "HA: decides as pve-ha-manager does in its regression cases; when rounds fall is chance",
     "corosync, Ceph, bonds, iSCSI: compared with recordings of real ones, see `vlab fidelity`",
     "VLANs, trunks, switches, power: documented rules, not compared with real ones yet",
 )
