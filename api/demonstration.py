@@ -29,12 +29,12 @@ from api.output import result, say
 from api.served_lab import remember
 from api.service import serving
 from api.timeline import render
+from api.trial import device_tables
 from controller.installation import Installation, install
 from controller.perform import Fate
 from controller.reconcile import Ending, Pass
 from controller.settings import Settings, read_settings
 from controller.stage import empty_stage
-from controller.trial import device_tables
 from lab.errors import VlabError
 from lab.faults import parse_faults
 from lab.lab import Lab

@@ -51,7 +51,9 @@ def manager(node: str, word: str, second: int) -> Exchange:
 def service(node: str, word: str, crm: str = "") -> Exchange:
     row = {"id": "service:vm:101", "type": "service", "sid": "vm:101", "node": node}
     row |= {"state": word, "status": f"vm:101 ({node}, {word})", "request_state": "stopped"}
-    return {**row, "max_restart": 1, "max_relocate": 1, "failback": 1} | ({"crm_state": crm} if crm else {})
+    return {**row, "max_restart": 1, "max_relocate": 1, "failback": 1} | (
+        {"crm_state": crm} if crm else {}
+    )
 
 
 def story() -> list[Exchange]:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from api.trial import device_tables
 from controller.installation import install
 from controller.plan import Action, NoteKind, Plan
 from controller.reconcile import Ending, Pass
 from controller.settings import read_settings
 from controller.stage import empty_stage
-from controller.trial import device_tables
 from lab.load import load
 from simulator.linux.host import LinuxHost
 from simulator.serve import ServedLab
