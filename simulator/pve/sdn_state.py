@@ -86,7 +86,7 @@ snat?             boolean
 SUBNETS = SectionFile(
     "sdn/subnets.cfg",
     SUBNET_KEYS + "vnet string\n",
-    {"subnet": section_type("vnet gateway snat dnszoneprefix dhcp-dns-server dhcp-range")},
+    {"subnet": section_type("vnet+ gateway snat dnszoneprefix dhcp-dns-server dhcp-range")},
 )
 CONTROLLER_KEYS = r"""
 asn?                         integer 0..4294967295

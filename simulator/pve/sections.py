@@ -135,14 +135,16 @@ class SectionFile:
         return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def text(self, entries: Mapping[str, Entry]) -> str:
-        """The file. Required keys come first, then the others by name."""
+        """The file. `disable` and the comment come first, then what is required, then the rest."""
         return "".join(self._section(name, entry) + "\n" for name, entry in entries.items())
 
     def _section(self, name: str, entry: Entry) -> str:
         kind = self.types[str(entry["type"])]
         lines = [name if self.only else f"{entry['type']}: {name}"]
-        rest = sorted(kind.known - set(kind.required))
-        for key in [*sorted(kind.required), *rest]:
+        if entry.get("disable"):
+            lines.append("\tdisable")
+        first = ("comment", *sorted(kind.required))
+        for key in dict.fromkeys((*first, *sorted(kind.known - {"disable"}))):
             value = entry.get(key)
             for item in value if isinstance(value, tuple) else (value,):
                 if item is not None and item != "":
