@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from simulator.pve.documents import EMPTY_DIGEST
 from simulator.pve.propertystring import items
+from simulator.pve.sections import digest_of_text
 from simulator.pve.wire import Response
 
 References = Mapping[str, str]
@@ -188,5 +188,5 @@ def _same_but_mac(one: str, other: str) -> bool:
 def is_reference(text: str) -> bool:
     """Whether a text is a digest or a task id."""
     return text.startswith("UPID:") or (
-        re.fullmatch(r"[0-9a-f]{40}", text) is not None and text != EMPTY_DIGEST
+        re.fullmatch(r"[0-9a-f]{40}", text) is not None and text != digest_of_text("")
     )

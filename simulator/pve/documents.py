@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from simulator.pve.parameters import Entry as Entry
 from simulator.pve.parameters import Value
+from simulator.pve.sections import digest_of_text
 
-Entry = Mapping[str, Value]
 Acl = tuple[str, str, str, str]
 """Path, kind (user, group, token), who, role."""
 
-EMPTY_DIGEST = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
 LOG_LINES = 1000  # assumed: pmxcfs keeps 128 KiB (clusterlog.c), about 130 bytes a line
 
 
@@ -167,6 +167,6 @@ class Documents:
 def digest_of(content: object) -> str:
     """SHA-1 of a file's content; the well-known one of nothing for an empty file."""
     if not content:
-        return EMPTY_DIGEST
+        return digest_of_text("")
     text = json.dumps(content, default=dict, separators=(",", ":"))
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -22,6 +22,8 @@ from simulator.pve.wire import Given
 
 Value = str | int | float | None | tuple[str, ...]
 """A checked parameter: integers and booleans (0, 1) as int, numbers as float, the rest as text."""
+Entry = Mapping[str, Value]
+"""Checked parameters by name: an object as its file has it."""
 
 UNKNOWN = "property is not defined in schema and the schema does not allow additional properties"
 MISSING = "property is missing and it is not optional"

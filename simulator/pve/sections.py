@@ -1,27 +1,44 @@
 """Section files below /etc/pve: `TYPE: ID`, then a tab, a key and a value a line.
 
-The one mechanism for storage.cfg's relatives that are kept as their text (`Documents.files`): SDN,
-mappings, replication, metric servers. Reading gives entries in the order of the file; writing keeps
-it and sorts the keys of an entry; the digest is SHA-1 of the text. `SectionType` says which keys a
-type has, and the checks tell a wrong one in Proxmox VE's words. Source: PVE::SectionConfig.
+The one mechanism for storage.cfg and its relatives, which are kept as their text
+(`Documents.files`). Reading gives entries in the order of the file; writing keeps it and sorts the
+keys of an entry; the digest is SHA-1 of the text. `Sections` is a file as a map. `SectionType` says
+which keys a type has, and the checks tell a wrong one in Proxmox VE's words. Leaves out: lines that
+no type knows, which are lost with the next writing, as there. Source: PVE::SectionConfig.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import quote, unquote
 
-from simulator.pve.documents import EMPTY_DIGEST, Documents, Entry
-from simulator.pve.parameters import Table, Value, table
+from simulator.pve.parameters import Entry, Table, Value, table
 from simulator.pve.propertystring import TRUE
 from simulator.pve.wire import died
 
 CHANGED = "detected modified configuration - file changed by other user? Try again."
 _SAFE = "".join(map(chr, [*range(0x20, 0x25), *range(0x26, 0x3A), *range(0x3B, 0x7F)]))
+
+
+class Kept(Protocol):
+    """What keeps files: path below /etc/pve -> text."""
+
+    files: dict[str, str]
+
+
+def digest_of_text(text: str) -> str:
+    """SHA-1 of a file, in hex; the well-known one of nothing for an empty one.
+
+    Perl writes what fits into Latin-1 so.
+    """
+    latin = all(ord(char) < 256 for char in text)
+    data = text.encode("latin-1" if latin else "utf-8")
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def encode_text(text: str) -> str:
@@ -92,15 +109,21 @@ def check_removable(kind: SectionType, names: Iterable[str], sent: Mapping[str, 
 class SectionFile:
     """One file: its path below /etc/pve, the keys with their kinds, and the types.
 
-    With `only` the sections name no type: all are of that one. `builtin` is there without being
-    written.
+    With `only` the sections name no type: all are of that one. With `typed` the type is part of the
+    id: `vm:100`. `builtin` is there without being written, and is written after what was there.
+    `defaults`: what a type has where the file says nothing. `secrets` never get into the file;
+    comments are escaped unless they are `plain`.
     """
 
     path: str
     keys: str  # a table of parameters
     types: Mapping[str, SectionType]
     only: str = ""
+    typed: bool = False
+    plain: bool = False
     builtin: Mapping[str, Entry] = field(default_factory=dict)
+    defaults: Mapping[str, Entry] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
 
     def __hash__(self) -> int:
         return hash(self.path)
@@ -110,29 +133,28 @@ class SectionFile:
         """The keys as parameters."""
         return _table(self.keys)
 
-    def entries(self, documents: Documents) -> dict[str, Entry]:
+    def of(self, kept: Kept) -> Sections:
+        """The file as a map."""
+        return Sections(self, kept)
+
+    def entries(self, kept: Kept) -> dict[str, Entry]:
         """What the file holds: id -> entry, each with its `type`."""
-        return {**self.builtin, **_read(self, documents.files.get(self.path, ""))}
+        return dict(_read(self, kept.files.get(self.path, "")))
 
-    def write(self, documents: Documents, entries: Mapping[str, Entry]) -> None:
+    def write(self, kept: Kept, entries: Mapping[str, Entry]) -> None:
         """Replace the file."""
-        documents.files[self.path] = self.text(entries)
+        kept.files[self.path] = self.text(entries)
 
-    def put(self, documents: Documents, name: str, entry: Entry | None) -> None:
+    def put(self, kept: Kept, name: str, entry: Entry | None) -> None:
         """Set one section, or remove it."""
-        entries = self.entries(documents)
         if entry is None:
-            entries.pop(name, None)
+            self.of(kept).pop(name, None)
         else:
-            entries[name] = entry
-        self.write(documents, entries)
+            self.of(kept)[name] = entry
 
-    def digest(self, documents: Documents) -> str:
+    def digest(self, kept: Kept) -> str:
         """SHA-1 of the text."""
-        text = documents.files.get(self.path, "")
-        if not text:
-            return EMPTY_DIGEST
-        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        return digest_of_text(kept.files.get(self.path, ""))
 
     def text(self, entries: Mapping[str, Entry]) -> str:
         """The file. `disable` and the comment come first, then what is required, then the rest."""
@@ -140,24 +162,66 @@ class SectionFile:
 
     def _section(self, name: str, entry: Entry) -> str:
         kind = self.types[str(entry["type"])]
-        lines = [name if self.only else f"{entry['type']}: {name}"]
+        own = name.partition(":")[2] if self.typed else name
+        lines = [own if self.only else f"{entry['type']}: {own}"]
         if entry.get("disable"):
             lines.append("\tdisable")
         first = ("comment", *sorted(kind.required))
-        for key in dict.fromkeys((*first, *sorted(kind.known - {"disable"}))):
+        for key in dict.fromkeys((*first, *sorted(kind.known - {"disable"} - self.secrets))):
             value = entry.get(key)
             for item in value if isinstance(value, tuple) else (value,):
                 if item is not None and item != "":
-                    lines.append(f"\t{key} {_printed(key, item)}")
+                    lines.append(f"\t{key} {_printed(key, item, plain=self.plain)}")
         return "\n".join(lines) + "\n"
 
 
-def _printed(key: str, value: str | float) -> str:
+class Sections(MutableMapping[str, Entry]):
+    """A file as a map of its sections: read when it is asked, written when it is set."""
+
+    def __init__(self, file: SectionFile, kept: Kept) -> None:
+        self.file = file
+        self._kept = kept
+
+    @property
+    def digest(self) -> str:
+        """SHA-1 of the text."""
+        return self.file.digest(self._kept)
+
+    def _entries(self) -> Mapping[str, Entry]:
+        return _read(self.file, self._kept.files.get(self.file.path, ""))
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries())
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+    def __setitem__(self, name: str, entry: Entry) -> None:
+        self.put({name: entry})
+
+    def __delitem__(self, name: str) -> None:
+        entries = dict(self._entries())
+        del entries[name]
+        self.file.write(self._kept, entries)
+
+    def put(self, new: Mapping[str, Entry]) -> None:
+        """Set several sections in one writing; what is there without being written comes last."""
+        entries = {**self._entries(), **new}
+        text = self._kept.files.get(self.file.path, "")
+        unwritten = self.file.builtin.keys() - _written(self.file, text) - new.keys()
+        entries |= {name: entries.pop(name) for name in sorted(unwritten)}
+        self.file.write(self._kept, entries)
+
+
+def _printed(key: str, value: str | float, *, plain: bool) -> str:
     """A value as it stands on its line. Raises for one that needs two."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value)
-    if key == "comment":
+    if key == "comment" and not plain:
         return encode_text(text)
     if "\n" in text or "\r" in text:
         raise died(f"property '{key}' contains a line feed")
@@ -170,7 +234,19 @@ def _table(text: str) -> Table:
 
 
 @lru_cache(maxsize=256)
-def _read(file: SectionFile, text: str) -> dict[str, Entry]:
+def _read(file: SectionFile, text: str) -> Mapping[str, Entry]:
+    """All sections: those in the file, then those that are there without it."""
+    written = _written(file, text)
+    rest = {name: entry for name, entry in file.builtin.items() if name not in written}
+    return {
+        name: {**file.defaults.get(str(entry["type"]), {}), **entry}
+        for name, entry in {**written, **rest}.items()
+    }
+
+
+@lru_cache(maxsize=256)
+def _written(file: SectionFile, text: str) -> dict[str, Entry]:
+    """The sections in a file."""
     entries: dict[str, Entry] = {}
     current: dict[str, Value] = {}
     for line in text.splitlines():
@@ -178,28 +254,30 @@ def _read(file: SectionFile, text: str) -> dict[str, Entry]:
             continue
         if not line[0].isspace():
             head = line.strip() if not file.only else f"{file.only}: {line.strip()}"
-            kind, _, name = head.partition(":")
+            kind, _, name = (part.strip() for part in head.partition(":"))
             current = {"type": kind}
             if kind in file.types:
-                entries[name.strip()] = current
+                entries[f"{kind}:{name}" if file.typed else name] = current
             continue
         key, _, value = line.strip().partition(" ")
         param = file.table.params.get(key)
-        if param is None:
+        if param is None or key in file.secrets:
             continue
         if param.type == "array":
             known = current.get(key)
             current[key] = (*(known if isinstance(known, tuple) else ()), value.strip())
         else:
-            current[key] = _typed(param.type, key, value.strip())
+            text_of = value.strip()
+            escaped = key == "comment" and not file.plain
+            current[key] = unquote(text_of) if escaped else _typed(param.type, text_of)
     return entries
 
 
-def _typed(kind: str, key: str, text: str) -> Value:
+def _typed(kind: str, text: str) -> Value:
     if kind == "boolean":
         return int(text.lower() in TRUE or not text)
     if kind == "integer" and re.fullmatch(r"-?\d+", text):
         return int(text)
     if kind == "number" and re.fullmatch(r"-?\d+(\.\d+)?", text):
         return float(text) if "." in text else int(text)
-    return unquote(text) if key == "comment" else text
+    return text
