@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from simulator.pve.guest_text import GuestConfig as GuestConfig
 from simulator.pve.parameters import Entry as Entry
 from simulator.pve.parameters import Value
 from simulator.pve.sections import digest_of_text
@@ -21,34 +22,6 @@ Acl = tuple[str, str, str, str]
 """Path, kind (user, group, token), who, role."""
 
 LOG_LINES = 1000  # assumed: pmxcfs keeps 128 KiB (clusterlog.c), about 130 bytes a line
-
-
-@dataclass(frozen=True, slots=True)
-class GuestConfig:
-    """A guest's file: what it runs with, and what waits for its next start.
-
-    `pending` holds new values, `removals` options to remove: 1, or 2 to free the volume too.
-    `snapshots` are its sections: the options as they were, with snaptime, parent, description.
-    """
-
-    kind: str  # qemu or lxc
-    current: Entry = field(default_factory=dict)
-    pending: Entry = field(default_factory=dict)
-    removals: Mapping[str, int] = field(default_factory=dict)
-    snapshots: Mapping[str, Entry] = field(default_factory=dict)
-
-    @property
-    def future(self) -> Entry:
-        """As it will be after the next start: what GET config shows."""
-        if not self.pending and not self.removals:
-            return self.current
-        kept = {key: value for key, value in self.current.items() if key not in self.removals}
-        return kept | dict(self.pending)
-
-    @property
-    def digest(self) -> str:
-        """SHA-1 of the file."""
-        return digest_of([self.current, self.pending, self.removals, self.snapshots])
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ def write(documents: Documents, places: Mapping[int, str]) -> dict[str, str]:
         **documents.files,
     }
     for vmid, guest in documents.guests.items():
-        texts[guest_path(guest, vmid, places[vmid])] = guest_file.write(guest)
+        texts[guest_path(guest, vmid, places[vmid])] = guest.text
     for node, files in documents.nodes.items():
         texts[f"nodes/{node}/config"] = _lines(files.config)
     return {path: text for path, text in texts.items() if text.strip() or GUEST_FILE.match(path)}

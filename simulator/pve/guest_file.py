@@ -1,22 +1,19 @@
-"""A guest's file below /etc/pve/nodes: qemu-server/100.conf or lxc/100.conf, read and written.
+"""A guest's file below /etc/pve/nodes, read: qemu-server/100.conf or lxc/100.conf.
 
-`#` lines are the description, options follow by name; [PENDING] has what waits for the next start,
-every other section is a snapshot. Source: PVE::QemuServer and PVE::LXC::Config, parse and write of
-the configuration. Raw `lxc.*` lines are kept as the text of their lines.
+The way back is `GuestConfig.text`. Raw `lxc.*` lines are kept as the text of their lines. Source:
+PVE::QemuServer and PVE::LXC::Config, parse of the configuration.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from urllib.parse import unquote
 
 from simulator.pve import guest_options, lxc_options
-from simulator.pve.documents import Entry, GuestConfig
+from simulator.pve.documents import GuestConfig
+from simulator.pve.guest_text import PENDING
 from simulator.pve.parameters import Value
-from simulator.pve.sections import encode_text
 
-PENDING = "pending"
 _TYPED = {"qemu": guest_options.typed, "lxc": lxc_options.typed}
 _NUMBERS = frozenset({"snaptime"})
 
@@ -58,27 +55,3 @@ def _options(lines: list[str], kind: str) -> dict[str, Value]:
         description = "\n".join(notes)
         options["description"] = description.rstrip() if kind == "qemu" else f"{description}\n"
     return options
-
-
-def write(guest: GuestConfig) -> str:
-    """The file."""
-    text = _text(guest.current)
-    if guest.pending or guest.removals:
-        words = [f"{'!' if how == 2 else ''}{name}" for name, how in sorted(guest.removals.items())]
-        deleted: Entry = {"delete": ",".join(words)} if words else {}
-        text += f"\n[PENDING]\n{_text({**guest.pending, **deleted})}"
-    for name in sorted(guest.snapshots):
-        text += f"\n[{name}]\n{_text(guest.snapshots[name])}"
-    return text
-
-
-def _text(options: Mapping[str, Value]) -> str:
-    notes = str(options.get("description") or "").removesuffix("\n")
-    lines = [f"#{encode_text(line)}" for line in notes.split("\n")] if notes else []
-    for key in sorted(options):
-        value = options[key]
-        if key == "lxc" and isinstance(value, tuple):
-            lines += value
-        elif key != "description" and value is not None:
-            lines.append(f"{key}: {value}")
-    return "".join(f"{line}\n" for line in lines)

@@ -144,7 +144,7 @@ def test_a_guests_file_has_a_section_for_what_waits_and_for_each_snapshot() -> N
     here.done(f"POST {VM}/snapshot", snapname="one")
     here.done(f"POST {VM}/status/start")
     here.ok(f"PUT {VM}/config", bios="ovmf", delete="scsihw", description="two\nlines")
-    text = guest_file.write(here.file(100))
+    text = here.file(100).text
     assert text.startswith("#two\n#lines\n")
     assert "\n[PENDING]\nbios: ovmf\n" in text
     assert "\n[one]\n" in text
