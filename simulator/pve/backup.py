@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from simulator.pve import load, propertystring
 from simulator.pve.calendar import parse_calendar
 from simulator.pve.call import Call
+from simulator.pve.cluster_files import BACKUP_JOB
 from simulator.pve.documents import Entry
 from simulator.pve.guest_config import pool_error
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
@@ -37,48 +38,9 @@ OBJECTS = {
 }
 """Options that come out as objects."""
 
-JOB = """
-all?                        boolean
-bwlimit?                    integer 0..
-comment?                    string ..512
-compress?                   enum(0,1,gzip,lzo,zstd)
-dow?                        pve-day-of-week-list requires=starttime
-dumpdir?                    string
-enabled?                    boolean
-exclude?                    pve-vmid-list
-exclude-path?               array
-fleecing?                   backup-fleecing
-ionice?                     integer 0..8
-lockwait?                   integer 0..
-mailnotification?           enum(always,failure)
-mailto?                     email-or-username-list
-mode?                       enum(snapshot,suspend,stop)
-node?                       pve-node
-notes-template?             string ..1024 requires=storage
-notification-mode?          enum(auto,legacy-sendmail,notification-system)
-pbs-change-detection-mode?  enum(legacy,data,metadata)
-performance?                backup-performance
-pigz?                       integer
-pool?                       string
-protected?                  boolean requires=storage
-prune-backups?              prune-backups
-quiet?                      boolean
-remove?                     boolean
-repeat-missed?              boolean
-schedule?                   pve-calendar-event ..128
-script?                     string
-starttime?                  /\\d{1,2}:\\d{1,2}/
-stdexcludes?                boolean
-stop?                       boolean
-stopwait?                   integer 0..
-storage?                    pve-storage-id
-tmpdir?                     string
-vmid?                       pve-vmid-list
-zstd?                       integer
-"""
 ROOT_ONLY = ("tmpdir", "dumpdir", "script")
 ID = r"id /\S+/ ..50" "\n"
-DELETABLE = frozenset(re.findall(r"^([\w-]+)\?", JOB, re.MULTILINE)) - {"schedule"}
+DELETABLE = frozenset(re.findall(r"^([\w-]+)\?", BACKUP_JOB, re.MULTILINE)) - {"schedule"}
 
 
 def _shown(name: str, entry: Entry) -> dict[str, object]:
@@ -150,7 +112,7 @@ def _check_selection(sent: Mapping[str, Value], entry: dict[str, Value]) -> None
         raise bad_parameters(vmid="property is missing")
 
 
-@routes.add("POST /cluster/backup", WRITE, JOB + "id? pve-configid")
+@routes.add("POST /cluster/backup", WRITE, BACKUP_JOB + "id? pve-configid")
 def create_job(call: Call) -> object:
     """A new job."""
     sent = _sent(call)
@@ -161,7 +123,7 @@ def create_job(call: Call) -> object:
         if name in call.documents.jobs:
             raise died(f"Job '{name}' already exists")
         _check_selection(sent, sent)
-        call.documents.jobs[name] = sent
+        call.documents.jobs[name] = {"type": "vzdump", **sent}
     return None
 
 
@@ -170,7 +132,7 @@ def _sent(call: Call) -> dict[str, Value]:
     return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
 
 
-@routes.add("PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list")
+@routes.add("PUT /cluster/backup/{id}", WRITE, ID + BACKUP_JOB + "delete? pve-configid-list")
 def update_job(call: Call) -> object:
     """Change a job; another way to choose guests replaces the one it had."""
     sent = _sent(call)

@@ -30,12 +30,11 @@ def declared(twin: Twin, cluster: str) -> Documents:
         if guest.cluster == cluster:
             state = twin.state.guests.get((cluster, guest.vmid))
             _guest(lab, documents, name, guest, state.node if state else "")
-    for name, rule in lab.ha_rules.items():
-        if rule.cluster == cluster:
-            documents.ha_rules[name] = _rule(lab, rule)
-    for name, job in lab.backup_jobs.items():
-        if job.cluster == cluster:
-            documents.jobs[name] = _job(lab, job)
+    documents.ha_resources.put(_resources(lab, cluster))
+    rules = {n: _rule(lab, rule) for n, rule in lab.ha_rules.items() if rule.cluster == cluster}
+    documents.ha_rules.put(rules)
+    jobs = {n: _job(lab, job) for n, job in lab.backup_jobs.items() if job.cluster == cluster}
+    documents.jobs.put(jobs)
     _options(lab, cluster, documents)
     return documents
 
@@ -156,13 +155,20 @@ def _guest(lab: Lab, documents: Documents, name: str, guest: Guest, node: str) -
         pool = documents.pools[guest.pool]
         vms = [*filter(None, [str(pool.get("vms") or "")]), str(guest.vmid)]
         documents.pools[guest.pool] = {**pool, "vms": ",".join(vms)}
-    if guest.ha is not None:
-        documents.ha_resources[f"vm:{guest.vmid}"] = {
+
+
+def _resources(lab: Lab, cluster: str) -> dict[str, Entry]:
+    """What is under HA, by `vm:100`."""
+    return {
+        f"vm:{guest.vmid}": {
             "type": "vm",
             "state": "stopped" if guest.state is Power.STOPPED else "started",
             "max_restart": guest.ha.restart,
             "max_relocate": guest.ha.relocate,
         }
+        for guest in lab.guests.values()
+        if guest.cluster == cluster and guest.ha is not None
+    }
 
 
 def _flag(value: bool | None) -> int | None:
@@ -185,6 +191,7 @@ def _rule(lab: Lab, rule: HaRule) -> Entry:
 def _job(lab: Lab, job: BackupJob) -> Entry:
     vmids = ",".join(str(lab.guests[name].vmid) for name in job.guests)
     return {
+        "type": "vzdump",
         "schedule": job.schedule,
         "storage": job.storage,
         "mode": job.mode.value,

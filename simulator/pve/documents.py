@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
 from simulator.pve.guest_text import GuestConfig as GuestConfig
 from simulator.pve.parameters import Entry as Entry
 from simulator.pve.parameters import Value
-from simulator.pve.sections import digest_of_text
+from simulator.pve.sections import Sections, digest_of_text
 
 Acl = tuple[str, str, str, str]
 """Path, kind (user, group, token), who, role."""
@@ -107,20 +108,36 @@ class Documents:
     roles: dict[str, Entry] = field(default_factory=dict)  # of our own
     tokens: dict[str, Entry] = field(default_factory=dict)  # by user!name
     acl: dict[Acl, int] = field(default_factory=dict)  # propagate
-    domains: dict[str, Entry] = field(default_factory=dict)
     pools: dict[str, Entry] = field(default_factory=dict)
     storages: dict[str, Entry] = field(default_factory=dict)
     guests: dict[int, GuestConfig] = field(default_factory=dict)
     volumes: dict[tuple[str, str], Volume] = field(default_factory=dict)
-    ha_resources: dict[str, Entry] = field(default_factory=dict)
-    ha_rules: dict[str, Entry] = field(default_factory=dict)
-    jobs: dict[str, Entry] = field(default_factory=dict)
     options: dict[str, Value] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # below /etc/pve; those kept as they are
     nodes: dict[str, NodeFiles] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     serial: int = 0  # of everything numbered or drawn by chance
+
+    @property
+    def domains(self) -> Sections:
+        """Realms, by name."""
+        return DOMAINS.of(self)
+
+    @property
+    def ha_resources(self) -> Sections:
+        """What is under HA, by `vm:100`."""
+        return HA_RESOURCES.of(self)
+
+    @property
+    def ha_rules(self) -> Sections:
+        """HA rules, by name."""
+        return HA_RULES.of(self)
+
+    @property
+    def jobs(self) -> Sections:
+        """Backup jobs, by id."""
+        return JOBS.of(self)
 
     def copy(self) -> Documents:
         """Documents of their own."""

@@ -9,27 +9,26 @@ each file's module.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from simulator.pve import (
-    backup,
     cluster,
     guest_file,
     metrics,
-    realms,
     replication,
     sdn_state,
     storage,
     user_cfg,
 )
+from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
 from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles, Volume
 from simulator.pve.load import volumes as volume_options
 from simulator.pve.mapping import KINDS as MAPPINGS
-from simulator.pve.parameters import Table, table
+from simulator.pve.parameters import table
 from simulator.pve.propertystring import split
-from simulator.pve.sections import SectionFile, SectionType, encode_text
+from simulator.pve.sections import SectionFile, encode_text
 from simulator.pve.volumes import parse_size, place_of
 
 GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<folder>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
@@ -41,6 +40,7 @@ _TEXT_FILES = frozenset(
         sdn_state.RUNNING_FILE,
         sdn_state.IPAMS.path,
         *(kind.file.path for kind in MAPPINGS),
+        *(file.path for file in (DOMAINS, JOBS, HA_RESOURCES, HA_RULES)),
         replication.JOBS.path,
         metrics.SERVERS.path,
     ]
@@ -68,34 +68,7 @@ class EtcPve:
     unread: tuple[str, ...] = field(default=())  # files that nothing here reads
 
 
-def _loose(known: Table, *more: str) -> SectionType:
-    """A type with all keys of a table: what is in a file was checked when it was written."""
-    return SectionType(optional=(*known.params, *more))
-
-
-def _file(path: str, keys: str, types: Iterable[str], *more: str) -> SectionFile:
-    kind = _loose(table(keys), *more)
-    return SectionFile(path, keys, dict.fromkeys(types, kind))
-
-
 _STORAGES = SectionFile("storage.cfg", storage.KEYS, storage.TYPES)
-_REALMS = _file(
-    "domains.cfg", realms.SETTINGS.replace("realm                   pve-realm ..32", "")
-    + "username-claim? string\n", ("ad", "ldap", "openid", "pam", "pve"),
-)  # fmt: skip
-_JOBS = _file("jobs.cfg", backup.JOB.replace("exclude-path?               array", ""), ("vzdump",))
-_RESOURCES = _file(
-    "ha/resources.cfg",
-    "comment? string\nfailback? boolean\ngroup? string\nmax_relocate? integer\n"
-    "max_restart? integer\nstate? string\n",
-    ("vm", "ct"),
-)
-_RULES = _file(
-    "ha/rules.cfg",
-    "affinity? string\ncomment? string\ndisable? boolean\nnodes? string\nresources? string\n"
-    "strict? boolean\n",
-    ("node-affinity", "resource-affinity"),
-)
 
 
 def read(files: Mapping[str, str]) -> EtcPve:
@@ -115,10 +88,7 @@ def read(files: Mapping[str, str]) -> EtcPve:
     return EtcPve(documents, places, members, name, tuple(unread))
 
 
-_READ_HERE = frozenset(
-    {"user.cfg", "datacenter.cfg", "corosync.conf", "storage.cfg", "domains.cfg", "jobs.cfg",
-     "ha/resources.cfg", "ha/rules.cfg"}
-)  # fmt: skip
+_READ_HERE = frozenset({"user.cfg", "datacenter.cfg", "corosync.conf", "storage.cfg"})
 
 
 def _read_one(documents: Documents, places: dict[int, str], path: str, text: str) -> bool:
@@ -131,7 +101,7 @@ def _read_one(documents: Documents, places: dict[int, str], path: str, text: str
         known = documents.nodes.get(match["node"], NodeFiles())
         documents.nodes[match["node"]] = NodeFiles(config=_options(text), dns=known.dns)
     elif KEPT_AS_TEXT.fullmatch(path) or path in _TEXT_FILES:
-        documents.files[path] = text
+        documents.files[path] = _without_secrets(text)
     else:
         return path in _READ_HERE
     return True
@@ -141,24 +111,20 @@ def _nodes(files: Mapping[str, str]) -> set[str]:
     return {path.split("/")[1] for path in files if path.startswith("nodes/") and "/" in path[6:]}
 
 
-def _public(entry: Entry) -> Entry:
-    return {key: value for key, value in entry.items() if key not in SECRETS}
-
-
 def _sections(documents: Documents, files: Mapping[str, str]) -> None:
-    def entries(file: SectionFile) -> dict[str, Entry]:
-        holder = Documents(files={file.path: files.get(file.path, "")})
-        return {name: _public(entry) for name, entry in file.entries(holder).items()}
-
-    for name, entry in entries(_STORAGES).items():
+    holder = Documents(files={_STORAGES.path: files.get(_STORAGES.path, "")})
+    for name, entry in _STORAGES.entries(holder).items():
         default = storage.TYPES[str(entry["type"])].default
-        documents.storages[name] = {"content": default, **entry}
-    documents.domains.update(entries(_REALMS))
-    for name, entry in entries(_JOBS).items():
-        documents.jobs[name] = {key: value for key, value in entry.items() if key != "type"}
-    for name, entry in entries(_RESOURCES).items():
-        documents.ha_resources[f"{entry['type']}:{name}"] = entry
-    documents.ha_rules.update(entries(_RULES))
+        public = {key: value for key, value in entry.items() if key not in SECRETS}
+        documents.storages[name] = {"content": default, **public}
+
+
+def _without_secrets(text: str) -> str:
+    return "".join(
+        line
+        for line in text.splitlines(keepends=True)
+        if not (line[:1].isspace() and line.split(maxsplit=1)[:1] and line.split()[0] in SECRETS)
+    )
 
 
 def _options(text: str, keys: str = "") -> dict[str, str | int]:
@@ -214,15 +180,9 @@ def _add_volume(documents: Documents, node: str, vmid: int, volid: str, text: st
 
 def write(documents: Documents, places: Mapping[int, str]) -> dict[str, str]:
     """The files. Empty ones are not there."""
-    jobs = {name: {"type": "vzdump", **entry} for name, entry in documents.jobs.items()}
-    resources = {sid.partition(":")[2]: entry for sid, entry in documents.ha_resources.items()}
     texts = {
         "user.cfg": user_cfg.write(documents),
         _STORAGES.path: _STORAGES.text(documents.storages),
-        _REALMS.path: _REALMS.text(documents.domains),
-        _JOBS.path: _JOBS.text(jobs),
-        _RESOURCES.path: _RESOURCES.text(resources),
-        _RULES.path: _RULES.text(documents.ha_rules),
         "datacenter.cfg": _lines(documents.options),
         **documents.files,
     }

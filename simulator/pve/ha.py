@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from simulator.cluster.rules import compile_rules
 from simulator.ha import documents_of, ha_request
 from simulator.pve.call import Call
-from simulator.pve.documents import digest_of
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
@@ -58,7 +57,7 @@ def sid_of(call: Call) -> str:
 @routes.add("GET /cluster/ha/resources", AUDIT, "type? enum(ct,vm)")
 def resources(call: Call) -> object:
     """What is under HA."""
-    wanted, digest = call.text("type"), digest_of(call.documents.ha_resources)
+    wanted, digest = call.text("type"), call.documents.ha_resources.digest
     return [
         {"sid": sid, **entry, "digest": digest}
         for sid, entry in call.documents.ha_resources.items()
@@ -73,7 +72,7 @@ def resource(call: Call) -> object:
     if sid not in call.documents.ha_resources:
         raise died(f"no such resource '{sid}'")
     known = call.documents.ha_resources
-    return {"sid": sid, **known[sid], "digest": digest_of(known)}
+    return {"sid": sid, **known[sid], "digest": known.digest}
 
 
 def _check_new(call: Call, sid: str) -> None:
@@ -125,7 +124,7 @@ def update_resource(call: Call) -> object:
         resources = call.documents.ha_resources
         if sid not in resources:
             raise died(f"no such resource '{sid}'")
-        if call.has("digest") and call.text("digest") != digest_of(resources):
+        if call.has("digest") and call.text("digest") != resources.digest:
             raise died(CHANGED)
         new = {**resources[sid], **sent}
         for key in call.words("delete"):

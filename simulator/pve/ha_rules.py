@@ -8,10 +8,11 @@ set infeasible is refused. Leaves out: nothing that recorded answers show.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from simulator.cluster.feasibility import infeasible
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry, digest_of
+from simulator.pve.documents import Entry
 from simulator.pve.load import rule_of
 from simulator.pve.parameters import Value, check, table
 from simulator.pve.propertystring import items
@@ -68,7 +69,7 @@ def _checked(call: Call, *, update: bool) -> dict[str, Value]:
 def _shown(call: Call, name: str) -> dict[str, object]:
     rules = call.documents.ha_rules
     order = list(rules).index(name) + 1
-    return {"rule": name, **rules[name], "order": order, "digest": digest_of(rules)}
+    return {"rule": name, **rules[name], "order": order, "digest": rules.digest}
 
 
 @routes.add(
@@ -111,7 +112,7 @@ def _check_known(call: Call, entry: Entry) -> None:
         raise died(f"cannot use non-existent node(s) {', '.join(absent)}.")
 
 
-def _check_set(call: Call, name: str, rules: dict[str, Entry]) -> None:
+def _check_set(call: Call, name: str, rules: Mapping[str, Entry]) -> None:
     """Raise if the rule can't be kept together with the others, in the manager's words.
 
     Available nodes are those that the manager has seen: none before its first round.
@@ -153,7 +154,7 @@ def update_rule(call: Call) -> object:
         known = call.documents.ha_rules
         if name not in known:
             raise died(f"HA rule '{name}' does not exist")
-        if digest is not None and digest != digest_of(known):
+        if digest is not None and digest != known.digest:
             raise died(CHANGED)
         if sent["type"] != known[name]["type"]:
             raise died("unexpected property 'type'")

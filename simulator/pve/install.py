@@ -79,19 +79,17 @@ def from_answers(answers: Answers) -> Documents:
     documents = Documents()
     by_path = _by_path(answers)
     _users(documents, by_path)
-    for name, row in _named(by_path.get("/access/domains"), "realm"):
-        documents.domains[name] = row
+    documents.domains.put(dict(_named(by_path.get("/access/domains"), "realm")))
     for name, row in _named(by_path.get("/storage"), "storage"):
         documents.storages[name] = _without(row, "digest")
     _pools(documents, answers)
     _guests(documents, by_path)
-    for name, row in _named(by_path.get("/cluster/ha/resources"), "sid"):
-        documents.ha_resources[name] = _without(row, "digest")
-    for name, row in _named(by_path.get("/cluster/ha/rules"), "rule"):
-        documents.ha_rules[name] = _without(row, "digest", "order")
-    for name, row in _named(by_path.get("/cluster/backup"), "id"):
-        kept = {key: _text(value) if key in JOB_OBJECTS else value for key, value in row.items()}
-        documents.jobs[name] = _without(kept, "type", "next-run")
+    resources = _named(by_path.get("/cluster/ha/resources"), "sid")
+    documents.ha_resources.put({name: _without(row, "digest") for name, row in resources})
+    rules = _named(by_path.get("/cluster/ha/rules"), "rule")
+    documents.ha_rules.put({name: _without(row, "digest", "order") for name, row in rules})
+    jobs = _named(by_path.get("/cluster/backup"), "id")
+    documents.jobs.put({name: _job(row) for name, row in jobs})
     _options(documents, by_path.get("/cluster/options"))
     _nodes(documents, by_path)
     _volumes(documents, by_path)
@@ -130,6 +128,11 @@ def _text(value: object) -> str:
         flat = {k: ";".join(v) if isinstance(v, list) else v for k, v in value.items()}
         return propertystring.join(flat)
     return ";".join(value) if isinstance(value, list) else str(value)
+
+
+def _job(row: Entry) -> Entry:
+    kept = {key: _text(value) if key in JOB_OBJECTS else value for key, value in row.items()}
+    return _without(kept, "next-run")
 
 
 def _users(documents: Documents, by_path: Answers) -> None:

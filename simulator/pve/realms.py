@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from simulator.pve import propertystring
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry, digest_of
+from simulator.pve.cluster_files import DOMAINS, REALM
+from simulator.pve.documents import Entry
 from simulator.pve.parameters import Value, table
 from simulator.pve.routes import Routes
 from simulator.pve.sections import CHANGED
@@ -16,68 +17,11 @@ from simulator.pve.wire import died
 
 routes = Routes()
 
-ALWAYS: dict[str, Entry] = {
-    "pam": {"type": "pam", "comment": "Linux PAM standard authentication"},
-    "pve": {"type": "pve", "comment": "Proxmox VE authentication server"},
-}
-REQUIRED = {
-    "ad": ("server1", "domain"),
-    "ldap": ("server1", "base_dn", "user_attr"),
-    "openid": ("issuer-url", "client-id"),
-}
 FIXED = ("username-claim",)
-SECRETS = ("password", "client-key")
 MAY_CHANGE = "/access/realm Realm.Allocate"
 
-SETTINGS = r"""
-acr-values?             /[^\x00-\x1F\x7F <>#"]*/
-audiences?              /[^\x00-\x1F\x7F <>#"]*/
-autocreate?             boolean
-base_dn?                string ..256
-bind_dn?                string ..256
-capath?                 string
-case-sensitive?         boolean
-cert?                   string
-certkey?                string
-check-connection?       boolean
-client-id?              string ..256
-client-key?             string ..256
-comment?                string ..4096
-default?                boolean
-domain?                 /\S+/ ..256
-filter?                 string ..2048
-group_classes?          ldap-simple-attr-list
-group_dn?               string ..256
-group_filter?           string ..2048
-group_name_attr?        ldap-simple-attr ..256
-groups-autocreate?      boolean
-groups-claim?           /[A-Za-z0-9.\-_]+/ ..256
-groups-overwrite?       boolean
-issuer-url?             string ..256
-mode?                   enum(ldap,ldaps,ldap+starttls)
-password?               string
-port?                   integer 1..65535
-prompt?                 /(?:none|login|consent|select_account|\S+)/
-query-userinfo?         boolean
-realm                   pve-realm ..32
-scopes?                 string
-secure?                 boolean
-server1?                address ..256
-server2?                address ..256
-sslversion?             enum(tlsv1,tlsv1_1,tlsv1_2,tlsv1_3)
-sync-defaults-options?  realm-sync-options
-sync_attributes?        /\w+=[^,]+(,\s*\w+=[^,]+)*/
-tfa?                    pve-tfa-config ..128
-user_attr?              /\S{2,}/ ..256
-user_classes?           ldap-simple-attr-list
-verify?                 boolean
-"""
-CREATE = table(SETTINGS + "type enum(ad,ldap,openid,pam,pve)\nusername-claim? string")
-UPDATE = table(SETTINGS + "delete? pve-configid-list ..4096\ndigest? string ..64")
-
-
-def _all(call: Call) -> dict[str, Entry]:
-    return {**ALWAYS, **call.documents.domains}
+CREATE = table(REALM + "type enum(ad,ldap,openid,pam,pve)\nusername-claim? string")
+UPDATE = table(REALM + "delete? pve-configid-list ..4096\ndigest? string ..64")
 
 
 @routes.add("GET /access/domains", "world")
@@ -86,7 +30,7 @@ def realms(call: Call) -> object:
     shown = ("type", "comment", "default", "tfa")
     return [
         {"realm": name, **{key: entry[key] for key in shown if entry.get(key)}}
-        for name, entry in _all(call).items()
+        for name, entry in call.documents.domains.items()
     ]
 
 
@@ -96,11 +40,9 @@ def realms(call: Call) -> object:
 def realm(call: Call) -> object:
     """One realm, without its secrets."""
     name = call.text("realm")
-    if (entry := _all(call).get(name)) is None:
+    if (entry := call.documents.domains.get(name)) is None:
         raise died(f"domain '{name}' does not exist")
-    shown = {key: value for key, value in entry.items() if key not in SECRETS}
-    plugin = {"plugin": "PVE::Auth::PAM"} if entry is ALWAYS["pam"] else {}
-    return {**shown, **plugin, "digest": digest_of(call.documents.domains)}
+    return {**entry, "digest": call.documents.domains.digest}
 
 
 def _sent(call: Call) -> dict[str, Value]:
@@ -115,14 +57,16 @@ def _sent(call: Call) -> dict[str, Value]:
 def _keep(call: Call, name: str, entry: Entry) -> None:
     """Only one realm is the default one."""
     domains = call.documents.domains
+    changed = {}
     if entry.get("default"):
-        for other, known in list(domains.items()):
-            domains[other] = {key: value for key, value in known.items() if key != "default"}
-    domains[name] = {key: value for key, value in entry.items() if value != ""}
+        for other, known in domains.items():
+            if known.get("default"):
+                changed[other] = {key: value for key, value in known.items() if key != "default"}
+    domains.put({**changed, name: {key: value for key, value in entry.items() if value != ""}})
 
 
 def _check_required(entry: Entry, where: str = "") -> None:
-    for key in REQUIRED.get(str(entry["type"]), ()):
+    for key in DOMAINS.types[str(entry["type"])].required:
         if key not in entry:
             raise died(f"{where}missing value for required option '{key}'")
 
@@ -132,7 +76,7 @@ def create_realm(call: Call) -> object:
     """A new realm."""
     name, sent = call.text("realm"), _sent(call)
     with call.locked("domains_cfg", "add auth server failed: "):
-        if name in _all(call):
+        if name in call.documents.domains:
             raise died(f"domain '{name}' already exists")
         _check_required(sent)
         _keep(call, name, sent)
@@ -144,9 +88,9 @@ def update_realm(call: Call) -> object:
     """Change a realm; deleting what is not set is fine."""
     name, sent = call.text("realm"), _sent(call)
     with call.locked("domains_cfg", "update auth server failed: "):
-        if call.has("digest") and call.text("digest") != digest_of(call.documents.domains):
+        if call.has("digest") and call.text("digest") != call.documents.domains.digest:
             raise died(CHANGED)
-        if (old := _all(call).get(name)) is None:
+        if (old := call.documents.domains.get(name)) is None:
             raise died(
                 "cannot lookup undefined type! at /usr/share/perl5/PVE/API2/Domains.pm line 261."
             )
@@ -163,7 +107,7 @@ def delete_realm(call: Call) -> object:
     """Remove a realm; `pam` and `pve` only lose their settings."""
     name = call.text("realm")
     with call.locked("domains_cfg", "delete auth server failed: "):
-        if name not in _all(call):
+        if name not in call.documents.domains:
             raise died(f"authentication domain '{name}' does not exist")
         call.documents.domains.pop(name, None)
     return None

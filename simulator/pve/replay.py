@@ -200,8 +200,7 @@ def prepare(player: Player, header: Mapping[str, Any]) -> None:
     own.guests.update(given.documents.guests)
     if "storage.cfg" in files:
         own.storages = given.documents.storages
-    for name in ("domains", "jobs", "ha_resources", "ha_rules", "options", "groups", "roles",
-                 "tokens", "acl", "pools"):  # fmt: skip
+    for name in ("options", "groups", "roles", "tokens", "acl", "pools"):
         getattr(own, name).update(getattr(given.documents, name))
     if "user.cfg" in files:
         own.users = given.documents.users

@@ -157,17 +157,18 @@ class SectionFile:
         return digest_of_text(kept.files.get(self.path, ""))
 
     def text(self, entries: Mapping[str, Entry]) -> str:
-        """The file. `disable` and the comment come first, then what is required, then the rest."""
+        """The file. The comment and `disable` come first, then what is required, then the rest."""
         return "".join(self._section(name, entry) + "\n" for name, entry in entries.items())
 
     def _section(self, name: str, entry: Entry) -> str:
         kind = self.types[str(entry["type"])]
         own = name.partition(":")[2] if self.typed else name
         lines = [own if self.only else f"{entry['type']}: {own}"]
-        if entry.get("disable"):
-            lines.append("\tdisable")
-        first = ("comment", *sorted(kind.required))
-        for key in dict.fromkeys((*first, *sorted(kind.known - {"disable"} - self.secrets))):
+        keys = ("comment", "disable", *sorted(kind.required), *sorted(kind.known - self.secrets))
+        for key in dict.fromkeys(keys):
+            if key == "disable":
+                lines += ["\tdisable"] if entry.get(key) else []
+                continue
             value = entry.get(key)
             for item in value if isinstance(value, tuple) else (value,):
                 if item is not None and item != "":

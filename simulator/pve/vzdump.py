@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from simulator.pve import load, volumes
-from simulator.pve.backup import JOB, need_job_rights
+from simulator.pve.backup import need_job_rights
 from simulator.pve.call import Call
+from simulator.pve.cluster_files import BACKUP_JOB
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.storage import need_enabled
@@ -23,7 +24,7 @@ routes = Routes()
 WRITE_BPS = 100 * 2**20  # assumed: a backup target of one disk
 _TAKES = "".join(
     f"{line}\n"
-    for line in JOB.splitlines()
+    for line in BACKUP_JOB.splitlines()
     if line.split("?")[0] not in ("comment", "enabled", "dow", "schedule", "starttime",
                                   "repeat-missed")
 ) + "job-id? /\\S+/ ..50\nstdout? boolean\n"  # fmt: skip
