@@ -32,6 +32,10 @@ LARGEST_PG_NUM = 65536  # mon_max_pool_pg_num
 PGS_PER_OSD = 250  # mon_max_pg_per_osd
 DEFAULT_SIZE, DEFAULT_PG_NUM = 3, 32  # osd_pool_default_size, osd_pool_default_pg_num
 MODES = ("on", "off", "warn")
+FLAGS = (
+    "hashpspool", "nodelete", "nopgchange", "nosizechange", "write_fadvise_dontneed", "noscrub",
+    "nodeep-scrub",
+)  # fmt: skip
 COMPRESSION = {
     "compression_mode": ("none", "passive", "aggressive", "force"),
     "compression_algorithm": ("snappy", "zlib", "zstd", "lz4", "none"),
@@ -184,8 +188,35 @@ def _set_compression(_site: Site, row: Row, var: str, args: Args) -> Change:
     value = str(args["val"])
     if value not in (*COMPRESSION[var], "unset"):
         raise MonError(errno.EINVAL, f"unrecognized {var.replace('_', ' ')} '{value}'")
+    yield "options", _options(row, var, "" if value == "unset" else value)
+
+
+def _set_pg_num_min(_site: Site, row: Row, var: str, args: Args) -> Change:
+    least = number(args, "val")
+    if least > row["pg_num"]:
+        text = f"specified pg_num_min {least} > pg_num {row['pg_num']}"
+        raise MonError(errno.EINVAL, text)
+    yield "options", _options(row, var, least)
+
+
+def _set_target_bytes(_site: Site, row: Row, var: str, args: Args) -> Change:
+    yield "options", _options(row, var, number(args, "val"))
+
+
+def _set_target_ratio(_site: Site, row: Row, var: str, args: Args) -> Change:
+    try:
+        ratio = float(args["val"])
+    except ValueError as error:
+        told = f"strict_strtod: expected double, got: '{args['val']}'"
+        text = f"error parsing floating point value '{args['val']}': {told}"
+        raise MonError(errno.EINVAL, text) from error
+    yield "options", _options(row, var, ratio)
+
+
+def _options(row: Row, var: str, value: object) -> Row:
+    """A pool's options with one of them changed; what is nothing is not kept."""
     others = {name: told for name, told in row["options"].items() if name != var}
-    yield "options", others if value == "unset" else {**others, var: value}
+    return {**others, var: value} if value else others
 
 
 SETTABLE: Mapping[str, Callable[[Site, Row, str, Args], Change]] = {
@@ -195,6 +226,9 @@ SETTABLE: Mapping[str, Callable[[Site, Row, str, Args], Change]] = {
     "pgp_num": _set_pg_num,
     "crush_rule": _set_rule,
     "pg_autoscale_mode": _set_mode,
+    "pg_num_min": _set_pg_num_min,
+    "target_size_bytes": _set_target_bytes,
+    "target_size_ratio": _set_target_ratio,
     "compression_mode": _set_compression,
     "compression_algorithm": _set_compression,
 }
@@ -205,11 +239,12 @@ def _get(site: Site, args: Args) -> object:
     rules = {rule["rule_id"]: name for name, rule in site.documents.rules.items()}
     known = {name: row[name] for name in ("size", "min_size", "pg_num", "pg_autoscale_mode")}
     known |= {"pgp_num": row["pg_placement_num"], "crush_rule": rules.get(row["crush_rule"])}
-    known |= row["options"]
+    known |= {flag: flag in row["flags_names"].split(",") for flag in FLAGS}
+    known |= {"use_gmt_hitset": True, "fast_read": 0, "bulk": False, **row["options"]}
     if var == "all":
         return {"pool": row["pool_name"], "pool_id": row["pool_id"], **known}
     if var not in known:
-        code = errno.ENOENT if var in COMPRESSION else errno.EINVAL
+        code = errno.ENOENT if var in SETTABLE else errno.EINVAL
         raise MonError(code, f"option '{var}' is not set on pool '{row['pool_name']}'")
     return {"pool": row["pool_name"], "pool_id": row["pool_id"], var: known[var]}
 
