@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from typing import Any
 
 import pytest
@@ -54,7 +55,8 @@ def test_an_osd_tells_its_host_its_disk_and_addresses_of_its_own() -> None:
     assert known[0]["bluestore_bdev_devices"] == twin.model.lab.ceph["a"].osds["0"].disk
     nets = ("front", "back", "hb_front", "hb_back")
     addresses = [row[f"{net}_addr"] for row in rows for net in nets if row["hostname"] == "pve1"]
-    assert len(set(addresses)) == len(addresses) == 8
+    ports = [port for text in addresses for port in re.findall(r":(\d+)/", text)]
+    assert len(set(ports)) == len(ports) == 16
     (first, *_) = asked(twin_of(ceph(POOL)), "osd metadata")
     assert first["front_addr"] == "[v2:192.168.253.1:6802/2000,v1:192.168.253.1:6803/2000]"
     assert asked(twin, "osd metadata 1") == known[1]

@@ -52,6 +52,8 @@ def test_a_dead_disk_is_seen_as_a_down_osd_and_degraded_groups() -> None:
     status = here.ok(f"GET {CEPH}/status")
     assert status["health"]["status"] == "HEALTH_WARN"
     assert {"OSD_DOWN", "PG_DEGRADED"} <= status["health"]["checks"].keys()
+    (line,) = status["health"]["checks"]["OSD_DOWN"]["detail"]
+    assert line["message"] == "osd.0 (root=default,host=pve1) is down"
     states = {row["state_name"] for row in status["pgmap"]["pgs_by_state"]}
     assert "active+undersized+degraded" in states
     rows = _osds(here)
@@ -245,6 +247,14 @@ def test_without_a_quorum_of_monitors_requests_time_out_and_files_are_still_read
     assert {row["state"] for row in here.ok(f"GET {CEPH}/mon")} == {"unknown"}
     assert here.done(f"PUT {CEPH}/pool/vm", size=2).status == "got timeout"
     assert "mon_host = 10.0.253.1 10.0.253.2 10.0.253.3" in here.ok(f"GET {CEPH}/cfg/raw")
+
+
+def test_while_monitors_elect_nobody_answers() -> None:
+    here = with_ceph()
+    here.fail("fail-node pve3", 5)
+    assert here.refusal(f"GET {CEPH}/status") == (500, "got timeout")
+    here.wait(30)
+    assert here.ok(f"GET {CEPH}/status")["quorum_names"] == ["pve1", "pve2"]
 
 
 def test_a_node_cut_off_from_the_monitors_times_out_and_others_do_not() -> None:
