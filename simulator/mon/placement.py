@@ -65,8 +65,10 @@ def groups(site: Site) -> list[Group]:
 def _group(
     site: Site, now: OsdMap, whole: OsdMap, row: Row, number: int, *, peering: bool
 ) -> Group:
-    up, _ = now.serving(placed(row), number)
-    acting, primary = whole.serving(placed(row), number)
+    up, primary = now.serving(placed(row), number)
+    acting = up
+    if now.weights:  # else both are the same, and working them out is what takes long
+        acting, primary = whole.serving(placed(row), number)
     state = _state(
         row,
         len(acting),

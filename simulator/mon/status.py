@@ -50,8 +50,8 @@ Check = tuple[str, str, list[str]]
 """Name, summary, details."""
 
 
-def checks(site: Site) -> Iterator[Check]:
-    """What is wrong, as far as the monitors know; all of it a warning."""
+def checks(site: Site, found: list[placement.Group]) -> Iterator[Check]:
+    """What is wrong, as far as the monitors know; all of it a warning. `found`: all groups."""
     away = [mon for mon in mons(site) if mon not in quorum(site)]
     if away:
         names = ",".join(quorum(site))
@@ -64,7 +64,7 @@ def checks(site: Site) -> Iterator[Check]:
     yield from _hosts_down(site, dead)
     if held := sorted(site.documents.flags & {*osds.FLAGS, *osds.PAUSE}):
         yield "OSDMAP_FLAGS", f"{','.join(held)} flag(s) set", []
-    yield from _groups(site)
+    yield from _groups(found)
 
 
 def _hosts_down(site: Site, dead: list[int]) -> Iterator[Check]:
@@ -77,8 +77,7 @@ def _hosts_down(site: Site, dead: list[int]) -> Iterator[Check]:
         yield "OSD_HOST_DOWN", f"{hosts} ({count} osds) down", details
 
 
-def _groups(site: Site) -> Iterator[Check]:
-    found = placement.groups(site)
+def _groups(found: list[placement.Group]) -> Iterator[Check]:
     inactive = [group for group in found if not group.active]
     if inactive:
         words = ("down", "peering", "stale")
@@ -99,13 +98,13 @@ def _groups(site: Site) -> Iterator[Check]:
 
 
 def _health(site: Site, args: Args) -> object:
-    return health(site, detailed=args.get("detail") == "detail")
+    return health(site, placement.groups(site), detailed=args.get("detail") == "detail")
 
 
-def health(site: Site, *, detailed: bool = False) -> Row:
+def health(site: Site, groups: list[placement.Group], *, detailed: bool = False) -> Row:
     """Status and checks."""
     found: dict[str, Any] = {}
-    for name, text, details in checks(site):
+    for name, text, details in checks(site, groups):
         told: Row = {"severity": "HEALTH_WARN", "summary": {"message": text, "count": len(details)}}
         if detailed:
             told["detail"] = [{"message": line} for line in details]
@@ -120,7 +119,7 @@ def _status(site: Site, _args: Args) -> object:
     used = sum(placement.used_bytes(site).values())
     return {
         "fsid": fsid(site),
-        "health": health(site),
+        "health": health(site, found),
         "quorum": [mons(site).index(mon) for mon in names],
         "quorum_names": names,
         "monmap": {"epoch": 1, "num_mons": len(mons(site))},

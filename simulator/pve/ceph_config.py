@@ -64,7 +64,10 @@ def store(call: Call) -> object:
     rf"{NODE}config-keys /{_ITEM}([;,\x20]{_ITEM})*/ ..4096",
 )
 def values(call: Call) -> object:
-    """Values of `section:key` from the file, else from the store; none of what is in neither."""
+    """Values of `section:key` from the file, else from the store; none of what is in neither.
+
+    Names come out with hyphens, however they were asked.
+    """
     known = {(row["section"], row["name"]): row["value"]
              for row in mon_command(call, "config dump") if not row["mask"]}  # fmt: skip
     known |= {(section, key): value for section, keys in conf(call).items()
@@ -72,9 +75,10 @@ def values(call: Call) -> object:
     answer: dict[str, dict[str, str]] = {}
     for item in re.split(r"[;, ]", call.text("config-keys")):
         section, _, key = item.partition(":")
-        name = key.replace("-", "_")
-        if (section, name) in known:
-            answer.setdefault(section, {})[name] = known[section, name]
+        name = section, key.replace("-", "_")
+        if name in known:
+            shown, key = section.replace("_", "-"), key.replace("_", "-")
+            answer.setdefault(shown, {})[key] = known[name]
     return answer
 
 

@@ -1,8 +1,8 @@
 """OSDs: the tree of the hosts that they are on, each one's details, in and out, scrubs.
 
 Source: PVE::API2::Ceph::OSD. Leaves out: creating and destroying OSDs, since which disk holds one
-is declared; `lv-info`, since nodes show such a disk without LVM; latencies. A scrub is ordered and
-finds nothing.
+is declared; `lv-info`, since nodes show such a disk without LVM; encrypted ones; latencies. A scrub
+is ordered and finds nothing.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def osd(call: Call) -> object:
     return {
         "osd": {
             **{name: told[name] for name in copied},
+            "encrypted": 0,
             "pid": pid(number) if runs else 0,
             "mem_usage": REST_BYTES if runs else 0,
             "version": f"{told['ceph_version_short']} ({told['ceph_release']})",
@@ -82,7 +83,7 @@ def osd(call: Call) -> object:
             {
                 "device": "block",
                 "dev_node": told["bluestore_bdev_dev_node"],
-                "devices": told["bluestore_bdev_devices"],
+                "physical_device": told["bluestore_bdev_devices"],
                 "size": int(told["bluestore_bdev_size"]),
                 "support_discard": int(told["bluestore_bdev_support_discard"]),
                 "type": told["bluestore_bdev_type"],

@@ -100,7 +100,7 @@ def test_an_osd_is_told_of_by_its_own_node_only() -> None:
     found = here.ok("GET /nodes/pve2/ceph/osd/2/metadata")
     assert found["osd"]["front_addr"].startswith("[v2:10.0.253.2:6802/")
     assert found["osd"]["version"] == "19.2 (squid)"
-    assert (found["osd"]["pid"] > 0, found["devices"][0]["devices"]) == (True, "sdc")
+    assert (found["osd"]["pid"] > 0, found["devices"][0]["physical_device"]) == (True, "sdc")
     text = "OSD '2' does not exists on host 'pve1'"
     assert here.refusal(f"GET {CEPH}/osd/2/metadata") == (500, text)
     status, reason = here.refusal(f"GET {CEPH}/osd/99/metadata")
@@ -344,8 +344,8 @@ def test_configuration_comes_from_the_file_and_the_store() -> None:
     assert [row["name"] for row in here.ok(f"GET {CEPH}/cfg/db")] == ["osd_max_backfills"]
     asked = "global:auth-client-required;osd:osd_max_backfills;osd:none"
     assert here.ok(f"GET {CEPH}/cfg/value", config__keys=asked) == {
-        "global": {"auth_client_required": "cephx"},
-        "osd": {"osd_max_backfills": "2"},
+        "global": {"auth-client-required": "cephx"},
+        "osd": {"osd-max-backfills": "2"},
     }
     assert here.errors(f"GET {CEPH}/cfg/value", config__keys="none").keys() == {"config-keys"}
 
