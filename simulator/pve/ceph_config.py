@@ -91,6 +91,5 @@ def rules(call: Call) -> object:
 @routes.add("GET /nodes/{node}/ceph/crush", AUDIT, NODE)
 def crush(call: Call) -> object:
     """The CRUSH map as text."""
-    version = call.twin.model.lab.ceph[call.world.ceph].version if call.world.ceph else ""
     dump = mon_command(call, "osd crush dump")
-    return decompiled(dump, bounds=release(version) < QUINCY)
+    return decompiled(dump, bounds=release(call.world.ceph_version) < QUINCY)

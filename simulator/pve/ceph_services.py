@@ -40,10 +40,10 @@ def _rows(call: Call, kind: str) -> dict[str, dict[str, Any]]:
 @routes.add("GET /nodes/{node}/ceph/mon", AUDIT, NODE)
 def monitors(call: Call) -> object:
     """Monitors; those that nobody can be asked about are of unknown state."""
+    need_ceph(call)
     try:
         status = mon_command(call, "quorum_status")
-    except ApiError:
-        need_ceph(call)
+    except ApiError:  # nobody answers
         known = services(call, "mon")
         return [{**row, "addr": address(site(call), name), "state": "unknown"}
                 for name, row in known.items()]  # fmt: skip
@@ -87,7 +87,7 @@ def _act(action: str, kinds: str) -> None:
         if kind != "osd":
             raise ApiError(501, f"{action} of {service}: not built, only OSDs can be stopped\n")
         work = {"finish": "cephservice", "action": action, "osd": name}
-        return start_task(call, f"srv{action}", call.text("service", "ceph"), work)
+        return start_task(call, f"srv{action}", service, work)
 
 
 _act("start", "ceph|mon|mds|osd|mgr")

@@ -51,7 +51,7 @@ def status(call: Call) -> object:
 def versions(scene: Environment) -> dict[str, dict[str, Any]]:
     """What is installed on each node that has Ceph."""
     world = scene.world
-    text = scene.twin.model.lab.ceph[world.ceph].version
+    text = world.ceph_version
     row = {"version": {"str": text, "parts": text.split(".")}, "buildcommit": None}
     return {node: dict(row) for node in world.nodes if world.holds_ceph(node)}
 
@@ -107,9 +107,8 @@ def cmd_safety(call: Call) -> object:
 def log(call: Call) -> object:
     """/var/log/ceph/ceph.log, which nodes with a monitor have."""
     need_ceph(call)
-    lines = [*_lines(call)] if call.node in mons(site(call)) else None
-    if lines is None:
-        lines = ["unable to open file - No such file or directory"]
+    there = call.node in mons(site(call))
+    lines = [*_lines(call)] if there else ["unable to open file - No such file or directory"]
     call.members["total"] = max(len(lines), 1)
     if not lines:
         return [{"n": 1, "t": "no content"}]

@@ -72,6 +72,11 @@ class World:
         found = self.twin.model.lab.ceph
         return next((name for name, ceph in found.items() if ceph.cluster == self.cluster), "")
 
+    @property
+    def ceph_version(self) -> str:
+        """What of Ceph is installed, where it is."""
+        return self.twin.model.lab.ceph[self.ceph].version
+
     def holds_ceph(self, node: str) -> bool:
         """Whether a node has a monitor or an OSD, and so Ceph's programs."""
         if not self.ceph:
