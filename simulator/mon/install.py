@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.kinds.ceph import Ceph
-from simulator.mon import osds, pools, tree
+from simulator.mon import metadata, osds, pools, tree
 from simulator.mon.command import Site
 from simulator.mon.documents import Documents, Row
 from simulator.twin import Twin
@@ -30,9 +30,9 @@ def installed(twin: Twin, name: str) -> Documents:
     declared, documents = twin.model.lab.ceph[name], Documents()
     documents.rules[DEFAULT_RULE] = tree.new_rule(0, DEFAULT_RULE, tree.ROOT, "host")
     documents.classes = {int(osd): DEFAULT_CLASS for osd in declared.osds}
-    own = _managers_pool(declared)
+    own, app = _managers_pool(declared)
     row = pools.new_pool(documents.new_pool_id(), own, min(3, _hosts(declared)), 1, 0)
-    documents.pools[own] = {**row, "application_metadata": {"mgr": {}}}
+    documents.pools[own] = {**row, "application_metadata": {app: {}}}
     for entity, caps in {
         "client.admin": ALL,
         "client.bootstrap-osd": {"mon": "allow profile bootstrap-osd"},
@@ -78,11 +78,11 @@ def _options(ceph: Ceph) -> dict[str, dict[str, str]]:
     return found
 
 
-def _managers_pool(ceph: Ceph) -> str:
-    """Its name is another since Quincy. Releases are numbered by the first letter of their name."""
-    first = ceph.version.partition(".")[0].lower()
-    release = int(first) if first.isdigit() else ord(first[:1] or "a") - ord("a") + 1
-    return ".mgr" if release >= QUINCY else "device_health_metrics"
+def _managers_pool(ceph: Ceph) -> tuple[str, str]:
+    """Its name, and the application that it is for."""
+    if metadata.release(ceph.version) >= QUINCY:
+        return ".mgr", "mgr"
+    return "device_health_metrics", "mgr_devicehealth"
 
 
 def _hosts(ceph: Ceph) -> int:

@@ -11,9 +11,20 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from simulator.ceph import monitors_serve
-from simulator.mon import auth, config, osds, placement, pools, status, tree
+from simulator.mon import (
+    auth,
+    config,
+    metadata,
+    osds,
+    placement,
+    pools,
+    safety,
+    status,
+    tree,
+)
 from simulator.mon.command import Command, MonError, Reply, Site, answer, parsed
 from simulator.mon.documents import Documents
+from simulator.mon.install import declared
 from simulator.mon.load import spec_of
 from simulator.state import Timer
 from simulator.twin import Twin
@@ -27,6 +38,8 @@ COMMANDS: Mapping[str, Command] = {
     **config.COMMANDS,
     **auth.COMMANDS,
     **status.COMMANDS,
+    **metadata.COMMANDS,
+    **safety.COMMANDS,
 }
 
 
@@ -85,3 +98,14 @@ class Monitors:
     def fork(self) -> Self:
         """The same over a copy of what is kept."""
         return type(self)(self.ceph, self.documents.copy())
+
+
+def monitors_of(twin: Twin, name: str) -> Monitors:
+    """Those of a cluster; where the twin has none yet, they begin with what the lab declares."""
+    found = twin.devices.get(f"{DEVICE}{name}")
+    if found is None:
+        found = Monitors(name, declared(twin, name))
+        twin.attach(found)
+        found.sync(twin)
+    assert isinstance(found, Monitors)
+    return found

@@ -7,11 +7,11 @@ runs comes back by itself, as a real one does.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from simulator.crush.crushmap import WEIGHT_ONE
-from simulator.mon import tree
+from simulator.mon import placement, tree
 from simulator.mon.command import (
     Args,
     Command,
@@ -87,6 +87,10 @@ def _leaf(site: Site, osd: int) -> Row:
 
 
 def _tree(site: Site, _args: Args) -> object:
+    return {"nodes": _tree_rows(site), "stray": []}
+
+
+def _tree_rows(site: Site) -> list[Row]:
     ids, hosts = tree.bucket_ids(site), tree.hosts(site)
     root = {"id": ids[tree.ROOT], "name": tree.ROOT, "type": "root", "type_id": tree.TYPES["root"],
             "children": [ids[host] for host in hosts]}  # fmt: skip
@@ -95,19 +99,38 @@ def _tree(site: Site, _args: Args) -> object:
         nodes.append({"id": ids[host], "name": host, "type": "host", "type_id": tree.TYPES["host"],
                       "children": osds[::-1]})  # fmt: skip
         nodes += [_leaf(site, osd) for osd in osds]
-    return {"nodes": nodes, "stray": []}
+    return nodes
 
 
-def _df(site: Site, _args: Args) -> object:
-    nodes = []
-    for osd in site.osds:
-        kib = tree.size_bytes(site, osd) // 1024
-        nodes.append({**_leaf(site, osd), "kb": kib, "kb_used": 0, "kb_avail": kib,
-                      "utilization": 0.0, "var": 1.0})  # fmt: skip
-    total = sum(row["kb"] for row in nodes)
-    summary = {"total_kb": total, "total_kb_used": 0, "total_kb_avail": total,
-               "average_utilization": 0.0}  # fmt: skip
+def _df(site: Site, args: Args) -> object:
+    """How full OSDs are; with `output_method` tree, in the tree with the sums of its buckets."""
+    held, found = placement.used_bytes(site), placement.groups(site)
+    kib = {osd: tree.size_bytes(site, osd) // 1024 for osd in site.osds}
+    all_, all_used = sum(kib.values()), sum(held.values()) // 1024
+    mean = _percent(all_used, all_)
+
+    def figures(osds: Collection[int]) -> Row:
+        size, used = sum(kib[osd] for osd in osds), sum(held[osd] for osd in osds) // 1024
+        share = _percent(used, size)
+        return {"kb": size, "kb_used": used, "kb_used_data": used, "kb_avail": size - used,
+                "utilization": share, "var": share / mean if mean else 1.0}  # fmt: skip
+
+    nodes: list[Row] = []
+    for row in _tree_rows(site):
+        if row["type"] == "osd":
+            pgs = sum(row["id"] in group.acting for group in found)
+            row = {name: row[name] for name in row if name not in ("exists", "primary_affinity")}
+            nodes.append({**row, **figures([row["id"]]), "pgs": pgs})
+        elif args.get("output_method") == "tree":
+            osds = tree.hosts(site)[row["name"]] if row["type"] == "host" else [*site.osds]
+            nodes.append({**row, "reweight": -1, **figures(osds), "pgs": 0})
+    summary = {"total_kb": all_, "total_kb_used": all_used, "total_kb_avail": all_ - all_used,
+               "average_utilization": mean}  # fmt: skip
     return {"nodes": nodes, "stray": [], "summary": summary}
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
 
 
 def _stat(site: Site, _args: Args) -> object:
@@ -160,6 +183,18 @@ def _numbers(site: Site, args: Args) -> Iterator[int]:
         yield int(text)
 
 
+def _scrubbing(word: str) -> Command:
+    """`osd scrub 3`: a check of the copies. There are none here, so nothing comes of it."""
+
+    def scrub(site: Site, args: Args) -> Reply:
+        osd = str(args["who"]).removeprefix("osd.")
+        if not osd.isdigit() or int(osd) not in site.up:
+            raise MonError(errno.EAGAIN, f"osd.{osd} is not up")
+        return done(f"instructed osd(s) {osd} to {word}")
+
+    return Command(scrub, given("who"), reads=True)
+
+
 def _ls(site: Site, _args: Args) -> object:
     return list(site.osds)
 
@@ -181,5 +216,7 @@ COMMANDS: Mapping[str, Command] = {
     "osd unset": Command(_unset, given("key")),
     "osd out": _marking("out", lambda osd: replace(osd, inside=False, out_s=None)),
     "osd in": _marking("in", lambda osd: replace(osd, inside=True)),
+    "osd scrub": _scrubbing("scrub"),
+    "osd deep-scrub": _scrubbing("deep-scrub"),
     "osd down": _marking("down", lambda osd: replace(osd, up=False)),
 }

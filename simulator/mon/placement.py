@@ -65,8 +65,10 @@ def groups(site: Site) -> list[Group]:
 def _group(
     site: Site, now: OsdMap, whole: OsdMap, row: Row, number: int, *, peering: bool
 ) -> Group:
-    up, _ = now.serving(placed(row), number)
-    acting, primary = whole.serving(placed(row), number)
+    up, primary = now.serving(placed(row), number)
+    acting = up
+    if now.weights:  # else both are the same, and working them out is what takes long
+        acting, primary = whole.serving(placed(row), number)
     state = _state(
         row,
         len(acting),
@@ -107,17 +109,32 @@ def stored_bytes(site: Site, pool: str) -> int:
     return GUEST_BYTES * sum(bool(storages & guest.storages) for guest in load.guests.values())
 
 
+def used_bytes(site: Site) -> dict[int, int]:
+    """What each OSD holds: of each pool the groups that it was given when all were up and in."""
+    full = OsdMap(tree.crush_map(site), frozenset(site.osds))
+    held = dict.fromkeys(site.osds, 0)
+    for row in site.documents.pools.values():
+        each = stored_bytes(site, row["pool_name"]) // row["pg_num"]
+        for number in range(row["pg_num"] if each else 0):
+            for osd in full.serving(placed(row), number)[0]:
+                held[osd] += each
+    return held
+
+
 def _df(site: Site, _args: Args) -> object:
     total = sum(tree.size_bytes(site, osd) for osd in site.osds)
     pools = []
     for row in site.documents.pools.values():
         stored = stored_bytes(site, row["pool_name"])
         objects, most = stored // OBJECT_BYTES, (total - stored * row["size"]) // row["size"]
+        bytes_used = stored * row["size"]
         stats = {"stored": stored, "objects": objects, "max_avail": most,
-                 "bytes_used": stored * row["size"]}  # fmt: skip
+                 "bytes_used": bytes_used, "kb_used": bytes_used // 1024,
+                 "percent_used": bytes_used / max(1, total)}  # fmt: skip
         pools.append({"name": row["pool_name"], "id": row["pool_id"], "stats": stats})
-    used = sum(each["stats"]["bytes_used"] for each in pools)
-    free = {"total_bytes": total, "total_avail_bytes": total - used, "total_used_bytes": used}
+    used = sum(used_bytes(site).values())
+    free = {"total_bytes": total, "total_avail_bytes": total - used, "total_used_bytes": used,
+            "total_used_raw_bytes": used}  # fmt: skip
     return {"stats": {**free, "num_osds": len(site.osds)}, "pools": pools}
 
 

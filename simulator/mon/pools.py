@@ -7,8 +7,7 @@ Leaves out erasure-coded pools, snapshots, tiers, and what the autoscaler does w
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from simulator.mon.command import (
     SURE,
@@ -25,17 +24,20 @@ from simulator.mon.command import (
 )
 from simulator.mon.config import truth
 from simulator.mon.documents import Row
+from simulator.mon.pool_settings import (
+    MODES,
+    SETTABLE,
+    default_min_size,
+    pg_num_fits,
+    size_fits,
+)
 
 REPLICATED = 1
-LARGEST_SIZE = 10  # mon_max_pool_size
-LARGEST_PG_NUM = 65536  # mon_max_pool_pg_num
-PGS_PER_OSD = 250  # mon_max_pg_per_osd
 DEFAULT_SIZE, DEFAULT_PG_NUM = 3, 32  # osd_pool_default_size, osd_pool_default_pg_num
-MODES = ("on", "off", "warn")
-COMPRESSION = {
-    "compression_mode": ("none", "passive", "aggressive", "force"),
-    "compression_algorithm": ("snappy", "zlib", "zstd", "lz4", "none"),
-}
+FLAGS = (
+    "hashpspool", "nodelete", "nopgchange", "nosizechange", "write_fadvise_dontneed", "noscrub",
+    "nodeep-scrub",
+)  # fmt: skip
 DELETE_SWITCH = "mon_allow_pool_delete"
 SAID_TWICE = (
     "WARNING: this will *PERMANENTLY DESTROY* all data stored in pool {0}.  If you are *ABSOLUTELY"
@@ -46,11 +48,6 @@ SWITCHED_OFF = (
     "pool deletion is disabled; you must first set the mon_allow_pool_delete config option to true"
     " before you can destroy a pool"
 )
-
-
-def default_min_size(size: int) -> int:
-    """osd_pool_default_min_size 0: most of the copies."""
-    return size - size // 2
 
 
 def new_pool(id_: int, name: str, size: int, pg_num: int, rule: int) -> Row:
@@ -100,33 +97,11 @@ def _create(site: Site, args: Args) -> Reply:
     size, pg_num = number(args, "size", DEFAULT_SIZE), number(args, "pg_num", DEFAULT_PG_NUM)
     if (mode := str(args.get("autoscale_mode", "on"))) not in MODES:
         raise MonError(errno.EINVAL, f"specified invalid mode {mode}")
-    _size_fits(size, sure=False)
-    _pg_num_fits(site, name, size, pg_num)
+    size_fits(size, sure=False)
+    pg_num_fits(site, name, size, pg_num)
     row = new_pool(documents.new_pool_id(), name, size, pg_num, documents.rules[rule]["rule_id"])
     documents.pools[name] = {**row, "pg_autoscale_mode": mode}
     return done(f"pool '{name}' created")
-
-
-def _size_fits(size: int, *, sure: bool) -> None:
-    if not 1 <= size <= LARGEST_SIZE:
-        raise MonError(errno.EINVAL, f"pool size must be between 1 and {LARGEST_SIZE}")
-    if size == 1 and not sure:
-        text = "WARNING: setting pool size 1 could lead to data loss without recovery."
-        how = "If you are *ABSOLUTELY CERTAIN* that is what you want, pass the flag"
-        raise MonError(errno.EPERM, f"{text} {how} --yes-i-really-mean-it.")
-
-
-def _pg_num_fits(site: Site, name: str, size: int, pg_num: int) -> None:
-    if not 1 <= pg_num <= LARGEST_PG_NUM:
-        text = f"'pg_num' must be greater than 0 and less than or equal to {LARGEST_PG_NUM}"
-        raise MonError(errno.ERANGE, text)
-    others = (row for row in site.documents.pools.values() if row["pool_name"] != name)
-    total = size * pg_num + sum(row["size"] * row["pg_num_target"] for row in others)
-    most = int(site.documents.option("mon_max_pg_per_osd", "mon") or PGS_PER_OSD)
-    if total > most * max(1, len(site.inside)):
-        text = f"pg_num {pg_num} size {size} would mean {total} total pgs, which exceeds max"
-        limit = f"{most * len(site.inside)} (mon_max_pg_per_osd {most} * num_in_osds"
-        raise MonError(errno.ERANGE, f"{text} {limit} {len(site.inside)})")
 
 
 def _set(site: Site, args: Args) -> Reply:
@@ -141,75 +116,17 @@ def _set(site: Site, args: Args) -> Reply:
     return done(f"{verb} pool {row['pool_id']} {var}{to}")
 
 
-Change = Iterator[tuple[str, Any]]
-
-
-def _set_size(_site: Site, row: Row, _var: str, args: Args) -> Change:
-    size = number(args, "val")
-    _size_fits(size, sure=bool(args.get("yes_i_really_mean_it")))
-    yield "size", size
-    yield "min_size", default_min_size(size)
-
-
-def _set_min_size(_site: Site, row: Row, _var: str, args: Args) -> Change:
-    least = number(args, "val")
-    if not 1 <= least <= row["size"]:
-        text = f"pool min_size must be between 1 and size, which is set to {row['size']}"
-        raise MonError(errno.EINVAL, text)
-    yield "min_size", least
-
-
-def _set_pg_num(site: Site, row: Row, var: str, args: Args) -> Change:
-    pg_num = number(args, "val")
-    _pg_num_fits(site, row["pool_name"], row["size"], pg_num)
-    names = ("pg_num", "pg_num_target") if var == "pg_num" else ()
-    for name in (*names, "pg_placement_num", "pg_placement_num_target"):
-        yield name, pg_num
-
-
-def _set_rule(site: Site, _row: Row, _var: str, args: Args) -> Change:
-    rule = site.documents.rules.get(str(args["val"]))
-    if rule is None:
-        raise MonError(errno.ENOENT, f"crush rule {args['val']} does not exist")
-    yield "crush_rule", rule["rule_id"]
-
-
-def _set_mode(_site: Site, _row: Row, _var: str, args: Args) -> Change:
-    if args["val"] not in MODES:
-        raise MonError(errno.EINVAL, f"specified invalid mode {args['val']}")
-    yield "pg_autoscale_mode", args["val"]
-
-
-def _set_compression(_site: Site, row: Row, var: str, args: Args) -> Change:
-    value = str(args["val"])
-    if value not in (*COMPRESSION[var], "unset"):
-        raise MonError(errno.EINVAL, f"unrecognized {var.replace('_', ' ')} '{value}'")
-    others = {name: told for name, told in row["options"].items() if name != var}
-    yield "options", others if value == "unset" else {**others, var: value}
-
-
-SETTABLE: Mapping[str, Callable[[Site, Row, str, Args], Change]] = {
-    "size": _set_size,
-    "min_size": _set_min_size,
-    "pg_num": _set_pg_num,
-    "pgp_num": _set_pg_num,
-    "crush_rule": _set_rule,
-    "pg_autoscale_mode": _set_mode,
-    "compression_mode": _set_compression,
-    "compression_algorithm": _set_compression,
-}
-
-
 def _get(site: Site, args: Args) -> object:
     row, var = _pool(site, args), str(args["var"])
     rules = {rule["rule_id"]: name for name, rule in site.documents.rules.items()}
     known = {name: row[name] for name in ("size", "min_size", "pg_num", "pg_autoscale_mode")}
     known |= {"pgp_num": row["pg_placement_num"], "crush_rule": rules.get(row["crush_rule"])}
-    known |= row["options"]
+    known |= {flag: flag in row["flags_names"].split(",") for flag in FLAGS}
+    known |= {"use_gmt_hitset": True, "fast_read": 0, "bulk": False, **row["options"]}
     if var == "all":
         return {"pool": row["pool_name"], "pool_id": row["pool_id"], **known}
     if var not in known:
-        code = errno.ENOENT if var in COMPRESSION else errno.EINVAL
+        code = errno.ENOENT if var in SETTABLE else errno.EINVAL
         raise MonError(code, f"option '{var}' is not set on pool '{row['pool_name']}'")
     return {"pool": row["pool_name"], "pool_id": row["pool_id"], var: known[var]}
 

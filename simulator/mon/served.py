@@ -15,8 +15,7 @@ from pathlib import Path
 
 from simulator.mon import program
 from simulator.mon.command import Reply
-from simulator.mon.install import declared
-from simulator.mon.monitors import DEVICE, Monitors, NoQuorum
+from simulator.mon.monitors import DEVICE, Monitors, NoQuorum, monitors_of
 from simulator.twin import Twin
 from simulator.unixsocket import short
 
@@ -33,10 +32,7 @@ class MonitorSocket:
         self._server: asyncio.Server | None = None
         self._asking: set[asyncio.Task[None]] = set()
         for name in twin.model.lab.ceph:
-            if f"{DEVICE}{name}" not in twin.devices:
-                monitors = Monitors(name, declared(twin, name))
-                twin.attach(monitors)
-                monitors.sync(twin)
+            monitors_of(twin, name)
             (folder / f"{name}.conf").write_text("# The file's name says which cluster is meant.\n")
         self.program = program.write(folder, self._path)
 

@@ -35,6 +35,12 @@ def mons(site: Site) -> tuple[str, ...]:
     return tuple(sorted(declared.mons, key=address))
 
 
+def address(site: Site, host: str) -> str:
+    """Of a host's daemons, in the public network; as Ceph shows none if it has none there."""
+    public = site.twin.model.lab.ceph[site.name].public
+    return str(site.twin.model.hosts[host].addresses.get(public, "0.0.0.0"))  # noqa: S104
+
+
 def quorum(site: Site) -> list[str]:
     """Monitors in it."""
     return [mon for mon in mons(site) if mon in site.twin.state.mons[site.name]]
@@ -44,8 +50,8 @@ Check = tuple[str, str, list[str]]
 """Name, summary, details."""
 
 
-def checks(site: Site) -> Iterator[Check]:
-    """What is wrong, as far as the monitors know; all of it a warning."""
+def checks(site: Site, found: list[placement.Group]) -> Iterator[Check]:
+    """What is wrong, as far as the monitors know; all of it a warning. `found`: all groups."""
     away = [mon for mon in mons(site) if mon not in quorum(site)]
     if away:
         names = ",".join(quorum(site))
@@ -58,7 +64,7 @@ def checks(site: Site) -> Iterator[Check]:
     yield from _hosts_down(site, dead)
     if held := sorted(site.documents.flags & {*osds.FLAGS, *osds.PAUSE}):
         yield "OSDMAP_FLAGS", f"{','.join(held)} flag(s) set", []
-    yield from _groups(site)
+    yield from _groups(found)
 
 
 def _hosts_down(site: Site, dead: list[int]) -> Iterator[Check]:
@@ -71,8 +77,7 @@ def _hosts_down(site: Site, dead: list[int]) -> Iterator[Check]:
         yield "OSD_HOST_DOWN", f"{hosts} ({count} osds) down", details
 
 
-def _groups(site: Site) -> Iterator[Check]:
-    found = placement.groups(site)
+def _groups(found: list[placement.Group]) -> Iterator[Check]:
     inactive = [group for group in found if not group.active]
     if inactive:
         words = ("down", "peering", "stale")
@@ -93,13 +98,13 @@ def _groups(site: Site) -> Iterator[Check]:
 
 
 def _health(site: Site, args: Args) -> object:
-    return health(site, detailed=args.get("detail") == "detail")
+    return health(site, placement.groups(site), detailed=args.get("detail") == "detail")
 
 
-def health(site: Site, *, detailed: bool = False) -> Row:
+def health(site: Site, groups: list[placement.Group], *, detailed: bool = False) -> Row:
     """Status and checks."""
     found: dict[str, Any] = {}
-    for name, text, details in checks(site):
+    for name, text, details in checks(site, groups):
         told: Row = {"severity": "HEALTH_WARN", "summary": {"message": text, "count": len(details)}}
         if detailed:
             told["detail"] = [{"message": line} for line in details]
@@ -109,9 +114,12 @@ def health(site: Site, *, detailed: bool = False) -> Row:
 
 def _status(site: Site, _args: Args) -> object:
     names, found = quorum(site), placement.groups(site)
+    stored = [placement.stored_bytes(site, pool) for pool in site.documents.pools]
+    total = sum(tree.size_bytes(site, osd) for osd in site.osds)
+    used = sum(placement.used_bytes(site).values())
     return {
         "fsid": fsid(site),
-        "health": health(site),
+        "health": health(site, found),
         "quorum": [mons(site).index(mon) for mon in names],
         "quorum_names": names,
         "monmap": {"epoch": 1, "num_mons": len(mons(site))},
@@ -120,13 +128,19 @@ def _status(site: Site, _args: Args) -> object:
             "num_osds": len(site.osds),
             "num_up_osds": len(site.up),
             "num_in_osds": len(site.inside),
+            "num_remapped_pgs": sum(group.up != group.acting for group in found),
         },
         "pgmap": {
             "pgs_by_state": placement.by_state(found),
             "num_pgs": len(found),
             "num_pools": len(site.documents.pools),
-            "bytes_total": sum(tree.size_bytes(site, osd) for osd in site.osds),
+            "num_objects": sum(each // placement.OBJECT_BYTES for each in stored),
+            "data_bytes": sum(stored),
+            "bytes_used": used,
+            "bytes_avail": total - used,
+            "bytes_total": total,
         },
+        "fsmap": {"epoch": 1, "by_rank": [], "up:standby": 0},
         "mgrmap": {"available": bool(names), "num_standbys": max(0, len(names) - 1)},
     }
 
@@ -142,14 +156,16 @@ def _quorum_status(site: Site, _args: Args) -> object:
 
 
 def _mon_dump(site: Site, _args: Args) -> Row:
-    lab, declared = site.twin.model.lab, site.twin.model.lab.ceph[site.name]
     rows = []
     for rank, mon in enumerate(mons(site)):
-        address = lab.nodes[mon].addresses.get(declared.public, "0.0.0.0")  # noqa: S104 - as Ceph shows none
-        vector = [{"type": kind, "addr": f"{address}:{port}", "nonce": 0}
+        where = address(site, mon)
+        vector = [{"type": kind, "addr": f"{where}:{port}", "nonce": 0}
                   for kind, port in PORTS.items()]  # fmt: skip
-        rows.append({"rank": rank, "name": mon, "public_addrs": {"addrvec": vector}})
-    return {"epoch": 1, "fsid": fsid(site), "mons": rows}
+        old = f"{where}:{PORTS['v1']}/0"
+        rows.append({"rank": rank, "name": mon, "public_addrs": {"addrvec": vector},
+                     "addr": old, "public_addr": old, "priority": 0, "weight": 0})  # fmt: skip
+    ranks = [mons(site).index(mon) for mon in quorum(site)]
+    return {"epoch": 1, "fsid": fsid(site), "mons": rows, "quorum": ranks}
 
 
 def _versions(site: Site, _args: Args) -> object:

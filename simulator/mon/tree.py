@@ -34,12 +34,16 @@ TYPES = {
 TIB = 2**40
 
 
-def size_bytes(site: Site, osd: int) -> int:
-    """Size of what an OSD is on."""
+def device(site: Site, osd: int) -> str:
+    """The disk that an OSD is on."""
     declared = site.twin.model.lab.ceph[site.name].osds[str(osd)]
-    host = site.twin.model.hosts[declared.node]
-    raid = host.raids.get(declared.disk)
-    return host.disks[raid.disks[0] if raid is not None else declared.disk].size
+    raid = site.twin.model.hosts[declared.node].raids.get(declared.disk)
+    return declared.disk if raid is None else raid.disks[0]
+
+
+def size_bytes(site: Site, osd: int) -> int:
+    """Its size."""
+    return site.twin.model.hosts[site.osds[osd]].disks[device(site, osd)].size
 
 
 def weight(site: Site, osd: int) -> int:

@@ -18,6 +18,12 @@ from simulator.face import Reachable, reachable
 from simulator.pve import (
     access,
     backup,
+    ceph_config,
+    ceph_flags,
+    ceph_osds,
+    ceph_pools,
+    ceph_services,
+    ceph_status,
     cluster,
     firewall,
     firewall_sets,
@@ -85,7 +91,8 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
+                access, backup, ceph_config, ceph_flags, ceph_osds, ceph_pools, ceph_services,
+                ceph_status, cluster, firewall, firewall_sets, guest_agent, guest_clone,
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
                 metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
@@ -178,7 +185,8 @@ class PveApi:
         return response
 
     def _answer(self, twin: Twin, request: Request) -> Response:
-        segments = [unquote(part) for part in request.path.split("/") if part]
+        path = self.release.path(f"{request.method} {request.path}")
+        segments = [unquote(part) for part in path.split("/") if part]
         shown = "/" + "/".join(segments)
         found = tree().find(request.method, segments)
         unknown = ApiError(501, f"Method '{request.method} {shown}' not implemented")

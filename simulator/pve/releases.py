@@ -16,12 +16,13 @@ from functools import cached_property
 @dataclass(frozen=True)
 class Release:
     """One release. `absent`: a pattern of calls that it has not; `unknown`: parameters that it
-    does not know, by call.
+    does not know, by call; `former`: patterns of paths that it has besides, as they are called now.
     """
 
     version: Mapping[str, str]
     absent: str = ""
     unknown: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
     message_in_body: bool = True  # pve-http-server 5.2
     resize_is_task: bool = True
     memory_is_text: bool = True
@@ -31,6 +32,13 @@ class Release:
     @cached_property
     def _absent(self) -> re.Pattern[str]:
         return re.compile(self.absent or r"(?!)")
+
+    def path(self, call: str) -> str:
+        """The path of a call, such as `GET /nodes/a/ceph/pools`, as it is called now."""
+        for pattern, path in self.former.items():
+            if match := re.fullmatch(pattern, call):
+                return match.expand(path)
+        return call.partition(" ")[2]
 
     def lacks(self, call: str) -> bool:
         """Whether a call, such as `GET /pools`, is not there."""
@@ -45,7 +53,17 @@ _SINCE_9 = (
     r"\w+ /cluster/ha/rules|\w+ /cluster/sdn/lock|POST /cluster/sdn/rollback"
     r"|GET /cluster/sdn/dry-run|\w+ /cluster/sdn/fabrics"
 )
-_SINCE_8 = r"\w+ /cluster/mapping|\w+ /cluster/sdn/vnets/\{vnet\}/firewall|(PUT|DELETE) /pools$"
+_SINCE_8 = (
+    r"\w+ /cluster/mapping|\w+ /cluster/sdn/vnets/\{vnet\}/firewall|(PUT|DELETE) /pools$"
+    r"|GET /nodes/\{node\}/ceph/cfg/value"
+)
+_CEPH = r"(/nodes/[^/]+/ceph)"
+_FORMER_IN_7 = {
+    rf"GET {_CEPH}/pools/([^/]+)": r"\1/pool/\2/status",
+    rf"\w+ {_CEPH}/pools(/[^/]+)?": r"\1/pool\2",
+    rf"\w+ {_CEPH}/config": r"\1/cfg/raw",
+    rf"\w+ {_CEPH}/configdb": r"\1/cfg/db",
+}
 _HA_AT_CREATE = frozenset({"ha-managed"})
 _UNKNOWN_BEFORE_9 = {
     "POST /nodes/{node}/qemu": _HA_AT_CREATE,
@@ -66,6 +84,7 @@ RELEASES: Mapping[str, Release] = {
     "7.4": Release(
         {"version": "7.4-17", "release": "7.4", "repoid": "513c62be"},
         absent=f"{_SINCE_9}|{_SINCE_8}",
+        former=_FORMER_IN_7,
         unknown={
             **_UNKNOWN_BEFORE_9,
             "POST /nodes/{node}/qemu/{vmid}/status/stop": frozenset({"overrule-shutdown"}),

@@ -16,7 +16,7 @@ from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
 from simulator.pve.documents import Entry
 from simulator.state import GuestPower, GuestState
-from simulator.storage import ceph_of_pool
+from simulator.storage import ceph_of_pool, osd_killed
 from simulator.twin import Twin
 
 SYSTEM_DISK_BYTES = 32 * 2**30  # assumed where the lab declares no system disk
@@ -65,6 +65,40 @@ class World:
             if vlan in addresses:
                 return str(addresses[vlan])
         return f"127.0.0.{self.nodes.index(node) + 1}"
+
+    @cached_property
+    def ceph(self) -> str:
+        """The Ceph cluster on the members; "" if there is none."""
+        found = self.twin.model.lab.ceph
+        return next((name for name, ceph in found.items() if ceph.cluster == self.cluster), "")
+
+    @property
+    def ceph_version(self) -> str:
+        """What of Ceph is installed, where it is."""
+        return self.twin.model.lab.ceph[self.ceph].version
+
+    def holds_ceph(self, node: str) -> bool:
+        """Whether a node has a monitor or an OSD, and so Ceph's programs."""
+        if not self.ceph:
+            return False
+        return node in self.twin.model.lab.ceph[self.ceph].mons or bool(self.osds_on(node))
+
+    def osds_on(self, node: str) -> list[str]:
+        """The node's OSDs."""
+        osds = self.twin.model.lab.ceph[self.ceph].osds
+        return [osd for osd, declared in osds.items() if declared.node == node]
+
+    def osd_runs(self, osd: int) -> bool:
+        """Whether an OSD has a process, though it may be frozen."""
+        return not osd_killed(self.twin.facts, self.ceph, str(osd))
+
+    def reaches_monitors(self, node: str) -> bool:
+        """Whether a node gets through to a monitor that is in the quorum."""
+        public = self.twin.model.lab.ceph[self.ceph].public
+        return any(
+            mon == node or self.twin.facts.talks(node, mon, public)
+            for mon in self.twin.state.mons[self.ceph]
+        )
 
     def guest(self, vmid: int) -> GuestState | None:
         """Where a guest is and whether it runs."""

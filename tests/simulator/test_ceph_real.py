@@ -88,6 +88,31 @@ def told(ask: Ask) -> dict[str, Any]:
     }
 
 
+SHAPES = (
+    "status", "health detail", "mon dump", "mgr dump", "mon metadata", "mgr metadata",
+    "mds metadata", "osd metadata", "osd metadata 0", "osd df", "osd df tree", "df", "osd dump",
+    "osd pool get safe all", "fs ls", "quorum_status",
+)  # fmt: skip
+OWN_NAMES = {"bluestore_bdev_dev_node"}
+"""Fields that a real OSD has on a disk, and not on a file as these."""
+
+
+@pytest.mark.parametrize("line", SHAPES)
+def test_the_twin_tells_nothing_that_a_real_cluster_does_not(real: CephCluster, line: str) -> None:
+    _, ask = predicted("fail-osd a/0@50s", 0, 0)
+    ours, theirs = ask(*line.split()), real.ask(*line.split())
+    assert not {*_fields(ours)} - {*_fields(theirs)} - OWN_NAMES
+
+
+def _fields(told: Any) -> Iterator[str]:
+    """Names of fields, wherever they are."""
+    for value in told if isinstance(told, list) else ():
+        yield from _fields(value)
+    for name, value in told.items() if isinstance(told, dict) else ():
+        yield name
+        yield from _fields(value)
+
+
 def is_down(cluster: CephCluster, osd: str) -> bool:
     return bool(osd_tree(cluster.ask("osd", "tree"))[osd][0] == "down")
 

@@ -6,8 +6,11 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from proxmoxer import ProxmoxAPI
+from pve_exporter.collector import CollectorsOptions, collect_pve
 
 from controller.ceph.transport import CephCommand, NoAnswer
 from controller.execute import execute
@@ -58,3 +61,23 @@ def test_monitors_without_a_quorum_let_it_wait(served: ServedLab) -> None:
     way = CephCommand((str(served.ceph), "--conf", "a.conf", "--connect-timeout", "1"))
     with pytest.raises(NoAnswer, match="timed out"):
         way.command("status", {}, 10.0)
+
+
+def test_proxmox_ve_and_ceph_tell_one_truth(served: ServedLab) -> None:
+    user, _, name = served.login.token.partition("!")
+    login = {"user": user, "token_name": name, "token_value": served.login.secret}
+    client: Any = ProxmoxAPI(
+        served.addresses["pve2"], **login, verify_ssl=str(served.ca_file), timeout=60
+    )
+    run(served, "osd set noout")
+    assert client.cluster.ceph.flags("noout").get() == 1
+    client.nodes("pve1").ceph.osd(0).out.post()
+    assert json.loads(run(served, "osd dump").stdout)["osds"][0]["in"] == 0
+    upid = client.nodes("pve3").ceph.pool.post(name="fast", pg_num=8, size=2, add_storages=1)
+    while client.nodes("pve3").tasks(upid).status.get()["status"] == "running":
+        pass  # each look takes a while, and the lab's time passes
+    assert "fast" in json.loads(run(served, "osd pool ls").stdout)
+    everything = CollectorsOptions(**dict.fromkeys(CollectorsOptions._fields, True))
+    config = {**login, "verify_ssl": str(served.ca_file)}
+    text = collect_pve(config, served.addresses["pve1"], True, True, everything).decode()
+    assert 'pve_storage_shared{id="storage/pve1/fast"} 1.0' in text

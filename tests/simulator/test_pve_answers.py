@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from simulator.mon.monitors import monitors_of
 from simulator.pve.api import tree
 from simulator.pve.routes import Route
-from simulator.pve.wire import Request
+from simulator.pve.wire import Given, Request
+from tests.simulator.ceph_nodes import with_ceph
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
 
 TOKEN = {"authorization": f"PVEAPIToken={ROOT}={SECRET}"}
@@ -37,6 +39,13 @@ WRONG = {
     "GET /cluster/mapping/usb": "description is optional, error comes with check-node alone",
 }
 """Calls whose schema says less or other than what the real API answers."""
+CEPH_NAMES = {"name": "vm", "osdid": "0", "flag": "noout"}
+ASKED: dict[str, dict[str, Given]] = {
+    "feature": {"feature": "copy"},
+    "cmd-safety": {"service": "osd", "action": "stop", "id": "0"},
+    "value": {"config-keys": "global:fsid"},
+}
+"""What some calls need to be asked."""
 UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid")
 """Calls that can't answer here: nothing to ask for, or nobody who answers."""
 
@@ -88,6 +97,16 @@ def _full() -> Cluster:
 
 
 @cache
+def _ceph() -> Cluster:
+    """A cluster with Ceph on its nodes, and something in each of its files."""
+    here = with_ceph(loaded=True)
+    monitors_of(here.twin, "a").line(here.twin, ["config", "set", "osd", "osd_max_backfills", "2"])
+    here.done("PUT /nodes/pve1/ceph/pool/vm", target_size="1G", pg_num_min=8)
+    here.fail("fail-osd a/3", 60)
+    return here
+
+
+@cache
 def _schema() -> dict[str, Any]:
     packed = files("fakepve").joinpath("data/pve-api.json.gz").read_bytes()
     found: dict[str, Any] = json.loads(gzip.decompress(packed))["paths"]
@@ -130,7 +149,8 @@ def _path(route: Route) -> str:
     kind = "102" if "replication" in path else "100"
     for name in re.findall(r"\{([^}]*)\}", path):
         word = next((w for start, w in IDS.items() if name == "id" and path.startswith(start)), "")
-        known = {**NAMES, "vmid": kind, "id": word}.get(name.strip("*"), "none")
+        names = {**NAMES, "vmid": kind, "id": word} | (CEPH_NAMES if "/ceph" in path else {})
+        known = names.get(name.strip("*"), "none")
         path = path.replace(f"{{{name}}}", known)
     return path
 
@@ -144,10 +164,10 @@ GETS = [
 
 @pytest.mark.parametrize("route", GETS, ids=lambda route: str(route.call))
 def test_an_answer_fits_the_official_schema(route: Route) -> None:
-    here, path = _full(), _path(route)
+    here, path = _ceph() if "/ceph" in route.path else _full(), _path(route)
     if "{upid}" in route.path:
         path = path.replace("none", next(iter(here.api.documents.tasks)))
-    asked = {"feature": "copy"} if path.endswith("feature") else {}
+    asked = ASKED.get(path.rpartition("/")[2], {})
     response = here.api.handle(here.twin, Request("pve1", "GET", path, asked, TOKEN))
     if "/lxc/" in path and response.status == 500:
         assert "lxc/100.conf' does not exist" in response.reason

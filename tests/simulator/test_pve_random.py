@@ -17,21 +17,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulator.mon.load import spec_of
+from simulator.mon.monitors import monitors_of
 from simulator.pve import etc_pve
 from simulator.pve.api import tree
 from simulator.pve.parameters import Param
 from simulator.pve.routes import Route
 from simulator.pve.sdn_state import LOCK_FILE
 from simulator.pve.wire import Response
+from tests.simulator.ceph_nodes import with_ceph
 from tests.simulator.pve_cluster import Cluster, cluster
 
 STATUS = frozenset({200, 400, 401, 403, 500, 501, 595})
 ROUTES = [route for route in tree().routes if route.path != "/"]
 WRITES = [route for route in ROUTES if route.method != "GET"]
+CEPH = [route for route in ROUTES if "/ceph" in route.path]
+CEPH_WRITES = [route for route in CEPH if route.method != "GET"]
 IN_PATHS = {
     "node": ["pve1"], "vmid": ["100"], "pos": ["0"], "storage": ["data"], "userid": ["ana@pve"],
     "cidr": ["10.0.0.0/24"], "subnet": ["z1-10.0.0.0-24"], "iface": ["vmbr0", "eno1"],
     "volume": ["data:100/vm-100-disk-0.qcow2"], "sid": ["vm:100"], "id": ["web", "100-0"],
+    "name": ["web", "vm"], "osdid": ["0", "3"], "flag": ["noout", "pause"],
 }  # fmt: skip
 EVIL = ["", "-", "a\nb", "x\n\tbad 1", "[RULES]", "a: b", "ä€", "../x", "%0a", "0", "-1", "9" * 30,
         "1.5", "true", "\0", "a,b;c d", "=", "a=b,a=c", "' or 1"]  # fmt: skip
@@ -104,8 +110,10 @@ def _value(param: Param) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _requests(draw: st.DrawFn) -> tuple[Route, str, dict[str, Any]]:
-    route = draw(st.sampled_from(WRITES if draw(st.integers(0, 3)) else ROUTES))
+def _requests(
+    draw: st.DrawFn, reads: list[Route] = ROUTES, writes: list[Route] = WRITES
+) -> tuple[Route, str, dict[str, Any]]:
+    route = draw(st.sampled_from(writes if draw(st.integers(0, 3)) else reads))
     names = [name.strip("{*}") for name in re.findall(r"\{[^}]*\}", route.path)]
     path = route.path
     for name in names:
@@ -162,7 +170,18 @@ def _settled(known: dict[Any, Any]) -> dict[Any, Any]:
 def test_no_request_breaks_the_api_or_a_file(
     requests: list[tuple[Route, str, dict[str, Any]]],
 ) -> None:
-    here = _full()
+    _answers_all(_full(), requests)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(requests=st.lists(_requests(CEPH, CEPH_WRITES), min_size=1, max_size=12))
+def test_no_request_breaks_ceph(requests: list[tuple[Route, str, dict[str, Any]]]) -> None:
+    here = with_ceph()
+    _answers_all(here, requests)
+    assert here.twin.state.ceph["a"] == spec_of(monitors_of(here.twin, "a").site(here.twin))
+
+
+def _answers_all(here: Cluster, requests: list[tuple[Route, str, dict[str, Any]]]) -> None:
     for route, path, params in requests:
         response = here.send(f"{route.method} {path}", **{f"_{k}": v for k, v in params.items()})
         here.wait(3)
