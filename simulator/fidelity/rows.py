@@ -17,7 +17,16 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import VlabError
-from simulator.fidelity import bonds, ceph, corosync, corosync_live, crush, multipath, pve_ha
+from simulator.fidelity import (
+    bonds,
+    ceph,
+    corosync,
+    corosync_live,
+    crush,
+    multipath,
+    pve_files,
+    pve_ha,
+)
 from simulator.fidelity.case import SEEDS, Case, Verdict
 from simulator.pve.replay import replay
 
@@ -128,6 +137,14 @@ ROWS: Mapping[str, Row] = {
             {"*.jsonl": _exchanges},
             by_part=True,
             over_https=partial(_exchanges, https=True),
+        ),
+        Row(
+            "pve-files",
+            "the same: digests of the files below /etc/pve that it wrote",
+            "pve-recordings",
+            "SHA-1 of the file behind an answer, to the letter; as often as a recording shows it.",
+            {"*.jsonl": pve_files.cases},
+            by_part=True,
         ),
         Row(
             "ceph-timelines",

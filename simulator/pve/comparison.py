@@ -7,6 +7,7 @@ theirs. Source: the README of the recordings, comparing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -106,6 +107,20 @@ def pairs(theirs: list[Any], ours: list[Any]) -> Iterator[tuple[Any, Any]]:
     yield from zip(theirs, ours, strict=False)
 
 
+def digests(theirs: Any, ours: Any) -> Iterator[tuple[str, str]]:
+    """Recorded digests, each with ours at the same place of an answer."""
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        if theirs.get("key") == "digest":
+            yield str(theirs.get("value")), str(ours.get("value"))
+        for key in theirs.keys() & ours.keys():
+            if key == "digest" and isinstance(theirs[key], str):
+                yield theirs[key], str(ours[key])
+            yield from digests(theirs[key], ours[key])
+    elif isinstance(theirs, list) and isinstance(ours, list):
+        for one, other in pairs(theirs, ours):
+            yield from digests(one, other)
+
+
 def _unlike(known: References, theirs: Any, ours: Any, where: str) -> str:
     """Where two values differ, as `data.scsi0: ours X, theirs Y`."""
     if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
@@ -183,6 +198,14 @@ def _same_but_mac(one: str, other: str) -> bool:
     """Generated addresses differ; their prefix does not."""
     shortened = [_MAC.sub(lambda m: m[0][:8], text) for text in (one, other)]
     return shortened[0] == shortened[1]
+
+
+_DRAWN = re.compile(r"BC:24:11(:[0-9A-F]{2}){3}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|ctime=")
+
+
+def is_drawn(data: Any) -> bool:
+    """Whether an answer has an address or id that its cluster drew by chance, or a time."""
+    return _DRAWN.search(json.dumps(data)) is not None
 
 
 def is_reference(text: str) -> bool:

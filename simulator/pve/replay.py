@@ -24,7 +24,7 @@ from simulator.build import twin_of
 from simulator.ha import resume
 from simulator.pve import etc_pve
 from simulator.pve.api import PveApi
-from simulator.pve.comparison import difference, is_reference, pairs
+from simulator.pve.comparison import difference, digests, is_drawn, is_reference, pairs
 from simulator.pve.documents import Documents, Entry, NodeFiles
 from simulator.pve.known_differences import KNOWN
 from simulator.pve.over_https import Deliver, over_https
@@ -55,6 +55,8 @@ class Outcome:
     call: str
     verdict: str
     why: str = ""
+    digests: tuple[tuple[str, str], ...] = ()  # each recorded one, with ours
+    drawn: bool = False  # whether the recorded answer holds what was drawn by chance
 
 
 @dataclass
@@ -274,6 +276,7 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
     seq, n = str(exchange["seq"]), int(exchange["n"])
     response = player.send(exchange)
     members = response.members or {}
+    found = tuple(dict.fromkeys(digests(exchange.get("data"), members.get("data"))))
     player.learn(exchange.get("data"), members.get("data"))
     if isinstance(members.get("data"), str) and str(members["data"]).startswith("UPID:"):
         player.wait_for_tasks()
@@ -283,7 +286,8 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         return Outcome(area, seq, n, call, "not built", "no such call here")
     why = difference(player.ours_by_theirs, exchange, response)
     if not why:
-        return Outcome(area, seq, n, call, "equal")
+        drawn = is_drawn(exchange.get("data"))
+        return Outcome(area, seq, n, call, "equal", digests=found, drawn=drawn)
     for known in KNOWN:
         if known.fits(area, seq, n, call):
             return Outcome(area, seq, n, call, "known", known.why)
