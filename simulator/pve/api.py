@@ -41,6 +41,7 @@ from simulator.pve import (
     network,
     nodes,
     pools,
+    prune,
     realms,
     replication,
     resources,
@@ -88,8 +89,9 @@ def tree() -> Tree:
                 access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
-                metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
-                sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
+                metrics, network, nodes, pools, prune, realms, replication, resources, rights, sdn,
+                sdn_vnets, storage, storage_download, tasks, tickets, volumes,
+                vzdump,
             )
         ]
     )  # fmt: skip
@@ -190,7 +192,12 @@ class PveApi:
             raise unknown
         route, in_path = found
         call = Call(
-            self, twin, request.node, user, path=shown, given=_merged(request.params, in_path)
+            self,
+            twin,
+            request.node,
+            user,
+            path=shown,
+            given=_merged(request.params, in_path),
         )
         _authorize(call, route)
         _proxy(call, route, in_path)

@@ -430,21 +430,6 @@ def storage_status(call: Call) -> object:
     return status(call, name, call.node)
 
 
-@routes.add(
-    "GET /nodes/{node}/storage/{storage}/prunebackups",
-    AUDIT,
-    _NODE_STORAGE
-    + "prune-backups? prune-backups\ntype? enum(qemu,lxc)\nvmid? integer:pve-vmid 100..999999999",
-)
-def prune_dry_run(call: Call) -> object:
-    """Which backups would go: the twin keeps no backup files, so none."""
-    name = call.text("storage")
-    entry = find_storage(call.documents, name)
-    if not call.has("prune-backups") and not entry.get("prune-backups"):
-        raise died(f"no prune-backups options configured for storage '{name}'")
-    return []
-
-
 def refuse(text: str) -> NoReturn:
     """A permission that is missing on a storage."""
     raise ApiError(403, text)

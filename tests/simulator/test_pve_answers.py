@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from simulator.pve.api import tree
+from simulator.pve.documents import Backup, Volume
 from simulator.pve.routes import Route
 from simulator.pve.wire import Request
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
@@ -37,6 +38,12 @@ WRONG = {
     "GET /cluster/mapping/usb": "description is optional, error comes with check-node alone",
 }
 """Calls whose schema says less or other than what the real API answers."""
+BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
+ASKED: dict[str, dict[str, str]] = {
+    "/feature": {"feature": "copy"},
+    "/extractconfig": {"volume": BACKUP},
+}
+"""What has to be asked along, by the end of a path."""
 UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid")
 """Calls that can't answer here: nothing to ask for, or nobody who answers."""
 
@@ -84,6 +91,11 @@ def _full() -> Cluster:
     here.ok("POST /cluster/ha/rules", rule="near", type="node-affinity", resources="vm:100",
             nodes="pve1")  # fmt: skip
     here.wait(60)
+    kept = Backup("name: web\n")
+    backup = Volume(
+        "local", "pve1", BACKUP.partition(":")[2], 100, 1, "vma", 0, "backup", backup=kept
+    )
+    here.api.documents.volumes[backup.key] = backup
     return here
 
 
@@ -147,7 +159,7 @@ def test_an_answer_fits_the_official_schema(route: Route) -> None:
     here, path = _full(), _path(route)
     if "{upid}" in route.path:
         path = path.replace("none", next(iter(here.api.documents.tasks)))
-    asked = {"feature": "copy"} if path.endswith("feature") else {}
+    asked = next((given for end, given in ASKED.items() if path.endswith(end)), {})
     response = here.api.handle(here.twin, Request("pve1", "GET", path, asked, TOKEN))
     if "/lxc/" in path and response.status == 500:
         assert "lxc/100.conf' does not exist" in response.reason
