@@ -50,6 +50,7 @@ from simulator.pve import (
     sdn_vnets,
     storage,
     storage_download,
+    storage_upload,
     tasks,
     tickets,
     volumes,
@@ -90,7 +91,7 @@ def tree() -> Tree:
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
                 metrics, network, nodes, pools, prune, realms, replication, resources, rights, sdn,
-                sdn_vnets, storage, storage_download, tasks, tickets, volumes,
+                sdn_vnets, storage, storage_download, storage_upload, tasks, tickets, volumes,
                 vzdump,
             )
         ]
@@ -198,6 +199,7 @@ class PveApi:
             user,
             path=shown,
             given=_merged(request.params, in_path),
+            file=request.file,
         )
         _authorize(call, route)
         _proxy(call, route, in_path)

@@ -140,6 +140,20 @@ def test_wire_format_is_that_of_a_node(lab: ServedLab) -> None:
     connection.close()
 
 
+def test_an_image_larger_than_any_other_body_is_uploaded(lab: ServedLab, tmp_path: Path) -> None:
+    image, size_bytes = tmp_path / "large.iso", 5 * 2**20 + 1
+    image.write_bytes(b"\0" * size_bytes)
+    storage = _by_token(lab, "pve1").nodes("pve2").storage("local")
+    with image.open("rb") as file:
+        sent = storage.upload.post(content="iso", filename=file)
+    assert _wait(_by_token(lab, "pve1"), sent) == "OK"
+    (row,) = storage.content.get(content="iso")
+    assert (row["volid"], row["size"]) == ("local:iso/large.iso", size_bytes)
+    with pytest.raises(ResourceException) as caught:
+        _by_token(lab, "pve1").pools.post(poolid="p", comment="x" * 600_000)
+    assert caught.value.status_code == 413
+
+
 def test_a_dead_node_refuses_connections_and_comes_back(lab: ServedLab) -> None:
     peer, dead = _by_token(lab, "pve1"), _by_token(lab, "pve3")
     lab.fail("fail-node pve3")
