@@ -1,7 +1,7 @@
 """Storage definitions, and each node's view of them. Source: PVE::API2::Storage::Config, ::Status.
 
 What a type takes is `TYPES`, from the plugins of pve-storage. Creating one that is enabled on the
-node asked tries to reach it, as the real call does. Leaves out: uploads, scans.
+node asked tries to reach it, as the real call does.
 """
 
 from __future__ import annotations

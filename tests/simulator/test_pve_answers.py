@@ -41,10 +41,13 @@ WRONG = {
 BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
 ASKED: dict[str, dict[str, str]] = {
     "/feature": {"feature": "copy"},
+    "/disks/smart": {"disk": "/dev/sda"},
+    "/scan/iscsi": {"portal": "10.0.0.1"},
+    "/scan/lvmthin": {"vg": "pve"},
     "/extractconfig": {"volume": BACKUP},
 }
 """What has to be asked along, by the end of a path."""
-UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid")
+UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs")
 """Calls that can't answer here: nothing to ask for, or nobody who answers."""
 
 
