@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from simulator.disks import LVM, Signature
 from simulator.pve.call import Call, Environment
 from simulator.pve.routes import Routes, index
-from simulator.pve.storage import enabled_on, status
+from simulator.pve.storage import status
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import TaskError, died
 
@@ -269,7 +269,7 @@ def lvm(call: Call) -> object:
 def pools(scene: Environment, kind: str) -> Iterator[tuple[Mapping[str, object], int, int]]:
     """Storages of a type that serve on the node, with their sizes and what is used of them."""
     for name, entry in scene.documents.storages.items():
-        if entry["type"] == kind and enabled_on(entry, scene.node):
+        if entry["type"] == kind:
             told = status(scene, name, scene.node)
             if told["active"]:
                 yield entry, int(str(told["total"])), int(str(told["used"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,31 @@ def test_an_nfs_server_tells_its_folders_while_it_is_reached() -> None:
     failed = f"command '/sbin/showmount --no-headers --exports {server}' failed: exit code 1"
     assert here.refusal(**scan) == (500, failed)
     assert here.refusal(**{**scan, "server": "10.9.9.9"})[1].endswith("failed: exit code 1")
+
+
+def test_an_array_tells_what_it_exports_now() -> None:
+    here = _served("b")
+    array, told = here.twin.model.lab.nas["nas1"], here.twin.state.arrays["nas1"]
+    exports = {"/mnt/new": frozenset[str](), "/mnt/few": frozenset({"10.0.0.0/24", "10.0.0.9"})}
+    here.twin.state.arrays["nas1"] = replace(told, exports=exports)
+    vlan = next(v for v in array.addresses if v in here.twin.model.hosts["pve4"].addresses)
+    rows = here.ok("GET /nodes/pve4/scan/nfs", node="pve4", server=str(array.addresses[vlan]))
+    assert rows == [
+        {"path": "/mnt/new", "options": "*"},
+        {"path": "/mnt/few", "options": "10.0.0.0/24,10.0.0.9"},
+    ]
+
+
+def test_a_portal_tells_nothing_to_an_initiator_it_does_not_know() -> None:
+    here = _served("b", hosts=True)
+    portal = next(iter(here.twin.model.lab.nas["nas1"].portals.values())).address
+    scan = {"call": "GET /nodes/pve4/scan/iscsi", "node": "pve4", "portal": str(portal)}
+    assert here.ok(**scan)
+    host = here.twin.devices["linux/pve4"]
+    assert isinstance(host, LinuxHost)
+    name = "echo InitiatorName=iqn.2001-01.com.example:other > /etc/iscsi/initiatorname.iscsi"
+    assert host.run(here.twin, name).status == 0
+    assert here.ok(**scan) == []
 
 
 def test_a_portal_tells_its_targets_with_all_their_portals() -> None:
