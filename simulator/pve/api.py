@@ -55,6 +55,7 @@ from simulator.pve import (
     storage_upload,
     tasks,
     tickets,
+    volume_copy,
     volumes,
     vzdump,
 )
@@ -93,7 +94,8 @@ def tree() -> Tree:
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
                 metrics, network, nodes, pools, prune, realms, replication, resources, rights, scan,
-                sdn, sdn_vnets, storage, storage_download, storage_upload, tasks, tickets, volumes,
+                sdn, sdn_vnets, storage, storage_download, storage_upload, tasks, tickets,
+                volume_copy, volumes,
                 vzdump,
             )
         ]

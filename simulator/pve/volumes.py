@@ -245,7 +245,7 @@ def create_volume(call: Call) -> object:
 _VOLUME = _CONTENT.replace("storage ", "storage? ") + "volume string\n"
 
 
-def _volid(call: Call) -> str:
+def volid_in_path(call: Call) -> str:
     """The volume in the path: with or without its storage."""
     text = call.text("volume")
     return text if ":" in text else f"{call.text('storage')}:{text}"
@@ -262,7 +262,7 @@ def _need(call: Call, volid: str, privilege: str) -> None:
 @routes.add("GET /nodes/{node}/storage/{storage}/content/{volume*}", takes=_VOLUME)
 def volume(call: Call) -> object:
     """One volume."""
-    volid = _volid(call)
+    volid = volid_in_path(call)
     entry = _storage(call, storage_of(volid))
     _need(call, volid, "VM.Audit")
     if (found := find(call.documents, call.node, volid)) is None:
@@ -278,7 +278,7 @@ def volume(call: Call) -> object:
 )
 def update_volume(call: Call) -> object:
     """Set a backup's notes and protection."""
-    volid = _volid(call)
+    volid = volid_in_path(call)
     _storage(call, storage_of(volid))
     _need(call, volid, "VM.Backup")
     if content_of(volid.partition(":")[2]) != "backup":
@@ -297,7 +297,7 @@ def update_volume(call: Call) -> object:
 )
 def delete_volume(call: Call) -> object:
     """Free a volume: a task."""
-    volid = _volid(call)
+    volid = volid_in_path(call)
     _storage(call, storage_of(volid))
     _need(call, volid, "VM.Config.Disk")
     owner = re.search(r"vm-(\d+)-|^\d+/|:(\d+)/", volid)
