@@ -65,6 +65,27 @@ def test_proxmoxer_uploads_an_image_from_which_a_guest_starts() -> None:
     assert here.config(100)["ide2"] == "local:iso/my_image.iso,media=cdrom"
 
 
+def test_a_disk_is_made_from_an_uploaded_image() -> None:
+    here = cluster()
+    post = _client(here).nodes("pve1").storage("local").upload.post
+    _ended(here, post(content="import", filename=_named("cloud.qcow2")))
+    image = "local:import/cloud.qcow2"
+    here.guest(100, scsi0=f"data:0,import-from={image}")
+    assert here.config(100)["scsi0"] == f"data:100/vm-100-disk-0.raw,size={len(CONTENT)}"
+    here.done("POST /nodes/pve1/qemu/100/config", scsi1=f"data:0,import-from={image}")
+    assert here.config(100)["scsi1"].startswith("data:100/vm-100-disk-1.raw")
+    qemu = "POST /nodes/pve1/qemu"
+    assert "scsi0" in here.errors(qemu, vmid=101, scsi0=f"data:8,import-from={image}")
+    wrong = here.errors(qemu, vmid=101, scsi0="data:0,import-from=local:iso/a.iso")
+    assert wrong["scsi0"].startswith("local:iso/a.iso has wrong type 'iso'")
+    missing = here.done(qemu, vmid=101, scsi0="data:0,import-from=local:import/none.raw")
+    assert missing.status.startswith("unable to create VM 101 - volume 'local:import/none.raw'")
+    ana = here.user("ana@pve", "PVEVMAdmin")
+    here.api.documents.acl["/storage/data", "user", "ana@pve", "PVEDatastoreUser"] = 1
+    refused = here.refusal(qemu, user=ana, vmid=101, scsi0=f"data:0,import-from={image}")
+    assert refused[1].startswith("Permission check failed (/storage/local, Datastore.")
+
+
 def test_a_checksum_is_compared_with_what_arrived() -> None:
     here = cluster()
     post = _client(here).nodes("pve1").storage("local").upload.post
