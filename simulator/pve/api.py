@@ -19,6 +19,7 @@ from simulator.pve import (
     access,
     backup,
     cluster,
+    disk_pools,
     disks,
     firewall,
     firewall_sets,
@@ -90,13 +91,12 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, disks, firewall, firewall_sets, guest_agent, guest_clone,
-                guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
-                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
-                metrics, network, nodes, pools, prune, realms, replication, resources, rights, scan,
-                sdn, sdn_vnets, storage, storage_download, storage_upload, tasks, tickets,
-                volume_copy, volumes,
-                vzdump,
+                access, backup, cluster, disk_pools, disks, firewall, firewall_sets, guest_agent,
+                guest_clone, guest_config, guest_create, guest_migrate, guest_move, guest_power,
+                guest_snapshots, guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create,
+                lxc_power, mapping, metrics, network, nodes, pools, prune, realms, replication,
+                resources, rights, scan, sdn, sdn_vnets, storage, storage_download, storage_upload,
+                tasks, tickets, volume_copy, volumes, vzdump,
             )
         ]
     )  # fmt: skip

@@ -21,7 +21,8 @@ from simulator.pve.wire import died
 
 SUFFIXES = {"qemu": "vma", "lxc": "tar"}
 COMPRESSED = {"1": ".lzo", "lzo": ".lzo", "gzip": ".gz", "zstd": ".zst"}
-_NAME = re.compile(r"backup/vzdump-(?P<kind>qemu|lxc)-(?P<vmid>\d+)-[\d_-]+\.(vma|tar)(\.\w+)?")
+_NAME = re.compile(r"backup/[^/]+\.(tgz|(tar|vma)(\.(gz|lzo|zst|bz2))?)")
+_OWNED = re.compile(r"backup/vzdump-(qemu|lxc)-(\d+)-.+")
 _MAP = "#qmdump#map:"
 _LEFT_OUT = re.compile(r"lock|parent|unused\d+")
 
@@ -72,11 +73,12 @@ def origins(backup: Backup) -> dict[str, tuple[str, str]]:
 
 
 def owner_of(volid: str) -> int:
-    """The guest that a backup is of. Raises for a volume that is none."""
+    """The guest that a backup is of, 0 if its name says none. Raises for a volume that is none."""
     name = volid.partition(":")[2]
-    if (match := _NAME.fullmatch(name)) is None:
+    if _NAME.fullmatch(name) is None:
         raise died(f"unable to parse directory volume name '{name}'")
-    return int(match["vmid"])
+    match = _OWNED.fullmatch(name)
+    return int(match[2]) if match else 0
 
 
 def need_access(call: Call, volid: str, vmid: int = 0) -> str:
@@ -90,9 +92,12 @@ def need_access(call: Call, volid: str, vmid: int = 0) -> str:
     if volumes.content_of(name) != "backup":
         raise died(f"unable to use volume {volid} - content type needs to be 'backup'")
     owner = owner_of(volid)
-    if not call.may(f"/storage/{storage}", "Datastore.Allocate") and owner != vmid:
-        call.need(f"/storage/{storage}", "Datastore.AllocateSpace")
-        call.need(f"/vms/{owner}", "VM.Backup")
+    if call.may(f"/storage/{storage}", "Datastore.Allocate") or owner and owner == vmid:
+        return volid
+    if not owner:
+        raise died(f"missing privileges to access {volid}")
+    call.need(f"/storage/{storage}", "Datastore.AllocateSpace")
+    call.need(f"/vms/{owner}", "VM.Backup")
     return volid
 
 

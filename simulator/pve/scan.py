@@ -11,7 +11,8 @@ from ipaddress import ip_address
 
 from simulator.model import initiator_of
 from simulator.pve.call import Call
-from simulator.pve.disks import NODE, groups, host_of, pools
+from simulator.pve.disk_pools import groups, pools
+from simulator.pve.disks import NODE, host_of
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import died
 from simulator.targets import PORT, owner, path_to, targets

@@ -73,7 +73,8 @@ def defaults(call: Call) -> object:
 def extract_config(call: Call) -> object:
     """The guest's file in a backup."""
     volid = archives.need_access(call, call.text("volume"))
-    call.need(f"/vms/{archives.owner_of(volid)}", "VM.Backup")
+    if owner := archives.owner_of(volid):
+        call.need(f"/vms/{owner}", "VM.Backup")
     return archives.find_backup(call, volid).config
 
 

@@ -153,7 +153,8 @@ def test_an_archive_has_to_be_a_backup_that_is_there() -> None:
     for given, reason in {
         missing: f"volume '{missing}' does not exist",
         "none:backup/x.vma": "storage 'none' does not exist",
-        "local:backup/x.vma": "unable to parse directory volume name 'backup/x.vma'",
+        "local:backup/x.vma.zst": "volume 'local:backup/x.vma.zst' does not exist",
+        "local:backup/x.iso": "unable to parse directory volume name 'backup/x.iso'",
         "local:iso/a.iso": "unable to use volume local:iso/a.iso - "
         "content type needs to be 'backup'",
         "/etc/passwd": "Only root can pass arbitrary filesystem paths.",
@@ -175,6 +176,8 @@ def test_who_may_back_a_guest_up_may_restore_it_and_no_other() -> None:
     assert here.refusal(RESTORE, user=ana, vmid=101, archive=archive)[0] == 403
     done = here.done(RESTORE, user=ana, vmid=100, archive=archive, force=1)
     assert done.status == "OK"
+    nameless = here.refusal(RESTORE, user=ana, vmid=100, archive="local:backup/x.vma", force=1)
+    assert nameless == (500, "missing privileges to access local:backup/x.vma")
     bob = here.user("bob@pve", "PVEVMAdmin", path="/vms/101")
     refused = here.refusal(RESTORE, user=bob, vmid=101, archive=archive)
     assert refused == (403, "Permission check failed (/storage/local, Datastore.AllocateSpace)")
