@@ -123,8 +123,10 @@ class HttpsServer:
         if digest_field is None or not kind.lower().startswith("multipart/form-data"):
             return None
         size_bytes = request.content_length
-        if size_bytes is None or size_bytes > FILE_LIMIT_BYTES:
-            raise web.HTTPRequestEntityTooLarge(FILE_LIMIT_BYTES, size_bytes or 0)
+        if size_bytes is None:  # pve-http-server
+            raise web.HTTPNotImplemented(reason="chunked transfer encoding not supported")
+        if size_bytes > FILE_LIMIT_BYTES:
+            raise web.HTTPRequestEntityTooLarge(FILE_LIMIT_BYTES, size_bytes)
         try:
             reader = FormReader(kind, digest_field)
             async for piece in request.content.iter_any():
