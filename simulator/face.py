@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from simulator.multipart import Form
 from simulator.state import HostPower
 from simulator.twin import Twin
 
@@ -20,7 +21,10 @@ Reachable = Literal["", "refused", "timeout"]
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request. `path` is URL-encoded, names of headers are in lower case."""
+    """One request. `path` is URL-encoded, names of headers are in lower case.
+
+    `form`: in place of the body, where the face takes files.
+    """
 
     method: str
     path: str
@@ -28,6 +32,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     secure: bool = True  # over TLS, or within one process
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,11 @@ class Face(Protocol):
 
     def reachable(self, twin: Twin) -> Reachable:
         """Whether anybody gets through."""
+
+    def digest_field(self, path: str) -> str | None:
+        """Where forms with a file of any size are taken: the field that says how the file is to be
+        summed up. None elsewhere.
+        """
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer a request at the twin's present instant."""

@@ -16,10 +16,12 @@ from aiohttp import WSMsgType, web
 
 from simulator.authority import Authority
 from simulator.face import Close, Conversation, Face, HttpRequest
+from simulator.multipart import Form, FormReader, MalformedForm
 from simulator.twin import Twin
 
 TICK_S = 0.05  # how often a server looks whether its device is there, and has something to say
 BODY_LIMIT_BYTES = 512 * 1024  # pve-http-server
+FILE_LIMIT_BYTES = 16 * 2**30  # assumed: the largest image that anybody sends; none of it is kept
 MESSAGE_LIMIT_BYTES = 2 * 2**20  # the largest that TrueNAS takes; its conversations check less
 
 
@@ -97,12 +99,14 @@ class HttpsServer:
             conversation = self.face.conversation(request.rel_url.raw_path, secure=True)
             if conversation is not None:
                 return await self._converse(request, conversation)
+        form = await self._form(request)
         asked = HttpRequest(
             request.method,
             request.rel_url.raw_path,
             request.rel_url.raw_query_string,
             {name.lower(): value for name, value in request.headers.items()},
-            await request.read(),
+            b"" if form is not None else await request.read(),
+            form=form,
         )
         response = self.face.answer(self.twin, asked)
         return web.Response(
@@ -111,6 +115,25 @@ class HttpsServer:
             body=response.body,
             headers=response.headers,
         )
+
+    async def _form(self, request: web.Request) -> Form | None:
+        """A form with a file, read as it arrives; None for every other request."""
+        digest_field = self.face.digest_field(request.rel_url.raw_path)
+        kind = request.headers.get("content-type", "")
+        if digest_field is None or not kind.lower().startswith("multipart/form-data"):
+            return None
+        size_bytes = request.content_length
+        if size_bytes is None:  # pve-http-server
+            raise web.HTTPNotImplemented(reason="chunked transfer encoding not supported")
+        if size_bytes > FILE_LIMIT_BYTES:
+            raise web.HTTPRequestEntityTooLarge(FILE_LIMIT_BYTES, size_bytes)
+        try:
+            reader = FormReader(kind, digest_field)
+            async for piece in request.content.iter_any():
+                reader.feed(piece)
+            return reader.end()
+        except MalformedForm as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
 
     async def _wait_until_reached(self, request: web.Request) -> None:
         """Keep silent for as long as the device can't be reached; cut off who asks a dead one."""

@@ -22,11 +22,14 @@ from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from simulator.face import Face, HttpRequest, HttpResponse
+from simulator.multipart import Form, FormReader
 from simulator.pve.api import PveApi
 from simulator.pve.face import NodeFace
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.face import ArrayFace
 from simulator.twin import Twin
+
+PIECE_BYTES = 64 * 1024
 
 
 class TwinAdapter(BaseAdapter):
@@ -51,7 +54,7 @@ class TwinAdapter(BaseAdapter):
             case "timeout":
                 raise ConnectTimeout(f"{name} does not answer", request=request)
             case _:
-                return _http(request, face.answer(self.twin, _asked(request)))
+                return _http(request, face.answer(self.twin, _asked(face, request)))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -79,10 +82,14 @@ def _refused(request: PreparedRequest, why: str) -> Refused:
     return Refused(MaxRetryError(pool, url.path, reason), request=request)
 
 
-def _asked(request: PreparedRequest) -> HttpRequest:
+def _asked(face: Face, request: PreparedRequest) -> HttpRequest:
     """A prepared request as a served device takes it."""
     url = urlsplit(str(request.url))
-    body = request.body or b""
+    body, form = request.body or b"", None
+    kind = str(request.headers.get("content-type", ""))
+    digest_field = face.digest_field(url.path)
+    if digest_field is not None and kind.lower().startswith("multipart/form-data"):
+        body, form = b"", _form(kind, digest_field, body)
     return HttpRequest(
         str(request.method),
         url.path,
@@ -90,7 +97,19 @@ def _asked(request: PreparedRequest) -> HttpRequest:
         {name.lower(): str(value) for name, value in request.headers.items()},
         body.encode() if isinstance(body, str) else bytes(body),
         secure=url.scheme == "https",
+        form=form,
     )
+
+
+def _form(kind: str, digest_field: str, body: Any) -> Form:
+    """A form with a file: in one piece, or to be read in many, as streaming encoders have it."""
+    reader = FormReader(kind, digest_field)
+    if isinstance(body, bytes):
+        reader.feed(body)
+    else:
+        while piece := body.read(PIECE_BYTES):
+            reader.feed(piece)
+    return reader.end()
 
 
 def _http(request: PreparedRequest, response: HttpResponse) -> Response:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.kinds.host import Host, Raid, RaidLevel
-from simulator.disks import LVM, LogicalVolume, Signature, VolumeGroup
+from simulator.disks import LVM, LogicalVolume, Signature, VolumeGroup, usable
 from simulator.linux.state import File, Map, Mount, ScsiDisk
 from simulator.pve.api import PveApi
 
@@ -194,6 +194,23 @@ def logical_volumes(host: LinuxHost, twin: Twin, group: VolumeGroup) -> list[Log
                 if volume.storage in names
             ]
     return found
+
+
+def free_bytes(host: LinuxHost, twin: Twin, group: VolumeGroup) -> int:
+    """What no volume of a group takes."""
+    volumes = logical_volumes(host, twin, group)
+    return group.size_bytes - sum(volume.size_bytes for volume in volumes)
+
+
+def member_bytes(host: LinuxHost, twin: Twin, group: VolumeGroup, volume: str) -> tuple[int, int]:
+    """Usable and free size of a physical volume of a group; members fill up in their order."""
+    used, before = group.size_bytes - free_bytes(host, twin, group), 0
+    for member, joined_bytes in group.members:
+        size = usable(joined_bytes, group.extent_bytes)
+        if member == volume:
+            return size, size - min(size, max(0, used - before))
+        before += size
+    return 0, 0
 
 
 def users(host: LinuxHost, twin: Twin, device: Device) -> list[str]:

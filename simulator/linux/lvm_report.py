@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from simulator.disks import LVM, VolumeGroup, usable
+from simulator.disks import LVM
 from simulator.linux import blocks
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs, word_set
 from simulator.linux.lvm import FAILED, INVALID, need_root
@@ -125,11 +125,6 @@ def _shown(options: Options, value: str | int) -> str:
     return f"{size:.2f}" + ("" if "--nosuffix" in options else name)
 
 
-def _free(call: Call, group: VolumeGroup) -> int:
-    volumes = blocks.logical_volumes(call.host, call.twin, group)
-    return group.size_bytes - sum(volume.size_bytes for volume in volumes)
-
-
 def _groups(call: Call) -> list[Row]:
     known = blocks.devices(call.host, call.twin)
     rows: list[Row] = []
@@ -137,7 +132,7 @@ def _groups(call: Call) -> list[Row]:
         seen = blocks.group_devices(call.twin, group, known)
         missing = len(group.members) - len(seen)
         volumes = blocks.logical_volumes(call.host, call.twin, group)
-        free = _free(call, group)
+        free = blocks.free_bytes(call.host, call.twin, group)
         rows.append(
             {
                 "vg_name": group.name,
@@ -173,15 +168,7 @@ def _physical(call: Call) -> list[Row]:
         if group is None:
             size = free = device.size_bytes
         else:
-            joined = dict(group.members)[device.volume]
-            size = usable(joined, group.extent_bytes)
-            used = group.size_bytes - _free(call, group)
-            before = 0
-            for volume, member in group.members:
-                if volume == device.volume:
-                    break
-                before += usable(member, group.extent_bytes)
-            free = size - min(size, max(0, used - before))
+            size, free = blocks.member_bytes(call.host, call.twin, group, device.volume)
         rows.append(
             {
                 "pv_name": device.path,

@@ -11,55 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from urllib.parse import unquote
 
 from simulator import guests
 from simulator.face import Reachable, reachable
-from simulator.pve import (
-    access,
-    backup,
-    ceph_config,
-    ceph_flags,
-    ceph_osds,
-    ceph_pools,
-    ceph_services,
-    ceph_status,
-    cluster,
-    firewall,
-    firewall_sets,
-    guest_agent,
-    guest_clone,
-    guest_config,
-    guest_create,
-    guest_migrate,
-    guest_move,
-    guest_power,
-    guest_snapshots,
-    guest_update,
-    ha,
-    ha_rules,
-    ha_status,
-    lxc_config,
-    lxc_create,
-    lxc_power,
-    mapping,
-    metrics,
-    network,
-    nodes,
-    pools,
-    realms,
-    replication,
-    resources,
-    rights,
-    sdn,
-    sdn_vnets,
-    storage,
-    storage_download,
-    tasks,
-    tickets,
-    volumes,
-    vzdump,
-)
+from simulator.pve import __path__ as here
+from simulator.pve import ha, lxc_config, tasks
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
 from simulator.pve.guest_config import KINDS
@@ -68,7 +27,7 @@ from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
 from simulator.pve.releases import NEWEST, Release
 from simulator.pve.resources import settled_row
-from simulator.pve.routes import Route, Tree
+from simulator.pve.routes import Route, Routes, Tree
 from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
 from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
 from simulator.state import GuestPower, GuestState, HostPower, Timer
@@ -86,20 +45,10 @@ BROKEN_LOCKS = frozenset({"migrate", "backup", "mounted", "clone", "snapshot", "
 
 @cache
 def tree() -> Tree:
-    """All calls there are."""
-    return Tree(
-        [
-            area.routes
-            for area in (
-                access, backup, ceph_config, ceph_flags, ceph_osds, ceph_pools, ceph_services,
-                ceph_status, cluster, firewall, firewall_sets, guest_agent, guest_clone,
-                guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
-                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
-                metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
-                sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
-            )
-        ]
-    )  # fmt: skip
+    """All calls: those of every module of this package that has `routes`."""
+    names = sorted(module.name for module in iter_modules(here))
+    areas = [getattr(import_module(f"simulator.pve.{name}"), "routes", None) for name in names]
+    return Tree([area for area in areas if isinstance(area, Routes)])
 
 
 class PveApi:
@@ -120,6 +69,7 @@ class PveApi:
         self.cluster = cluster_key
         self.cluster_name = cluster_name or cluster_key
         self.documents = documents
+        self.calls = tree()
         self.epoch_s = epoch_s
         self.seed = seed
         self.ticket_lifetime_s = ticket_lifetime_s
@@ -188,7 +138,7 @@ class PveApi:
         path = self.release.path(f"{request.method} {request.path}")
         segments = [unquote(part) for part in path.split("/") if part]
         shown = "/" + "/".join(segments)
-        found = tree().find(request.method, segments)
+        found = self.calls.find(request.method, segments)
         unknown = ApiError(501, f"Method '{request.method} {shown}' not implemented")
         if request.method not in METHODS:
             raise unknown
@@ -198,7 +148,13 @@ class PveApi:
             raise unknown
         route, in_path = found
         call = Call(
-            self, twin, request.node, user, path=shown, given=_merged(request.params, in_path)
+            self,
+            twin,
+            request.node,
+            user,
+            path=shown,
+            given=_merged(request.params, in_path),
+            file=request.file,
         )
         _authorize(call, route)
         _proxy(call, route, in_path)

@@ -178,17 +178,19 @@ def _covered(call: Call, entry: Entry) -> list[int]:
     return [vmid for vmid in known if str(vmid) not in left_out]
 
 
-def _included(vmid: int, kind: str, option: str, volid: str, text: str) -> dict[str, object]:
-    """Whether a backup has a volume, and why: of a container only the root unless it is asked for.
-
-    Source: PVE::QemuConfig and PVE::LXC::Config, get_backup_volumes.
+def included(kind: str, option: str, text: str) -> bool:
+    """Whether a backup has the volume of an option: of a container only the root unless it is asked
+    for. Source: PVE::QemuConfig and PVE::LXC::Config, get_backup_volumes.
     """
     said = propertystring.split(text, "file").get("backup")
     asked = propertystring.truth(said) if said is not None else None
-    included = bool(asked) if asked is not None else kind == "qemu" or option == "rootfs"
-    reason = "rootfs" if option == "rootfs" else "enabled" if included else "disabled"
-    named = {"id": f"{vmid}:{option}", "name": volid}
-    return {**named, "included": int(included), "reason": reason}
+    return bool(asked) if asked is not None else kind == "qemu" or option == "rootfs"
+
+
+def _included(vmid: int, kind: str, option: str, volid: str, text: str) -> dict[str, object]:
+    known = included(kind, option, text)
+    reason = "rootfs" if option == "rootfs" else "enabled" if known else "disabled"
+    return {"id": f"{vmid}:{option}", "name": volid, "included": int(known), "reason": reason}
 
 
 @routes.add("GET /cluster/backup/{id}/included_volumes", AUDIT, ID)

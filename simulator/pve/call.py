@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from simulator.multipart import File
 from simulator.pve.documents import Documents, LogLine
 from simulator.pve.parameters import Value
 from simulator.pve.permissions import Permissions
@@ -95,11 +96,12 @@ class Environment:
 
 @dataclass
 class Call(Environment):
-    """One request, checked. `given` holds the parameters as they arrived."""
+    """One request, checked. `given`: parameters as they arrived; `file`: what an upload brought."""
 
     path: str = ""
     given: Mapping[str, Given] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
+    file: File | None = None
     members: dict[str, object] = field(default_factory=dict)  # of the answer, beside `data`
 
     def has(self, name: str) -> bool:

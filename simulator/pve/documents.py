@@ -26,8 +26,22 @@ LOG_LINES = 1000  # assumed: pmxcfs keeps 128 KiB (clusterlog.c), about 130 byte
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """What is in a backup: the guest's file, its disks by option with their sizes in bytes, and
+    the file of its firewall.
+    """
+
+    config: str
+    disks: tuple[tuple[str, int], ...] = ()
+    firewall: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume on a storage. `node` is empty where every node sees the same."""
+    """A volume on a storage. `node` is empty where every node sees the same.
+
+    Notes, protection and `backup` are a backup's; None: what is in it is not known.
+    """
 
     storage: str
     node: str
@@ -37,6 +51,9 @@ class Volume:
     format: str
     ctime_s: int
     content: str = "images"
+    notes: str = ""
+    protected: bool = False
+    backup: Backup | None = None
 
     @property
     def volid(self) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 
 from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable
 from simulator.login import Login
+from simulator.multipart import Form
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
 from simulator.pve.install import installed
 from simulator.pve.releases import release_of
 from simulator.pve.tickets import TICKET_LIFETIME_S
-from simulator.pve.wire import ApiError, Request, decode
+from simulator.pve.wire import ApiError, Given, Request, decode
 from simulator.twin import Twin
 
 BASE = "/api2/json"
 PORT = 8006
+UPLOAD = re.compile(rf"{BASE}/nodes/[^/]+/storage/[^/]+/upload")
 
 
 def faces(
@@ -62,21 +66,46 @@ class NodeFace:
         """Whether a client gets through to the node."""
         return self.api.reachable(twin, self.name)
 
+    def digest_field(self, path: str) -> str | None:
+        """Files are taken where they are uploaded to a storage."""
+        return "checksum-algorithm" if UPLOAD.fullmatch(path) else None
+
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer below /api2/json; there are no pages here."""
         if not request.path.startswith(BASE):
             return HttpResponse(404, "no such file")
         try:
-            kind = request.headers.get("content-type", "")
-            params = decode(request.query, kind, request.body)
-            path = request.path.removeprefix(BASE)
-            asked = Request(self.name, request.method, path, params, request.headers)
-            response = self.api.handle(twin, asked)
+            response = self.api.handle(twin, self._asked(request))
         except ApiError as error:
             response = error.response
         return HttpResponse(response.status, response.reason, response.headers, response.body)
+
+    def _asked(self, request: HttpRequest) -> Request:
+        """The request without its envelope. Raises ApiError for a body that is not read here."""
+        kind = request.headers.get("content-type", "")
+        params, file = decode(request.query, kind, request.body), None
+        if request.form is not None:
+            params, file = params | _sent(request.form), request.form.file
+        elif request.method == "POST" and UPLOAD.fullmatch(request.path):
+            raise ApiError(501, f"upload 'Content-Type '{kind}' not implemented\n", body=False)
+        path = request.path.removeprefix(BASE)
+        return Request(self.name, request.method, path, params, request.headers, file)
 
     def conversation(self, path: str, *, secure: bool) -> Conversation | None:
         """None: consoles are left out."""
         del path, secure
         return None
+
+
+def _sent(form: Form) -> dict[str, Given]:
+    """Parameters of an upload: the fields, and the file, by the name that it had and where it was
+    put.
+    """
+    params: dict[str, Given] = {**form.fields}
+    if form.file is not None:
+        if form.file.field != "filename":
+            text = f"wrong field name '{form.file.field}' for file upload, expected 'filename'\n"
+            raise ApiError(501, text, body=False)
+        mark = hashlib.sha256(repr(form).encode()).hexdigest()[:32]
+        params |= {"filename": form.file.name, "tmpfilename": f"/var/tmp/pveupload-{mark}"}  # noqa: S108
+    return params

@@ -128,6 +128,12 @@ def _server(text: str) -> str:
     return "" if fits else "value does not look like a valid server name or IP address\n"
 
 
+def _portal(text: str) -> str:
+    """A server, and the port that it listens on."""
+    fits = _server(re.sub(r":\d+$", "", text)) == "" or _server(text) == ""
+    return "" if fits else "value does not look like a valid portal address\n"
+
+
 def _prune(text: str) -> str:
     keys = {part.partition("=")[0] for part in text.split(",")}
     if "keep-all" in keys and len(keys) > 1 and "keep-all=1" in text.split(","):
@@ -238,6 +244,7 @@ FORMATS: dict[str, Format] = {
     "pve-storage-content": _one_of(CONTENT, "invalid content type '{}'"),
     "pve-storage-id": _storage_id,
     "pve-storage-path": _shaped(r"/.*", "value does not look like a valid absolute path"),
+    "pve-storage-portal-dns": _portal,
     "pve-storage-server": _server,
     "pve-storage-vgname": _shaped(
         r"(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])", "lvm name '{}' contains illegal characters"

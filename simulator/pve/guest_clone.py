@@ -276,7 +276,7 @@ def _copied(worker: Worker, kind: Kind, source: Entry, newid: int) -> dict[str, 
         if option.startswith("unused"):
             continue
         config[option] = (
-            _new_mac(worker, str(value))
+            fresh_mac(worker, str(value))
             if option.startswith("net") and option[3:].isdigit()
             else value
         )
@@ -298,7 +298,7 @@ def _copied(worker: Worker, kind: Kind, source: Entry, newid: int) -> dict[str, 
     return config
 
 
-def _new_mac(worker: Worker, text: str) -> str:
+def fresh_mac(worker: Worker, text: str) -> str:
     """A network card with another address."""
     mac = mac_address(worker.documents, worker.chance)
     parts = text.split(",")
@@ -331,7 +331,11 @@ def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: s
 
 
 def _finish_template(worker: Worker, kind: Kind) -> None:
-    vmid, only = int(worker.task.id), worker.text("disk")
+    make_template(worker, kind, int(worker.task.id), worker.text("disk"))
+
+
+def make_template(worker: Worker, kind: Kind, vmid: int, only: str = "") -> None:
+    """Turn a guest into a template, its volumes, or only that of one option, into bases."""
     guest = find_guest(worker, vmid, kind.name)
     config = {**guest.current, "template": 1}
     for option, volid in _disks(guest.current, cloud_init=False):

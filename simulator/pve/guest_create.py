@@ -1,7 +1,7 @@
 """Making, listing and destroying virtual machines. Source: PVE::API2::Qemu create_vm, destroy_vm.
 
 The id is taken at once, with lock `create`, as the real call writes an empty file before its worker
-runs. Leaves out: restoring from a backup, and templates with linked clones.
+runs; from a backup: `guest_restore`. Leaves out: templates with linked clones.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from simulator import guests
-from simulator.pve import guest_drives, load, pools, replication, resources, volumes
+from simulator.pve import guest_drives, guest_restore, load, pools, replication, resources, volumes
 from simulator.pve.call import Call
 from simulator.pve.documents import GuestConfig, Volume
 from simulator.pve.guest_config import (
@@ -59,8 +59,10 @@ def list_guests(call: Call) -> object:
 def _check_rights(call: Call, vmid: int, pool: str | None) -> None:
     if pool is not None and pool not in call.documents.pools:
         raise pool_error(pool)
-    if not call.may(f"/vms/{vmid}", "VM.Allocate") and not (
-        pool and call.may(f"/pool/{pool}", "VM.Allocate")
+    restores = call.has("archive") and call.flag("force") and vmid in call.documents.guests
+    if not (
+        call.may(f"/vms/{vmid}", "VM.Allocate", *(["VM.Backup"] if restores else []))
+        or (pool and call.may(f"/pool/{pool}", "VM.Allocate"))
     ):
         raise denied()
 
@@ -74,7 +76,11 @@ def create(call: Call) -> object:
     _check_rights(call, vmid, pool)
     need_option_rights(call, vmid, sent, pool)
     if call.has("archive"):
-        raise died(f"volume '{call.text('archive')}' does not exist")
+        need_bridges(call, sent)
+        kept = rewritten(call, {k: v for k, v in sent.items() if not is_drive(k)})
+        check_lines(kept)
+        given = {k: v for k, v in sent.items() if is_drive(k)}
+        return guest_restore.start(call, vmid, pool or "", {**kept, **given})
     if (other := call.documents.guests.get(vmid)) is not None:
         state = call.world.guest(vmid)
         what = "VM" if other.kind == "qemu" else "CT"

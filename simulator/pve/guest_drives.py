@@ -1,7 +1,8 @@
 """Drives of a virtual machine: volumes made, attached, let go and freed as options change.
 
-Source: PVE::API2::Qemu create_disks, PVE::QemuServer vmconfig_delete_or_detach_drive. Leaves out:
-importing, and formats that a storage's type does not have.
+Source: PVE::API2::Qemu create_disks, PVE::QemuServer vmconfig_delete_or_detach_drive. A disk that
+is imported is as large as the image's file, for nothing else of an image is known. Leaves out:
+images by their path, and formats that a storage's type does not have.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from simulator.pve.documents import Entry, Volume
 from simulator.pve.guest_options import drive_kind, is_drive
 from simulator.pve.parameters import Value, parse
 from simulator.pve.volumes import format_size, is_iso, storage_of
-from simulator.pve.wire import TaskError, bad_parameters, died
+from simulator.pve.wire import TaskError, bad_parameters, denied, died
 
 NEW_DISK = re.compile(r"(?P<storage>[^:/]+):(?P<size_gib>\d+(\.\d+)?)")
 CLOUD_INIT = re.compile(r"(?P<storage>[^:/]+):cloudinit")
@@ -45,10 +46,33 @@ def check_drives(call: Call, options: Mapping[str, Value]) -> None:
                 raise died("only root can pass arbitrary filesystem paths.")
             continue
         storage = match["storage"]
+        if image := str(drive.get("import-from", "")):
+            _check_import(call, option, image, match.groupdict().get("size_gib"))
         call.need(f"/storage/{storage}", "Datastore.AllocateSpace")
         if (entry := call.documents.storages.get(storage)) is None:
             raise died(f"storage '{storage}' does not exist")
         volumes.need_images(storage, entry)
+
+
+def _check_import(call: Call, option: str, image: str, size: str | None) -> None:
+    """Raise for an image that can't be imported, or that the caller may not read."""
+    if size != "0":
+        how = "use <storage ID>:0,import-from=<source>"
+        raise bad_parameters(**{option: f"'import-from' requires special syntax - {how}"})
+    if image.startswith("/"):
+        if call.user != "root@pam":
+            raise denied("only root can pass arbitrary filesystem paths")
+        raise died(f"{image} does not exist")
+    storage, kind = storage_of(image), volumes.content_of(image.partition(":")[2])
+    if kind not in ("images", "import"):
+        text = f"{image} has wrong type '{kind}' - needs to be 'images' or 'import'"
+        raise bad_parameters(**{option: text})
+    volume = volumes.find(call.documents, call.node, image)
+    if not call.may(f"/storage/{storage}", "Datastore.Allocate"):
+        needed = ["Datastore.Audit", *(["Datastore.AllocateSpace"] if kind == "import" else [])]
+        call.need(f"/storage/{storage}", *needed)
+        if kind == "images":
+            call.need(f"/vms/{volume.vmid if volume else 0}", "VM.Config.Disk")
 
 
 def make_drives(
@@ -92,6 +116,10 @@ def _new_volume(
     elif match := NEW_DISK.fullmatch(file):
         size_bytes = int(float(match["size_gib"]) * 2**30)
         size_bytes = FIXED_BYTES.get(drive_kind(option), size_bytes)
+        if image := str(drive.get("import-from", "")):
+            if (source := volumes.find(scene.documents, scene.node, image)) is None:
+                raise volumes.not_found(image)
+            size_bytes = source.size_bytes
     else:
         return None
     storage = match["storage"]

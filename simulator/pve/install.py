@@ -274,6 +274,15 @@ def _add_volume(
     format_name = str(row.get("format") or (name.rpartition(".")[2] if "." in name else "raw"))
     place = volumes.place_of(entry, node)
     volume = Volume(
-        storage, place, name, vmid, int(row["size"]), format_name, int(row.get("ctime") or 0)
+        storage,
+        place,
+        name,
+        vmid,
+        int(row["size"]),
+        format_name,
+        int(row.get("ctime") or 0),
+        volumes.content_of(name),
+        str(row.get("notes") or ""),
+        bool(row.get("protected")),
     )
     documents.volumes.setdefault(volume.key, volume)

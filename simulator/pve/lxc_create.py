@@ -1,7 +1,7 @@
 """Making, listing and destroying containers. Source: PVE::API2::LXC create_vm, destroy_vm.
 
 A container is unpacked from a template, a volume of content vztmpl; nothing of it but its kind of
-system is looked at. Leaves out: restoring from a backup, and OCI images.
+system is looked at; from a backup: `lxc_restore`. Leaves out: OCI images.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from simulator import guests
-from simulator.pve import guest_create, pools, replication, resources, volumes
+from simulator.pve import guest_create, lxc_restore, pools, replication, resources, volumes
 from simulator.pve.call import Call
 from simulator.pve.documents import GuestConfig, Volume
 from simulator.pve.guest_config import KINDS, check_lines, check_lock, pool_error
@@ -61,8 +61,10 @@ def containers(call: Call) -> object:
 def _check_rights(call: Call, vmid: int, pool: str) -> None:
     if pool and pool not in call.documents.pools:
         raise pool_error(pool)
-    if not call.may(f"/vms/{vmid}", "VM.Allocate") and not (
-        pool and call.may(f"/pool/{pool}", "VM.Allocate")
+    restores = call.flag("restore") and call.flag("force") and vmid in call.documents.guests
+    if not (
+        call.may(f"/vms/{vmid}", "VM.Allocate", *(["VM.Backup"] if restores else []))
+        or (pool and call.may(f"/pool/{pool}", "VM.Allocate"))
     ):
         raise denied()
 
@@ -75,14 +77,14 @@ def create(call: Call) -> object:
     call.need_quorum()
     _check_rights(call, vmid, pool)
     need_option_rights(call, vmid, {"unprivileged": 1}, sent, pool)
+    if call.flag("restore"):
+        return lxc_restore.start(call, vmid, pool, _kept(call, sent, _sent_mounts(call, sent)))
     if (other := call.documents.guests.get(vmid)) is not None:
         state = call.world.guest(vmid)
         where = state.node if state else call.node
         raise died(f"{KINDS[other.kind].word} {vmid} already exists on node '{where}'")
     mounts = _mounts(call, sent)
-    need_bridges(call, sent)
-    kept = {**rewritten(call, {k: v for k, v in sent.items() if not is_mount(k)}), **mounts}
-    check_lines(kept)
+    kept = _kept(call, sent, mounts)
     call.documents.guests[vmid] = GuestConfig("lxc", {"lock": "create"})
     if pool:
         pools.add_guest(call.documents, pool, vmid)
@@ -95,13 +97,27 @@ def create(call: Call) -> object:
     return start_task(call, "vzcreate", str(vmid), work, took_s=took_s)
 
 
+def _kept(call: Call, sent: dict[str, Value], mounts: dict[str, Value]) -> dict[str, Value]:
+    """The options as they are kept, with the volumes to be made. Raises for what can't be."""
+    need_bridges(call, sent)
+    kept = {**rewritten(call, {k: v for k, v in sent.items() if not is_mount(k)}), **mounts}
+    check_lines(kept)
+    return kept
+
+
 def _mounts(call: Call, sent: dict[str, Value]) -> dict[str, Value]:
-    """The volumes that were asked for, the root among them; their storages hold such volumes."""
+    """The volumes that were asked for; where none was, a root."""
+    root: dict[str, Value] = {"rootfs": f"{call.text('storage', 'local')}:{DEFAULT_ROOT_GIB}"}
+    if any(is_mount(option) for option in sent):
+        return _sent_mounts(call, sent)
+    return _sent_mounts(call, root)
+
+
+def _sent_mounts(call: Call, sent: dict[str, Value]) -> dict[str, Value]:
+    """The volumes among options, if any the root among them; their storages hold such volumes."""
     mounts = {key: value for key, value in sent.items() if is_mount(key)}
-    if "rootfs" not in mounts:
-        if mounts:
-            raise died("mount points configured, but 'rootfs' not set - aborting")
-        mounts["rootfs"] = f"{call.text('storage', 'local')}:{DEFAULT_ROOT_GIB}"
+    if mounts and "rootfs" not in mounts:
+        raise died("mount points configured, but 'rootfs' not set - aborting")
     for option, value in mounts.items():
         source = mount_values(option, str(value))["volume"]
         if source.startswith("/"):

@@ -1,7 +1,7 @@
 """Storage definitions, and each node's view of them. Source: PVE::API2::Storage::Config, ::Status.
 
 What a type takes is `TYPES`, from the plugins of pve-storage. Creating one that is enabled on the
-node asked tries to reach it, as the real call does. Leaves out: uploads, scans.
+node asked tries to reach it, as the real call does.
 """
 
 from __future__ import annotations
@@ -428,21 +428,6 @@ def storage_status(call: Call) -> object:
     name = call.text("storage")
     find_storage(call.documents, name)
     return status(call, name, call.node)
-
-
-@routes.add(
-    "GET /nodes/{node}/storage/{storage}/prunebackups",
-    AUDIT,
-    _NODE_STORAGE
-    + "prune-backups? prune-backups\ntype? enum(qemu,lxc)\nvmid? integer:pve-vmid 100..999999999",
-)
-def prune_dry_run(call: Call) -> object:
-    """Which backups would go: the twin keeps no backup files, so none."""
-    name = call.text("storage")
-    entry = find_storage(call.documents, name)
-    if not call.has("prune-backups") and not entry.get("prune-backups"):
-        raise died(f"no prune-backups options configured for storage '{name}'")
-    return []
 
 
 def refuse(text: str) -> NoReturn:

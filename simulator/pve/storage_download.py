@@ -1,7 +1,8 @@
 """Fetching images and templates into a storage. Source: PVE::API2::Storage::Status download_url.
 
 Nothing is fetched: the twin reaches no network, and what a file holds has no weight. A volume of an
-assumed size stands for it, so that guests can be made from it. Leaves out: uploads, checksums.
+assumed size stands for it, so that guests can be made from it. Leaves out: checksums of what was
+not fetched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 
 from simulator.pve import volumes
 from simulator.pve.call import Call
+from simulator.pve.documents import Entry
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
@@ -19,7 +21,6 @@ from simulator.pve.wire import TaskError, bad_parameters, denied, died
 
 routes = Routes()
 
-FOLDERS = {"iso": "iso", "vztmpl": "vztmpl", "import": "import"}
 EXTENSIONS = {
     "iso": r"[^/]+\.(?i:iso|img)",
     "vztmpl": r"[^/]+\.tar\.(gz|xz|zst|bz2)",
@@ -27,6 +28,7 @@ EXTENSIONS = {
 }
 SIZE_BYTES = {"iso": 2**30, "vztmpl": 2**27, "import": 2**30}  # assumed: a usual one of its kind
 LINK_BPS = 100 * 2**20  # assumed: bytes a second from a mirror
+CHECKSUMS = "enum(md5,sha1,sha224,sha256,sha384,sha512)"
 
 
 def _may(call: Call) -> None:
@@ -40,9 +42,9 @@ def _may(call: Call) -> None:
 @routes.add(
     "POST /nodes/{node}/storage/{storage}/download-url",
     _may,
-    """
+    f"""
     checksum?             string requires=checksum-algorithm
-    checksum-algorithm?   enum(md5,sha1,sha224,sha256,sha384,sha512) requires=checksum
+    checksum-algorithm?   {CHECKSUMS} requires=checksum
     compression?          string
     content               enum(iso,vztmpl,import)
     filename              string ..255
@@ -61,28 +63,42 @@ def download(call: Call) -> object:
         raise died(text)
     if content not in items(str(entry["content"])):
         raise died(f"storage '{storage}' is not configured for content-type '{content}'")
-    name = re.sub(r"[^A-Za-z0-9_.\-+]", "_", call.text("filename").rpartition("/")[2])
-    if not re.fullmatch(EXTENSIONS[content], name):
-        wrong = "invalid filename or wrong extension" if content == "import" else ""
-        raise bad_parameters(filename=wrong or "wrong file extension")
+    name = media_name(content, call.text("filename"))
     work: dict[str, Value] = {"storage": storage, "content": content, "url": call.text("url")}
     took_s = SIZE_BYTES[content] / LINK_BPS
     return start_task(call, "download", name, work, took_s=took_s)
 
 
+def media_name(content: str, text: str) -> str:
+    """A file's name as a storage keeps it. Raises for one that no such content has."""
+    name = re.sub(r"[^A-Za-z0-9_.\-+]", "_", re.split(r"[/\\]", text)[-1])
+    if not re.fullmatch(EXTENSIONS[content], name):
+        wrong = "invalid filename or wrong extension" if content == "import" else ""
+        raise bad_parameters(filename=wrong or "wrong file extension")
+    return name
+
+
+def media_path(entry: Entry, storage: str, content: str, name: str) -> str:
+    """Where a storage keeps a file."""
+    folder = entry.get("path", f"/mnt/pve/{storage}")
+    return f"{folder}/{volumes.FOLDERS[content]}/{name}"
+
+
+def media_format(content: str, name: str) -> str:
+    """The format that a file is listed with: `iso`, `tgz`, `qcow2`."""
+    ending = name.rpartition(".")[2].lower()
+    return {"vztmpl": f"t{ending}", "iso": "iso"}.get(content, ending)
+
+
 def _finish(worker: Worker) -> None:
     storage, content, name = worker.text("storage"), worker.text("content"), worker.task.id
-    entry = need_enabled(worker, storage)
-    file = f"{FOLDERS[content]}/{name}"
-    folder = entry.get("path", f"/mnt/pve/{storage}")
-    place = "template/cache" if content == "vztmpl" else f"template/{content}"
-    worker.say(f"downloading {worker.text('url')} to {folder}/{place}/{name}")
+    path = media_path(need_enabled(worker, storage), storage, content, name)
+    file = f"{content}/{name}"
+    worker.say(f"downloading {worker.text('url')} to {path}")
     if volumes.find(worker.documents, worker.node, f"{storage}:{file}") is not None:
-        raise TaskError(f"refusing to override existing file '{folder}/{place}/{name}'")
-    ending = name.rpartition(".")[2].lower()
-    format_name = {"vztmpl": f"t{ending}", "iso": "iso"}.get(content, ending)
-    volumes.allocate(worker, storage, 0, SIZE_BYTES[content], format_name, file, content=content)
-    worker.say(f"download of '{worker.text('url')}' to '{folder}/{place}/{name}' finished")
+        raise TaskError(f"refusing to override existing file '{path}'")
+    volumes.allocate(worker, storage, 0, SIZE_BYTES[content], media_format(content, name), file)
+    worker.say(f"download of '{worker.text('url')}' to '{path}' finished")
 
 
 FINISH["download"] = _finish

@@ -14,13 +14,21 @@ from simulator.pve.documents import Documents, Entry, Volume
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
-from simulator.pve.wire import ApiError, bad_parameters, denied, died
+from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
 routes = Routes()
 
 FILE_TYPES = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs"})
 SHARED_TYPES = frozenset(items("nfs cifs cephfs rbd iscsi iscsidirect pbs zfs"))
+FOLDERS = {
+    "backup": "dump",
+    "import": "import",
+    "iso": "template/iso",
+    "snippets": "snippets",
+    "vztmpl": "template/cache",
+}
+"""Where a storage of files keeps each content. Source: PVE::Storage::Plugin, vtype_subdirs."""
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -46,6 +54,12 @@ def storage_of(volid: str) -> str:
 def is_iso(volid: str) -> bool:
     """Whether a volume is an ISO image."""
     return volid.partition(":")[2].startswith("iso/")
+
+
+def content_of(name: str) -> str:
+    """What a volume is by its name after the colon: `iso/a.iso` is an iso."""
+    kind = name.partition("/")[0]
+    return kind if kind in FOLDERS else "images"
 
 
 def place_of(entry: Entry, node: str) -> str:
@@ -75,7 +89,11 @@ def path_of(entry: Entry, volume: Volume) -> str:
         case "zfspool":
             return f"/dev/zvol/{entry['pool']}/{volume.name}"
         case _:
-            return f"{entry.get('path', f'/mnt/pve/{volume.storage}')}/images/{volume.name}"
+            content = content_of(volume.name)
+            file = f"images/{volume.name}"
+            if content in FOLDERS:
+                file = f"{FOLDERS[content]}/{volume.name.partition('/')[2]}"
+            return f"{entry.get('path', f'/mnt/pve/{volume.storage}')}/{file}"
 
 
 def free_name(documents: Documents, storage: str, entry: Entry, vmid: int, format_name: str) -> str:
@@ -102,7 +120,6 @@ def allocate(
     size_bytes: int,
     format_name: str,
     name: str = "",
-    content: str = "images",
 ) -> Volume:
     """Make a volume on a storage, as the scene's node sees it. Raises if the storage does not
     serve.
@@ -118,7 +135,7 @@ def allocate(
         size_bytes,
         format_name,
         scene.now_s,
-        content,
+        content_of(name),
     )
     scene.documents.volumes[volume.key] = volume
     return volume
@@ -184,10 +201,15 @@ def _row(volume: Volume) -> dict[str, object]:
     }
     if volume.content == "backup":
         kind = "qemu" if "-qemu-" in volume.name else "lxc"
-        return {**row, "vmid": volume.vmid, "subtype": kind}
+        return {**row, "vmid": volume.vmid, "subtype": kind, **_attributes(volume)}
     if not volume.vmid:
         return row
     return {**row, "used": volume.size_bytes, "vmid": volume.vmid, "parent": None}
+
+
+def _attributes(volume: Volume) -> dict[str, object]:
+    notes: dict[str, object] = {"notes": volume.notes} if volume.notes else {}
+    return {**notes, "protected": 1} if volume.protected else notes
 
 
 @routes.add(
@@ -223,7 +245,7 @@ def create_volume(call: Call) -> object:
 _VOLUME = _CONTENT.replace("storage ", "storage? ") + "volume string\n"
 
 
-def _volid(call: Call) -> str:
+def volid_in_path(call: Call) -> str:
     """The volume in the path: with or without its storage."""
     text = call.text("volume")
     return text if ":" in text else f"{call.text('storage')}:{text}"
@@ -240,13 +262,14 @@ def _need(call: Call, volid: str, privilege: str) -> None:
 @routes.add("GET /nodes/{node}/storage/{storage}/content/{volume*}", takes=_VOLUME)
 def volume(call: Call) -> object:
     """One volume."""
-    volid = _volid(call)
+    volid = volid_in_path(call)
     entry = _storage(call, storage_of(volid))
     _need(call, volid, "VM.Audit")
     if (found := find(call.documents, call.node, volid)) is None:
         raise died(f"volume_size_info on '{volid}' failed - no format")
     size = found.size_bytes
-    return {"path": path_of(entry, found), "format": found.format, "size": size, "used": size}
+    row = {"path": path_of(entry, found), "format": found.format, "size": size, "used": size}
+    return {**row, **_attributes(found)}
 
 
 @routes.add(
@@ -254,9 +277,18 @@ def volume(call: Call) -> object:
     takes=_VOLUME + "notes? string\nprotected? boolean",
 )
 def update_volume(call: Call) -> object:
-    """Only backups have notes and protection, and the twin keeps no backup files."""
-    _need(call, _volid(call), "VM.Backup")
-    raise died(f"only backups can {'have notes' if call.has('notes') else 'be protected'}")
+    """Set a backup's notes and protection."""
+    volid = volid_in_path(call)
+    _storage(call, storage_of(volid))
+    _need(call, volid, "VM.Backup")
+    if content_of(volid.partition(":")[2]) != "backup":
+        raise died(f"only backups can {'have notes' if call.has('notes') else 'be protected'}")
+    if (found := find(call.documents, call.node, volid)) is None:
+        raise not_found(volid)
+    notes = call.text("notes") if call.has("notes") else found.notes
+    protected = call.flag("protected") if call.has("protected") else found.protected
+    call.documents.volumes[found.key] = replace(found, notes=notes, protected=protected)
+    return None
 
 
 @routes.add(
@@ -265,7 +297,7 @@ def update_volume(call: Call) -> object:
 )
 def delete_volume(call: Call) -> object:
     """Free a volume: a task."""
-    volid = _volid(call)
+    volid = volid_in_path(call)
     _storage(call, storage_of(volid))
     _need(call, volid, "VM.Config.Disk")
     owner = re.search(r"vm-(\d+)-|^\d+/|:(\d+)/", volid)
@@ -285,6 +317,9 @@ def _finish_delete(worker: Worker) -> None:
         missing = Volume(storage_of(volid), "", name, 0, 0, "raw", 0)
         worker.say(f"disk image '{path_of(entry, missing)}' does not exist")
     else:
+        if found.protected:
+            name, storage = found.name, found.storage
+            raise TaskError(f"cannot remove protected volume '{name}' on '{storage}'")
         del worker.documents.volumes[found.key]
     worker.say(f"Removed volume '{volid}'")
 

@@ -13,14 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from simulator.multipart import File
+
 Given = str | int | float | bool | None | list[object] | dict[str, object]
 """A parameter as it arrived: text from a form or a query, or any JSON value."""
+
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request. `node` is the node whose address was asked; `path` follows `/api2/json`, URL-
-    encoded.
+    encoded. `file`: what an upload brought.
     """
 
     node: str
@@ -28,6 +32,7 @@ class Request:
     path: str
     params: Mapping[str, Given] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    file: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ class TaskError(Exception):
 def decode(query: str, content_type: str, body: bytes) -> dict[str, Given]:
     """Parameters of a request: of its query, and of its body, which is a form or JSON.
 
-    A key that comes twice makes a list. Raises ApiError for a body that is neither.
+    A key that comes twice makes a list. Raises ApiError for a body that is neither. Source of the
+    status 506: PVE::APIServer::AnyEvent.
     """
     params: dict[str, Given] = {}
     pairs = parse_qsl(query, keep_blank_values=True)
@@ -123,6 +129,8 @@ def decode(query: str, content_type: str, body: bytes) -> dict[str, Given]:
         if not isinstance(loaded, dict):
             raise ApiError(400, "JSON body is no object\n")
         params |= loaded
+    elif body and content_type and not content_type.startswith(FORM):
+        raise ApiError(506, f"upload 'Content-Type '{content_type}' not implemented\n", body=False)
     elif body:
         pairs += parse_qsl(body.decode(), keep_blank_values=True)
     for key, value in pairs:

@@ -78,6 +78,11 @@ class ArrayFace:
             return HttpResponse(200, "", {"Content-Type": "application/json"}, body)
         return HttpResponse(404, "Not Found")
 
+    def digest_field(self, path: str) -> str | None:
+        """None: files are not taken."""
+        del path
+        return None
+
     def conversation(self, path: str, *, secure: bool) -> Conversation | None:
         """The websocket at a path."""
         if path.rstrip("/") == "/websocket":

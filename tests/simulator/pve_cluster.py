@@ -105,9 +105,12 @@ class Cluster:
         return self.api.documents.guests[vmid]
 
 
-def cluster() -> Cluster:
-    """A fresh installation with a storage `data` for disks on every node's own disk."""
-    twin = twin_of(lab_of(hardware(), rules=False), empty=True)
+def cluster(declared: str = "") -> Cluster:
+    """A fresh installation with a storage `data` for disks on every node's own disk.
+
+    `declared`: its hardware, if not that of `three_nodes`.
+    """
+    twin = twin_of(lab_of(declared or hardware(), rules=False), empty=True)
     api = PveApi("a", installed(twin, "a"))
     api.add_token(ROOT, SECRET)
     api.set_password("root@pam", SECRET)

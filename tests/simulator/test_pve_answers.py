@@ -18,6 +18,7 @@ import pytest
 
 from simulator.mon.monitors import monitors_of
 from simulator.pve.api import tree
+from simulator.pve.documents import Backup, Volume
 from simulator.pve.routes import Route
 from simulator.pve.wire import Given, Request
 from tests.simulator.ceph_nodes import with_ceph
@@ -40,13 +41,18 @@ WRONG = {
 }
 """Calls whose schema says less or other than what the real API answers."""
 CEPH_NAMES = {"name": "vm", "osdid": "0", "flag": "noout"}
+BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
 ASKED: dict[str, dict[str, Given]] = {
-    "feature": {"feature": "copy"},
-    "cmd-safety": {"service": "osd", "action": "stop", "id": "0"},
-    "value": {"config-keys": "global:fsid"},
+    "/feature": {"feature": "copy"},
+    "/cmd-safety": {"service": "osd", "action": "stop", "id": "0"},
+    "/cfg/value": {"config-keys": "global:fsid"},
+    "/disks/smart": {"disk": "/dev/sda"},
+    "/scan/iscsi": {"portal": "10.0.0.1"},
+    "/scan/lvmthin": {"vg": "pve"},
+    "/extractconfig": {"volume": BACKUP},
 }
-"""What some calls need to be asked."""
-UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid")
+"""What has to be asked along, by the end of a path."""
+UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs")
 """Calls that can't answer here: nothing to ask for, or nobody who answers."""
 
 
@@ -93,6 +99,11 @@ def _full() -> Cluster:
     here.ok("POST /cluster/ha/rules", rule="near", type="node-affinity", resources="vm:100",
             nodes="pve1")  # fmt: skip
     here.wait(60)
+    kept = Backup("name: web\n")
+    backup = Volume(
+        "local", "pve1", BACKUP.partition(":")[2], 100, 1, "vma", 0, "backup", backup=kept
+    )
+    here.api.documents.volumes[backup.key] = backup
     return here
 
 
@@ -167,7 +178,7 @@ def test_an_answer_fits_the_official_schema(route: Route) -> None:
     here, path = _ceph() if "/ceph" in route.path else _full(), _path(route)
     if "{upid}" in route.path:
         path = path.replace("none", next(iter(here.api.documents.tasks)))
-    asked = ASKED.get(path.rpartition("/")[2], {})
+    asked = next((given for end, given in ASKED.items() if path.endswith(end)), {})
     response = here.api.handle(here.twin, Request("pve1", "GET", path, asked, TOKEN))
     if "/lxc/" in path and response.status == 500:
         assert "lxc/100.conf' does not exist" in response.reason

@@ -21,6 +21,7 @@ from simulator.mon.load import spec_of
 from simulator.mon.monitors import monitors_of
 from simulator.pve import etc_pve
 from simulator.pve.api import tree
+from simulator.pve.documents import Backup, Volume
 from simulator.pve.parameters import Param
 from simulator.pve.routes import Route
 from simulator.pve.sdn_state import LOCK_FILE
@@ -33,16 +34,18 @@ ROUTES = [route for route in tree().routes if route.path != "/"]
 WRITES = [route for route in ROUTES if route.method != "GET"]
 CEPH = [route for route in ROUTES if "/ceph" in route.path]
 CEPH_WRITES = [route for route in CEPH if route.method != "GET"]
+BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
 IN_PATHS = {
     "node": ["pve1"], "vmid": ["100"], "pos": ["0"], "storage": ["data"], "userid": ["ana@pve"],
     "cidr": ["10.0.0.0/24"], "subnet": ["z1-10.0.0.0-24"], "iface": ["vmbr0", "eno1"],
-    "volume": ["data:100/vm-100-disk-0.qcow2"], "sid": ["vm:100"], "id": ["web", "100-0"],
+    "volume": ["data:100/vm-100-disk-0.qcow2", BACKUP], "sid": ["vm:100"], "id": ["web", "100-0"],
     "name": ["web", "vm"], "osdid": ["0", "3"], "flag": ["noout", "pause"],
 }  # fmt: skip
 EVIL = ["", "-", "a\nb", "x\n\tbad 1", "[RULES]", "a: b", "ä€", "../x", "%0a", "0", "-1", "9" * 30,
         "1.5", "true", "\0", "a,b;c d", "=", "a=b,a=c", "' or 1"]  # fmt: skip
 NAMES = ["web", "one", "new1", "v1", "z1"]
 WORDS = [
+    BACKUP,
     *NAMES, "pve1", "pve2", "100", "200", "data", "local", "root@pam", "ana@pve", "scsi0", "net0",
     "rootfs", "in", "ACCEPT", "10.0.0.0/24", "10.0.0.1", "1", "2G", "+1G", "data:1", "daily", "/",
     "virtio,bridge=vmbr0", "name=eth0,bridge=vmbr0", "node=pve1,path=/srv/data", "simple",
@@ -81,6 +84,10 @@ def _full() -> Cluster:
     here.ok("POST /cluster/firewall/rules", type="in", action="ACCEPT")
     here.ok("POST /cluster/mapping/dir", id="web", map=["node=pve1,path=/srv/data"])
     here.ok("POST /cluster/backup", id="web", schedule="daily", all=1)
+    kept = Backup("name: web\nscsi0: data:100/vm-100-disk-0.qcow2,size=1G\n", (("scsi0", 2**30),))
+    name = BACKUP.partition(":")[2]
+    backup = Volume("local", "pve1", name, 100, 1, "vma", 0, "backup", backup=kept)
+    here.api.documents.volumes[backup.key] = backup
     return here
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -114,6 +116,29 @@ def test_volumes_of_a_local_storage_belong_to_their_node() -> None:
     task = here.done(f"DELETE {content}/data:100%2Fvm-100-disk-0.raw")
     assert (task.type, task.id, task.status) == ("imgdel", "100@data", "OK")
     assert here.ok(f"GET {content}") == []
+
+
+def test_a_volume_is_copied_to_another_node_by_root_alone() -> None:
+    here = cluster()
+    volid = here.ok(
+        "POST /nodes/pve1/storage/data/content", vmid="100", filename="vm-100-disk-0.raw", size="1G"
+    )
+    call = f"POST /nodes/pve1/storage/data/content/{quote(volid, safe='')}"
+    asked = {"target": "data:100/vm-100-disk-7.raw", "target_node": "pve2"}
+    assert here.refusal(call, **asked)[0] == 403  # a token of root is not root
+    login = here.ok("POST /access/ticket", user=None, username="root@pam", password=SECRET)
+    headers = {
+        "cookie": f"PVEAuthCookie={quote(login['ticket'], safe='')}",
+        "csrfpreventiontoken": login["CSRFPreventionToken"],
+    }
+    by_root: dict[str, Any] = {"user": None, "headers": headers, **asked}
+    assert here.done(call, **by_root).status == "OK"
+    (row,) = here.ok("GET /nodes/pve2/storage/data/content")
+    assert (row["volid"], row["size"]) == (asked["target"], 2**30)
+    again = here.done(call, **by_root).status
+    assert again == "volume 'data:100/vm-100-disk-7.raw' already exists"
+    here.fail("fail-node pve2")
+    assert "not online on node 'pve2'" in here.done(call, **by_root).status
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,37 @@ def test_wire_format_is_that_of_a_node(lab: ServedLab) -> None:
     connection.close()
 
 
+def test_an_image_larger_than_any_other_body_is_uploaded(lab: ServedLab, tmp_path: Path) -> None:
+    image, size_bytes = tmp_path / "large.iso", 5 * 2**20 + 1
+    image.write_bytes(b"\0" * size_bytes)
+    storage = _by_token(lab, "pve1").nodes("pve2").storage("local")
+    with image.open("rb") as file:
+        sent = storage.upload.post(content="iso", filename=file)
+    assert _wait(_by_token(lab, "pve1"), sent) == "OK"
+    (row,) = storage.content.get(content="iso")
+    assert (row["volid"], row["size"]) == ("local:iso/large.iso", size_bytes)
+    with pytest.raises(ResourceException) as caught:
+        _by_token(lab, "pve1").pools.post(poolid="p", comment="x" * 600_000)
+    assert caught.value.status_code == 413
+
+
+def test_an_upload_has_to_say_how_long_it_is(lab: ServedLab) -> None:
+    context = ssl.create_default_context(cafile=str(lab.ca_file))
+    host, _, port = lab.addresses["pve1"].partition(":")
+    path = "/api2/json/nodes/pve1/storage/local/upload"
+    kind = {"Content-Type": "multipart/form-data; boundary=B"}
+    for headers, body, status in (
+        ({"Transfer-Encoding": "chunked"}, iter([b"--B--"]), 501),
+        ({"Content-Length": str(2**40)}, b"", 413),
+        ({}, b"no form", 400),
+    ):
+        connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+        chunked = "Transfer-Encoding" in headers
+        connection.request("POST", path, body, {**kind, **headers}, encode_chunked=chunked)
+        assert connection.getresponse().status == status
+        connection.close()
+
+
 def test_a_dead_node_refuses_connections_and_comes_back(lab: ServedLab) -> None:
     peer, dead = _by_token(lab, "pve1"), _by_token(lab, "pve3")
     lab.fail("fail-node pve3")
