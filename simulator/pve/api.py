@@ -45,6 +45,7 @@ from simulator.pve import (
     replication,
     resources,
     rights,
+    rrd,
     sdn,
     sdn_vnets,
     storage,
@@ -88,7 +89,7 @@ def tree() -> Tree:
                 access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
-                metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
+                metrics, network, nodes, pools, realms, replication, resources, rights, rrd, sdn,
                 sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
             )
         ]
@@ -120,6 +121,7 @@ class PveApi:
         self.guest_since_s: dict[int, float] = {}
         self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
         self.down: set[str] = set()
+        self.switches: dict[str, rrd.Switches] = {}  # of node/NAME and guest/VMID
         self.loads = Loads()
         self.guest_rows = Remembered(settled_row)
         self._seen: dict[int, GuestState] = {}
@@ -140,6 +142,7 @@ class PveApi:
         copy.guest_since_s = self.guest_since_s.copy()
         copy.node_since_s = self.node_since_s.copy()
         copy.down = self.down.copy()
+        copy.switches = self.switches.copy()
         copy._seen = self._seen.copy()
         return copy
 
@@ -225,18 +228,24 @@ class PveApi:
             changed |= self._follow_guest(twin, vmid)
         for vmid in self._seen.keys() - now.keys():
             self.guest_since_s.pop(vmid, None)
+            self.switches.pop(f"guest/{vmid}", None)
             del self._seen[vmid]
         return changed
 
     def _follow_nodes(self, twin: Twin) -> None:
         for node in twin.model.nodes[self.cluster]:
             on = twin.state.hosts[node] is HostPower.ON
+            began_s = -INSTALLED_S if f"node/{node}" not in self.switches else twin.now_s
+            self._switched(f"node/{node}", began_s, on)
             if on and node in self.down:
                 self.down.remove(node)
                 self.node_since_s[node] = twin.now_s
             elif not on and node not in self.down:
                 self.down.add(node)
                 self._lose_node(twin, node)
+
+    def _switched(self, name: str, now_s: float, on: bool) -> None:
+        self.switches[name] = rrd.switched(self.switches.get(name, ()), now_s, on)
 
     def _lose_node(self, twin: Twin, node: str) -> None:
         """Workers of a node that went down are gone without a word; what was staged comes up with
@@ -259,6 +268,7 @@ class PveApi:
             return False
         before = self._seen.get(vmid)
         self._seen[vmid] = now
+        self._switched(f"guest/{vmid}", twin.now_s, now.power is not GuestPower.STOPPED)
         if now.power is GuestPower.STOPPED:
             self.guest_since_s.pop(vmid, None)
         else:

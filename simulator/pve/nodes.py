@@ -79,7 +79,7 @@ def status(call: Call) -> object:
     disk = world.disk_bytes(call.node)
     return {
         "uptime": call.api.uptime_s(call.twin, call.node),
-        "cpu": 0.01,
+        "cpu": resources.NODE_CPU,
         "wait": 0,
         "idle": 0,
         "loadavg": ["0.00", "0.00", "0.00"],

@@ -27,6 +27,7 @@ class Release:
     memory_is_text: bool = True
     attaching_needs_sdn: bool = True
     replicating_needs: str = "VM.Replicate"
+    measures_pressure: bool = True  # and keeps finer figures
 
     @cached_property
     def _absent(self) -> re.Pattern[str]:
@@ -62,6 +63,7 @@ RELEASES: Mapping[str, Release] = {
         absent=_SINCE_9,
         unknown=_UNKNOWN_BEFORE_9,
         replicating_needs="Datastore.Allocate",
+        measures_pressure=False,
     ),
     "7.4": Release(
         {"version": "7.4-17", "release": "7.4", "repoid": "513c62be"},
@@ -77,6 +79,7 @@ RELEASES: Mapping[str, Release] = {
         memory_is_text=False,
         attaching_needs_sdn=False,
         replicating_needs="Datastore.Allocate",
+        measures_pressure=False,
     ),
 }
 """By what a cluster's `version` begins with."""

@@ -21,6 +21,7 @@ routes = Routes()
 
 LOCAL_ZONE = "localnetwork"
 UNNAMED = {"qemu": "VM {}", "lxc": "CT{}"}
+NODE_CPU = 0.01  # assumed: an idle node
 UNMEASURED = ("cpu", "disk", "diskread", "diskwrite", "netin", "netout")
 
 
@@ -135,7 +136,7 @@ def node_row(scene: Environment, node: str) -> dict[str, object]:
     row |= {"maxcpu": host.cores, "maxmem": host.memory, "maxdisk": world.disk_bytes(node)}
     if online:
         used = host.memory - max(0, scene.twin.facts.memory_free_bytes(node))
-        row |= {"cpu": 0.01, "mem": used, "disk": SYSTEM_USED_BYTES}
+        row |= {"cpu": NODE_CPU, "mem": used, "disk": SYSTEM_USED_BYTES}
         row["uptime"] = scene.api.uptime_s(scene.twin, node)
     return row
 
