@@ -18,6 +18,7 @@ from simulator.face import Reachable, reachable
 from simulator.pve import (
     access,
     backup,
+    bulk,
     cluster,
     firewall,
     firewall_sets,
@@ -86,7 +87,7 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
+                access, backup, bulk, cluster, firewall, firewall_sets, guest_agent, guest_clone,
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
                 guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
                 metrics, network, nodes, pools, realms, replication, resources, rights, rrd, sdn,
