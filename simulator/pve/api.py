@@ -19,6 +19,7 @@ from simulator.pve import (
     access,
     backup,
     bulk,
+    capabilities,
     cluster,
     firewall,
     firewall_sets,
@@ -34,12 +35,16 @@ from simulator.pve import (
     ha,
     ha_rules,
     ha_status,
+    hardware,
     lxc_config,
     lxc_create,
     lxc_power,
     mapping,
     metrics,
     network,
+    node_log,
+    node_power,
+    node_services,
     nodes,
     pools,
     realms,
@@ -87,10 +92,11 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, bulk, cluster, firewall, firewall_sets, guest_agent, guest_clone,
-                guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
-                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
-                metrics, network, nodes, pools, realms, replication, resources, rights, rrd, sdn,
+                access, backup, bulk, capabilities, cluster, firewall, firewall_sets, guest_agent,
+                guest_clone, guest_config, guest_create, guest_migrate, guest_move, guest_power,
+                guest_snapshots, guest_update, ha, ha_rules, ha_status, hardware, lxc_config,
+                lxc_create, lxc_power, mapping, metrics, network, node_log, node_power,
+                node_services, nodes, pools, realms, replication, resources, rights, rrd, sdn,
                 sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
             )
         ]
@@ -258,9 +264,10 @@ class PveApi:
                 end_s = int(self.epoch_s + twin.now_s)
                 lost = replace(task, end_s=end_s, status="unexpected status", work={})
                 self.documents.tasks[task.upid] = lost
-        files = self.documents.nodes.get(node)
-        if files is not None and files.staged is not None:
-            self.documents.nodes[node] = replace(files, network=files.staged, staged=None)
+        if (files := self.documents.nodes.get(node)) is not None:
+            network = files.network if files.staged is None else files.staged
+            booted = replace(files, network=network, staged=None, stopped=frozenset())
+            self.documents.nodes[node] = booted
 
     def _follow_guest(self, twin: Twin, vmid: int) -> bool:
         """Take note of where a guest is and whether it runs; True if its configuration changed."""

@@ -77,7 +77,10 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class NodeFiles:
-    """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged."""
+    """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged.
+
+    `stopped` are services that do not run until they are started, or the node boots.
+    """
 
     config: Entry = field(default_factory=dict)
     dns: Entry = field(default_factory=dict)
@@ -85,6 +88,7 @@ class NodeFiles:
     hosts: str = "127.0.0.1 localhost\n"
     network: Mapping[str, Entry] = field(default_factory=dict)
     staged: Mapping[str, Entry] | None = None
+    stopped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Release:
     memory_is_text: bool = True
     attaching_needs_sdn: bool = True
     replicating_needs: str = "VM.Replicate"
+    qemu: str = "10.1.2"
     measures_pressure: bool = True  # and keeps finer figures
 
     @cached_property
@@ -63,6 +64,7 @@ RELEASES: Mapping[str, Release] = {
         absent=_SINCE_9,
         unknown=_UNKNOWN_BEFORE_9,
         replicating_needs="Datastore.Allocate",
+        qemu="9.2.0",
         measures_pressure=False,
     ),
     "7.4": Release(
@@ -79,6 +81,7 @@ RELEASES: Mapping[str, Release] = {
         memory_is_text=False,
         attaching_needs_sdn=False,
         replicating_needs="Datastore.Allocate",
+        qemu="7.2.0",
         measures_pressure=False,
     ),
 }
