@@ -46,6 +46,7 @@ from simulator.pve import (
     node_power,
     node_services,
     nodes,
+    notifications,
     pools,
     realms,
     replication,
@@ -96,8 +97,8 @@ def tree() -> Tree:
                 guest_clone, guest_config, guest_create, guest_migrate, guest_move, guest_power,
                 guest_snapshots, guest_update, ha, ha_rules, ha_status, hardware, lxc_config,
                 lxc_create, lxc_power, mapping, metrics, network, node_log, node_power,
-                node_services, nodes, pools, realms, replication, resources, rights, rrd, sdn,
-                sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
+                node_services, nodes, notifications, pools, realms, replication, resources, rights,
+                rrd, sdn, sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip

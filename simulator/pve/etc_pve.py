@@ -1,9 +1,9 @@
 """/etc/pve as files: what a cluster's API keeps, read from a copy of them and written back.
 
-The way in for a real cluster (`copied`) and for recordings. Firewall, SDN, mappings, replication
-and metric servers are kept as their text, the rest in the maps of `Documents`. Secrets (priv/) are
-never looked at, and what else names one is left out. Source: pmxcfs(8), the write functions of
-each file's module.
+The way in for a real cluster (`copied`) and for recordings. Firewall, SDN, mappings, replication,
+metric servers and notifications are kept as their text, the rest in the maps of `Documents`.
+Secrets (priv/) are never looked at, and what else names one is left out. Source: pmxcfs(8), the
+write functions of each file's module.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from simulator.pve import (
     cluster,
     guest_file,
     metrics,
+    notifications,
     realms,
     replication,
     sdn_state,
@@ -43,6 +44,7 @@ _TEXT_FILES = frozenset(
         *(kind.file.path for kind in MAPPINGS),
         replication.JOBS.path,
         metrics.SERVERS.path,
+        notifications.FILE.path,
     ]
 )
 SECRETS = frozenset({"password", "client-key", "keyring", "encryption-key", "token", "key"})
