@@ -17,10 +17,13 @@ from simulator import guests
 from simulator.face import Reachable, reachable
 from simulator.pve import (
     access,
+    acme,
     backup,
     bulk,
     capabilities,
+    cloudinit,
     cluster,
+    cluster_jobs,
     firewall,
     firewall_sets,
     guest_agent,
@@ -28,6 +31,7 @@ from simulator.pve import (
     guest_config,
     guest_create,
     guest_migrate,
+    guest_monitor,
     guest_move,
     guest_power,
     guest_snapshots,
@@ -41,6 +45,7 @@ from simulator.pve import (
     lxc_power,
     mapping,
     metrics,
+    metrics_export,
     network,
     node_log,
     node_power,
@@ -58,6 +63,7 @@ from simulator.pve import (
     storage,
     storage_download,
     tasks,
+    tfa,
     tickets,
     volumes,
     vzdump,
@@ -93,12 +99,13 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, backup, bulk, capabilities, cluster, firewall, firewall_sets, guest_agent,
-                guest_clone, guest_config, guest_create, guest_migrate, guest_move, guest_power,
-                guest_snapshots, guest_update, ha, ha_rules, ha_status, hardware, lxc_config,
-                lxc_create, lxc_power, mapping, metrics, network, node_log, node_power,
-                node_services, nodes, notifications, pools, realms, replication, resources, rights,
-                rrd, sdn, sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
+                access, acme, backup, bulk, capabilities, cloudinit, cluster, cluster_jobs,
+                firewall, firewall_sets, guest_agent, guest_clone, guest_config, guest_create,
+                guest_migrate, guest_monitor, guest_move, guest_power, guest_snapshots,
+                guest_update, ha, ha_rules, ha_status, hardware, lxc_config, lxc_create, lxc_power,
+                mapping, metrics, metrics_export, network, node_log, node_power, node_services,
+                nodes, notifications, pools, realms, replication, resources, rights, rrd, sdn,
+                sdn_vnets, storage, storage_download, tasks, tfa, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip
