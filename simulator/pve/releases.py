@@ -45,13 +45,22 @@ class Release:
 
 _SINCE_9 = (
     r"\w+ /cluster/ha/rules|\w+ /cluster/sdn/lock|POST /cluster/sdn/rollback"
-    r"|GET /cluster/sdn/dry-run|\w+ /cluster/sdn/fabrics"
+    r"|GET /cluster/sdn/dry-run|\w+ /cluster/sdn/fabrics|\w+ /cluster/bulk-action"
+    r"|GET /nodes/\{node\}/capabilities/qemu/(cpu-flags|migration)"
 )
-_SINCE_8 = r"\w+ /cluster/mapping|\w+ /cluster/sdn/vnets/\{vnet\}/firewall|(PUT|DELETE) /pools$"
+_SINCE_8 = (
+    r"\w+ /cluster/mapping|\w+ /cluster/sdn/vnets/\{vnet\}/firewall|(PUT|DELETE) /pools$"
+    r"|\w+ /cluster/notifications|GET /cluster/metrics/export|GET /cluster/jobs/realm-sync"
+    r"|PUT /access/users/\{userid\}/unlock-tfa"
+)
 _HA_AT_CREATE = frozenset({"ha-managed"})
+_WORKERS = frozenset({"max-workers"})
 _UNKNOWN_BEFORE_9 = {
     "POST /nodes/{node}/qemu": _HA_AT_CREATE,
     "POST /nodes/{node}/lxc": _HA_AT_CREATE,
+    "POST /nodes/{node}/startall": _WORKERS,
+    "POST /nodes/{node}/stopall": _WORKERS,
+    "POST /nodes/{node}/migrateall": _WORKERS,
     "POST /cluster/ha/resources": frozenset({"failback"}),
     "PUT /cluster/ha/resources/{sid}": frozenset({"failback"}),
     "DELETE /cluster/ha/resources/{sid}": frozenset({"purge"}),
