@@ -15,7 +15,7 @@ from collections.abc import Callable
 from aiohttp import WSMsgType, web
 
 from simulator.authority import Authority
-from simulator.face import Close, Conversation, Face, HttpRequest
+from simulator.face import Close, Conversation, Face, HttpRequest, Shown
 from simulator.twin import Twin
 
 TICK_S = 0.05  # how often a server looks whether its device is there, and has something to say
@@ -40,6 +40,7 @@ class HttpsServer:
     async def open(self, authority: Authority) -> None:
         """Prepare, and listen unless the device is off."""
         self._context: ssl.SSLContext = authority.server_context(self.name, self.address)
+        self.face.shows(Shown(authority.certificate, authority.issued[self.name]))
         app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

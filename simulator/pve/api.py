@@ -14,13 +14,14 @@ from functools import cache
 from urllib.parse import unquote
 
 from simulator import guests
-from simulator.face import Reachable, reachable
+from simulator.face import Reachable, Shown, reachable
 from simulator.pve import (
     access,
     acme,
     backup,
     bulk,
     capabilities,
+    certificates,
     cloudinit,
     cluster,
     cluster_jobs,
@@ -99,13 +100,14 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, acme, backup, bulk, capabilities, cloudinit, cluster, cluster_jobs,
-                firewall, firewall_sets, guest_agent, guest_clone, guest_config, guest_create,
-                guest_migrate, guest_monitor, guest_move, guest_power, guest_snapshots,
-                guest_update, ha, ha_rules, ha_status, hardware, lxc_config, lxc_create, lxc_power,
-                mapping, metrics, metrics_export, network, node_log, node_power, node_services,
-                nodes, notifications, pools, realms, replication, resources, rights, rrd, sdn,
-                sdn_vnets, storage, storage_download, tasks, tfa, tickets, volumes, vzdump,
+                access, acme, backup, bulk, capabilities, certificates, cloudinit, cluster,
+                cluster_jobs, firewall, firewall_sets, guest_agent, guest_clone, guest_config,
+                guest_create, guest_migrate, guest_monitor, guest_move, guest_power,
+                guest_snapshots, guest_update, ha, ha_rules, ha_status, hardware, lxc_config,
+                lxc_create, lxc_power, mapping, metrics, metrics_export, network, node_log,
+                node_power, node_services, nodes, notifications, pools, realms, replication,
+                resources, rights, rrd, sdn, sdn_vnets, storage, storage_download, tasks, tfa,
+                tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip
@@ -137,6 +139,7 @@ class PveApi:
         self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
         self.down: set[str] = set()
         self.switches: dict[str, rrd.Switches] = {}  # of node/NAME and guest/VMID
+        self.certificates: dict[str, Shown] = {}  # of nodes that are served
         self.loads = Loads()
         self.guest_rows = Remembered(settled_row)
         self._seen: dict[int, GuestState] = {}
@@ -153,6 +156,7 @@ class PveApi:
             ticket_lifetime_s=self.ticket_lifetime_s,
             release=self.release,
         )
+        copy.certificates = self.certificates.copy()
         copy.loads, copy.guest_rows = self.loads, self.guest_rows
         copy.guest_since_s = self.guest_since_s.copy()
         copy.node_since_s = self.node_since_s.copy()

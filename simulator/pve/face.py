@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable
+from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
 from simulator.login import Login
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
@@ -61,6 +61,10 @@ class NodeFace:
     def reachable(self, twin: Twin) -> Reachable:
         """Whether a client gets through to the node."""
         return self.api.reachable(twin, self.name)
+
+    def shows(self, shown: Shown) -> None:
+        """The API tells of them."""
+        self.api.certificates[self.name] = shown
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer below /api2/json; there are no pages here."""

@@ -35,7 +35,7 @@ NODE = "node pve-node\n"
 def nodes(call: Call) -> object:
     """Members, with figures for who may audit them."""
     return [
-        {**resources.node_row(call, node), "ssl_fingerprint": resources.fingerprint(node)}
+        {**resources.node_row(call, node), "ssl_fingerprint": resources.fingerprint(call.api, node)}
         for node in call.world.nodes
     ]
 
@@ -168,7 +168,7 @@ def subscription(call: Call) -> object:
     return {
         "status": "notfound",
         "message": "There is no subscription key",
-        "serverid": resources.fingerprint(call.node)[:47].replace(":", ""),
+        "serverid": resources.made_up(call.node)[:16].hex().upper(),
         "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
     }
 

@@ -156,3 +156,11 @@ def test_devices_are_shown_to_whoever_may_look_at_everything() -> None:
     auditor = here.user("ana@pve", "PVEAuditor")
     here.ok("GET /nodes/pve1/hardware/pci", user=auditor)
     assert here.refusal("GET /nodes/pve1/hardware/usb", user=auditor)[0] == 403
+
+
+def test_a_node_that_is_not_served_has_a_made_up_fingerprint() -> None:
+    here = cluster()
+    told = here.ok("GET /nodes/pve2/certificates/info")
+    listed = {row["node"]: row["ssl_fingerprint"] for row in here.ok("GET /nodes")}
+    assert told == [{"filename": "pve-ssl.pem", "fingerprint": listed["pve2"]}]
+    assert len(set(listed.values())) == 3
