@@ -18,6 +18,7 @@ from simulator.face import Reachable, Shown, reachable
 from simulator.pve import (
     access,
     acme,
+    apt,
     backup,
     bulk,
     capabilities,
@@ -100,7 +101,7 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, acme, backup, bulk, capabilities, certificates, cloudinit, cluster,
+                access, acme, apt, backup, bulk, capabilities, certificates, cloudinit, cluster,
                 cluster_jobs, firewall, firewall_sets, guest_agent, guest_clone, guest_config,
                 guest_create, guest_migrate, guest_monitor, guest_move, guest_power,
                 guest_snapshots, guest_update, ha, ha_rules, ha_status, hardware, lxc_config,

@@ -79,7 +79,8 @@ class Volume:
 class NodeFiles:
     """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged.
 
-    `stopped` are services that do not run until they are started, or the node boots.
+    `stopped` are services that do not run until they are started, or the node boots; `sources` are
+    repositories of packages by file; None: as the installer leaves them.
     """
 
     config: Entry = field(default_factory=dict)
@@ -89,6 +90,7 @@ class NodeFiles:
     network: Mapping[str, Entry] = field(default_factory=dict)
     staged: Mapping[str, Entry] | None = None
     stopped: frozenset[str] = frozenset()
+    sources: Mapping[str, tuple[Entry, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
