@@ -149,8 +149,8 @@ def _find(call: Call, kind: Kind) -> Entry:
 
 
 def _sent(call: Call, kind: Kind) -> dict[str, Value]:
-    """What is kept of what was sent: no secrets, of named ones the name."""
-    sent = {key: call.values[key] for key in kind.names if call.has(key) and key not in kind.hidden}
+    """What was sent, of named secrets only the name; the file has no place for other ones."""
+    sent = {key: call.values[key] for key in kind.names if call.has(key)}
     if isinstance(secrets := sent.get("secret"), tuple):
         names = (propertystring.split(text, "name").get("name", "") for text in secrets)
         sent["secret"] = tuple(f"name={name}" for name in names)

@@ -105,6 +105,7 @@ def test_a_nodes_log_has_what_its_api_wrote() -> None:
     here.done("POST /nodes/pve1/qemu/100/status/start")
     lines = [row["t"] for row in here.ok("GET /nodes/pve1/syslog")]
     assert len(lines) == 4, "two tasks that began and ended"
+    assert here.ok("GET /nodes/pve3/syslog")[0]["t"] == "no content", "not those of pve1"
     assert lines[0].startswith("Jan 01 00:00:00 pve1 pvedaemon[1000]: <root@pam!test> starting")
     assert here.ok("GET /nodes/pve1/syslog", start=3) == [{"n": 4, "t": lines[3]}]
     later = here.ok("GET /nodes/pve1/syslog", since="2026-01-01 00:30")
@@ -114,6 +115,7 @@ def test_a_nodes_log_has_what_its_api_wrote() -> None:
     assert middle == lines[2:]
     again = here.ok("GET /nodes/pve1/journal", startcursor=first, endcursor=last)
     assert again == [first, *middle, last]
+    assert here.ok("GET /nodes/pve1/journal", endcursor=first)[1:-1] == lines[:3]
     assert here.refusal("GET /nodes/pve1/journal", structured=1)[0] == 501
     bad = here.refusal("GET /nodes/pve1/syslog", since="2026-13-01")
     assert bad[0] == 500

@@ -63,6 +63,18 @@ def test_a_long_step_counts_as_what_it_mostly_was() -> None:
     assert days == [False] * (336 - 48) + [True] * 48, "nodes ran for a day when time began"
 
 
+@pytest.mark.parametrize(("minutes", "shown"), [(14, True), (16, False)])
+def test_half_a_step_is_enough_to_be_told(minutes: int, shown: bool) -> None:
+    here = cluster()
+    here.guest(100)
+    here.wait(60 * minutes)
+    here.done("POST /nodes/pve1/qemu/100/status/start")
+    here.wait(1800)
+    last = here.ok("GET /nodes/pve1/qemu/100/rrddata", timeframe="week")[-1]
+    assert ("mem" in last) == shown
+    assert "maxmem" in last
+
+
 def test_a_storage_has_figures_while_it_serves() -> None:
     here = cluster()
     assert _figures(here, "/nodes/pve1/storage/data")[-1]
