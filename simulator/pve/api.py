@@ -20,7 +20,7 @@ from simulator.pve import (
     acme,
     apt,
     backup,
-    bulk,
+    bulk_calls,
     capabilities,
     certificates,
     cloudinit,
@@ -101,9 +101,9 @@ def tree() -> Tree:
         [
             area.routes
             for area in (
-                access, acme, apt, backup, bulk, capabilities, certificates, cloudinit, cluster,
-                cluster_jobs, firewall, firewall_sets, guest_agent, guest_clone, guest_config,
-                guest_create, guest_migrate, guest_monitor, guest_move, guest_power,
+                access, acme, apt, backup, bulk_calls, capabilities, certificates, cloudinit,
+                cluster, cluster_jobs, firewall, firewall_sets, guest_agent, guest_clone,
+                guest_config, guest_create, guest_migrate, guest_monitor, guest_move, guest_power,
                 guest_snapshots, guest_update, ha, ha_rules, ha_status, hardware, lxc_config,
                 lxc_create, lxc_power, mapping, metrics, metrics_export, network, node_log,
                 node_power, node_services, nodes, notifications, pools, realms, replication,

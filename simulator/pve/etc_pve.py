@@ -18,7 +18,7 @@ from simulator.pve import (
     cluster,
     guest_file,
     metrics,
-    notifications,
+    notification_kinds,
     realms,
     replication,
     sdn_state,
@@ -44,7 +44,7 @@ _TEXT_FILES = frozenset(
         *(kind.file.path for kind in MAPPINGS),
         replication.JOBS.path,
         metrics.SERVERS.path,
-        notifications.FILE.path,
+        notification_kinds.FILE.path,
     ]
 )
 SECRETS = frozenset({"password", "client-key", "keyring", "encryption-key", "token", "key"})

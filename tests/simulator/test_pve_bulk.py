@@ -149,3 +149,20 @@ def test_a_copy_of_the_twin_goes_on_with_a_task_by_itself() -> None:
     assert (
         len([guest for guest in copy.state.guests.values() if guest.power.value != "stopped"]) == 2
     )
+
+
+def test_containers_go_along_in_their_own_way() -> None:
+    here = cluster()
+    here.guest(100)
+    fetch = "POST /nodes/pve1/storage/local/download-url"
+    here.done(fetch, content="vztmpl", filename="x.tar.gz", url="https://mirror.example/x.tar.gz")
+    template = "local:vztmpl/x.tar.gz"
+    here.done("POST /nodes/pve1/lxc", vmid=200, ostemplate=template, rootfs="data:1")
+    here.done("POST /nodes/pve1/startall", force=1)
+    assert _running(here) == [100, 200]
+    assert _begun(here, "vzstart") == [("200", 0)]
+    task = here.done("POST /nodes/pve1/migrateall", target="pve2", maxworkers=2)
+    assert "Migrating CT 200" in task.log
+    assert here.ok("GET /nodes/pve2/lxc/200/status/current")["status"] == "running"
+    here.done("POST /nodes/pve2/stopall")
+    assert (_running(here), len(_begun(here, "vzshutdown"))) == ([], 1)
