@@ -43,9 +43,10 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
         )
-        self._certificate = own.sign(self._key, hashes.SHA256())
+        self.certificate = own.sign(self._key, hashes.SHA256())
+        self.issued: dict[str, x509.Certificate] = {}  # by the server's name, the last one
         self.ca_file = folder / "ca.pem"
-        self.ca_file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        self.ca_file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey
@@ -77,7 +78,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = self.issued[name] = builder.sign(self._key, hashes.SHA256())
         file = self.folder / f"{name}.pem"
         file.touch(mode=0o600)
         file.write_bytes(

@@ -154,6 +154,12 @@ def leave(twin: Twin, node: str) -> None:
     twin.changed()
 
 
+def join(twin: Twin, node: str) -> None:
+    """Start corosync again on a node where it was stopped."""
+    twin.state.stopped.pop(node, None)
+    twin.changed()
+
+
 def token_ms(model: Model, cluster: str) -> float:
     """The token timeout in force: it grows with each node above two. Source: corosync.conf(5)."""
     return model.lab.clusters[cluster].corosync.token_in_force_ms(len(model.nodes[cluster]))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from cryptography import x509
+
 from simulator.multipart import Form
 from simulator.state import HostPower
 from simulator.twin import Twin
@@ -63,6 +65,14 @@ class Conversation(Protocol):
         """What is to be sent by now that no message asked for just before: events, late answers."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The certificates that clients of one address are shown."""
+
+    authority: x509.Certificate
+    own: x509.Certificate
+
+
 class Face(Protocol):
     """One address of a device."""
 
@@ -76,6 +86,9 @@ class Face(Protocol):
         """Where forms with a file of any size are taken: the field that says how the file is to be
         summed up. None elsewhere.
         """
+
+    def shows(self, shown: Shown) -> None:
+        """Take note of the certificates that clients see here."""
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer a request at the twin's present instant."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from aiohttp import WSMsgType, web
 
 from simulator.authority import Authority
-from simulator.face import Close, Conversation, Face, HttpRequest
+from simulator.face import Close, Conversation, Face, HttpRequest, Shown
 from simulator.multipart import Form, FormReader, MalformedForm
 from simulator.twin import Twin
 
@@ -42,6 +42,7 @@ class HttpsServer:
     async def open(self, authority: Authority) -> None:
         """Prepare, and listen unless the device is off."""
         self._context: ssl.SSLContext = authority.server_context(self.name, self.address)
+        self.face.shows(Shown(authority.certificate, authority.issued[self.name]))
         app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -226,12 +226,6 @@ def change_password(call: Call) -> object:
     return None
 
 
-@routes.add("GET /access/tfa", takes="")
-def second_factors(call: Call) -> object:
-    """Nobody has one here."""
-    return []
-
-
 GROUP = "groupid pve-groupid\ncomment? string"
 
 

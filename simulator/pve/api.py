@@ -16,9 +16,9 @@ from pkgutil import iter_modules
 from urllib.parse import unquote
 
 from simulator import guests
-from simulator.face import Reachable, reachable
+from simulator.face import Reachable, Shown, reachable
 from simulator.pve import __path__ as here
-from simulator.pve import ha, lxc_config, tasks
+from simulator.pve import ha, lxc_config, rrd, tasks
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
 from simulator.pve.guest_config import KINDS
@@ -77,6 +77,8 @@ class PveApi:
         self.guest_since_s: dict[int, float] = {}
         self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
         self.down: set[str] = set()
+        self.switches: dict[str, rrd.Switches] = {}  # of node/NAME and guest/VMID
+        self.certificates: dict[str, Shown] = {}  # of nodes that are served
         self.loads = Loads()
         self.guest_rows = Remembered(settled_row)
         self._seen: dict[int, GuestState] = {}
@@ -93,10 +95,12 @@ class PveApi:
             ticket_lifetime_s=self.ticket_lifetime_s,
             release=self.release,
         )
+        copy.certificates = self.certificates.copy()
         copy.loads, copy.guest_rows = self.loads, self.guest_rows
         copy.guest_since_s = self.guest_since_s.copy()
         copy.node_since_s = self.node_since_s.copy()
         copy.down = self.down.copy()
+        copy.switches = self.switches.copy()
         copy._seen = self._seen.copy()
         return copy
 
@@ -189,18 +193,24 @@ class PveApi:
             changed |= self._follow_guest(twin, vmid)
         for vmid in self._seen.keys() - now.keys():
             self.guest_since_s.pop(vmid, None)
+            self.switches.pop(f"guest/{vmid}", None)
             del self._seen[vmid]
         return changed
 
     def _follow_nodes(self, twin: Twin) -> None:
         for node in twin.model.nodes[self.cluster]:
             on = twin.state.hosts[node] is HostPower.ON
+            began_s = -INSTALLED_S if f"node/{node}" not in self.switches else twin.now_s
+            self._switched(f"node/{node}", began_s, on)
             if on and node in self.down:
                 self.down.remove(node)
                 self.node_since_s[node] = twin.now_s
             elif not on and node not in self.down:
                 self.down.add(node)
                 self._lose_node(twin, node)
+
+    def _switched(self, name: str, now_s: float, on: bool) -> None:
+        self.switches[name] = rrd.switched(self.switches.get(name, ()), now_s, on)
 
     def _lose_node(self, twin: Twin, node: str) -> None:
         """Workers of a node that went down are gone without a word; what was staged comes up with
@@ -212,9 +222,10 @@ class PveApi:
                 end_s = int(self.epoch_s + twin.now_s)
                 lost = replace(task, end_s=end_s, status="unexpected status", work={})
                 self.documents.tasks[task.upid] = lost
-        files = self.documents.nodes.get(node)
-        if files is not None and files.staged is not None:
-            self.documents.nodes[node] = replace(files, network=files.staged, staged=None)
+        if (files := self.documents.nodes.get(node)) is not None:
+            network = files.network if files.staged is None else files.staged
+            booted = replace(files, network=network, staged=None, stopped=frozenset())
+            self.documents.nodes[node] = booted
 
     def _follow_guest(self, twin: Twin, vmid: int) -> bool:
         """Take note of where a guest is and whether it runs; True if its configuration changed."""
@@ -223,6 +234,7 @@ class PveApi:
             return False
         before = self._seen.get(vmid)
         self._seen[vmid] = now
+        self._switched(f"guest/{vmid}", twin.now_s, now.power is not GuestPower.STOPPED)
         if now.power is GuestPower.STOPPED:
             self.guest_since_s.pop(vmid, None)
         else:

@@ -288,7 +288,7 @@ def join_info(call: Call) -> object:
     """What a node that joins needs to know."""
     rows = [
         {key: value for key, value in row.items() if key != "node"}
-        | {"pve_addr": row["ring0_addr"], "pve_fp": fingerprint(row["name"])}
+        | {"pve_addr": row["ring0_addr"], "pve_fp": fingerprint(call.api, row["name"])}
         for row in _members(call)
     ]
     totem = _totem(call)

@@ -68,7 +68,11 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class NodeFiles:
-    """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged."""
+    """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged.
+
+    `stopped` are services that do not run until they are started, or the node boots; `sources` are
+    repositories of packages by file; None: as the installer leaves them.
+    """
 
     config: Entry = field(default_factory=dict)
     dns: Entry = field(default_factory=dict)
@@ -76,6 +80,8 @@ class NodeFiles:
     hosts: str = "127.0.0.1 localhost\n"
     network: Mapping[str, Entry] = field(default_factory=dict)
     staged: Mapping[str, Entry] | None = None
+    stopped: frozenset[str] = frozenset()
+    sources: Mapping[str, tuple[Entry, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

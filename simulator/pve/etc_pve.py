@@ -1,9 +1,9 @@
 """/etc/pve as files: what a cluster's API keeps, read from a copy of them and written back.
 
-The way in for a real cluster (`copied`) and for recordings. Firewall, SDN, mappings, replication
-and metric servers are kept as their text, the rest in the maps of `Documents`. Secrets (priv/) are
-never looked at, and what else names one is left out. Source: pmxcfs(8), the write functions of
-each file's module.
+The way in for a real cluster (`copied`) and for recordings. Firewall, SDN, mappings, replication,
+metric servers and notifications are kept as their text, the rest in the maps of `Documents`.
+Secrets (priv/) are never looked at, and what else names one is left out. Source: pmxcfs(8), the
+write functions of each file's module.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from simulator.pve import (
     cluster,
     guest_file,
     metrics,
+    notification_kinds,
     replication,
     sdn_state,
     storage,
@@ -43,6 +44,7 @@ _TEXT_FILES = frozenset(
         *(file.path for file in (DOMAINS, JOBS, HA_RESOURCES, HA_RULES)),
         replication.JOBS.path,
         metrics.SERVERS.path,
+        notification_kinds.FILE.path,
     ]
 )
 SECRETS = frozenset({"password", "client-key", "keyring", "encryption-key", "token", "key"})

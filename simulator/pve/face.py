@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable
+from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
 from simulator.login import Login
 from simulator.multipart import Form
 from simulator.pve.api import PveApi
@@ -69,6 +69,10 @@ class NodeFace:
     def digest_field(self, path: str) -> str | None:
         """Files are taken where they are uploaded to a storage."""
         return "checksum-algorithm" if UPLOAD.fullmatch(path) else None
+
+    def shows(self, shown: Shown) -> None:
+        """The API tells of them."""
+        self.api.certificates[self.name] = shown
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer below /api2/json; there are no pages here."""

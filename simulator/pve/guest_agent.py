@@ -1,7 +1,6 @@
 """The QEMU guest agent's calls. Source: PVE::API2::Qemu::Agent.
 
-The twin has no system inside its guests, so a running guest's agent never answers. Leaves out:
-executing, and reading and writing files, which take more than a command's name.
+The twin has no system inside its guests, so a running guest's agent never answers.
 """
 
 from __future__ import annotations
@@ -22,7 +21,20 @@ _POST = items(
     "fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim ping shutdown suspend-disk "
     "suspend-hybrid suspend-ram"
 )
-_OTHERS = items("exec exec-status file-read file-write set-user-password")
+_OTHERS = {
+    "POST exec": ("Unrestricted", "command array\ninput-data? string ..65536\n"),
+    "GET exec-status": ("Unrestricted", "pid integer\n"),
+    "GET file-read": (
+        "FileRead",
+        "count? integer 1..16777216\ndecode? boolean\nfile string\noffset? integer 0..\n",
+    ),
+    "POST file-write": ("FileWrite", "content string ..61440\nencode? boolean\nfile string\n"),
+    "POST set-user-password": (
+        "Unrestricted",
+        "crypted? boolean\npassword string 5..1024\nusername string\n",
+    ),
+}
+"""Who may besides those who may all, and what they take more than a command's name."""
 COMMANDS = sorted([*_GET, *_POST])
 _BASE = "/nodes/{node}/qemu/{vmid}/agent"
 _GUEST = "node pve-node\nvmid integer:pve-vmid 100..999999999\n"
@@ -36,7 +48,7 @@ _MAY = {
     "suspend-hybrid": "VM.PowerMgmt",
     "suspend-ram": "VM.PowerMgmt",
 }
-index(routes, _BASE, " ".join(sorted([*COMMANDS, *_OTHERS])))
+index(routes, _BASE, " ".join(sorted([*COMMANDS, *(call.split()[1] for call in _OTHERS)])))
 
 
 def _ask(call: Call) -> object:
@@ -64,3 +76,7 @@ for _name in COMMANDS:
         f"/vms/{{vmid}} {_privileges}|VM.GuestAgent.Unrestricted",
         _GUEST,
     )(_ask)
+for _call, (_privilege, _takes) in _OTHERS.items():
+    _method, _, _name = _call.partition(" ")
+    _may = "|".join(dict.fromkeys((f"VM.GuestAgent.{_privilege}", "VM.GuestAgent.Unrestricted")))
+    routes.add(f"{_method} {_BASE}/{_name}", f"/vms/{{vmid}} {_may}", _GUEST + _takes)(_ask)

@@ -32,7 +32,6 @@ from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 
 routes = Routes()
 
-QEMU = "10.1.2"  # the QEMU of Proxmox VE 9.1
 NOT_CONFIG = frozenset(
     items(
         """
@@ -123,7 +122,7 @@ def _finish_create(worker: Worker) -> None:
     if str(config.get("vmgenid", "1")) == "1":
         config["vmgenid"] = str(uuid.UUID(int=chance.getrandbits(128), version=4))
     config.setdefault("smbios1", f"uuid={uuid.UUID(int=chance.getrandbits(128), version=4)}")
-    config["meta"] = f"creation-qemu={QEMU},ctime={worker.now_s}"
+    config["meta"] = f"creation-qemu={worker.api.release.qemu},ctime={worker.now_s}"
     worker.documents.guests[vmid] = GuestConfig("qemu", config)
     start_when_made(worker, vmid, "vm", "qmstart")
 

@@ -1,7 +1,7 @@
 """Nodes: list, version, status, own settings. Source: PVE::API2::Nodes, NodeConfig, DNS, Hosts.
 
-Kernel and CPU names are those of a current release on the lab's hardware. Leaves out: rebooting a
-node over the API, services, certificates.
+Kernel and CPU names are those of a current release on the lab's hardware. Leaves out:
+consoles, the report, setting a subscription key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from lab.faults import Fault, FaultKind
 from simulator.pve import resources
 from simulator.pve.call import Call
 from simulator.pve.documents import NodeFiles, digest_of
@@ -36,7 +35,7 @@ NODE = "node pve-node\n"
 def nodes(call: Call) -> object:
     """Members, with figures for who may audit them."""
     return [
-        {**resources.node_row(call, node), "ssl_fingerprint": resources.fingerprint(node)}
+        {**resources.node_row(call, node), "ssl_fingerprint": resources.fingerprint(call.api, node)}
         for node in call.world.nodes
     ]
 
@@ -54,21 +53,6 @@ KERNEL = {
     "machine": "x86_64",
 }
 """A kernel of Proxmox VE 9."""
-REBOOT_S = 180.0  # assumed: firmware, boot loader and services of a server
-
-
-@routes.add(
-    "POST /nodes/{node}/status",
-    "/nodes/{node} Sys.PowerMgmt",
-    NODE + "command enum(reboot,shutdown)",
-)
-def power(call: Call) -> object:
-    """Power a node off, or off and on again. To the twin that is a loss of power: guests are not
-    moved first.
-    """
-    back_s = REBOOT_S if call.text("command") == "reboot" else None
-    call.twin.inject([Fault(FaultKind.NODE, call.node, 0.0, back_s)])
-    return None
 
 
 @routes.add("GET /nodes/{node}/status", "/nodes/{node} Sys.Audit", NODE)
@@ -79,7 +63,7 @@ def status(call: Call) -> object:
     disk = world.disk_bytes(call.node)
     return {
         "uptime": call.api.uptime_s(call.twin, call.node),
-        "cpu": 0.01,
+        "cpu": resources.NODE_CPU,
         "wait": 0,
         "idle": 0,
         "loadavg": ["0.00", "0.00", "0.00"],
@@ -184,9 +168,32 @@ def subscription(call: Call) -> object:
     return {
         "status": "notfound",
         "message": "There is no subscription key",
-        "serverid": resources.fingerprint(call.node)[:47].replace(":", ""),
+        "serverid": resources.made_up(call.node)[:16].hex().upper(),
         "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
     }
+
+
+@routes.add("DELETE /nodes/{node}/subscription", "/nodes/{node} Sys.Modify", NODE)
+@routes.add(
+    "POST /nodes/{node}/subscription", "/nodes/{node} Sys.Modify", NODE + "force? boolean\n"
+)
+def update_subscription(call: Call) -> object:
+    """Look after the key, or forget it: there is none. Setting one needs the vendor's shop."""
+    del call
+    return None
+
+
+@routes.add("GET /nodes/{node}/netstat", "/nodes/{node} Sys.Audit", NODE)
+def netstat(call: Call) -> object:
+    """Bytes that passed each network card of the guests that run here: the twin counts none."""
+    return [
+        {"vmid": str(vmid), "dev": option, "in": "0", "out": "0"}
+        for vmid, guest in call.documents.guests.items()
+        if (state := call.world.guest(vmid)) is not None
+        if call.world.running(vmid) and state.node == call.node
+        for option in sorted(guest.current)
+        if option.startswith("net") and option[3:].isdigit()
+    ]
 
 
 @routes.add("GET /nodes/{node}/dns", "/nodes/{node} Sys.Audit", NODE)

@@ -28,6 +28,8 @@ class Release:
     memory_is_text: bool = True
     attaching_needs_sdn: bool = True
     replicating_needs: str = "VM.Replicate"
+    qemu: str = "10.1.2"
+    measures_pressure: bool = True  # and keeps finer figures
 
     @cached_property
     def _absent(self) -> re.Pattern[str]:
@@ -51,10 +53,13 @@ class Release:
 
 _SINCE_9 = (
     r"\w+ /cluster/ha/rules|\w+ /cluster/sdn/lock|POST /cluster/sdn/rollback"
-    r"|GET /cluster/sdn/dry-run|\w+ /cluster/sdn/fabrics"
+    r"|GET /cluster/sdn/dry-run|\w+ /cluster/sdn/fabrics|\w+ /cluster/bulk-action"
+    r"|GET /nodes/\{node\}/capabilities/qemu/(cpu-flags|migration)"
 )
 _SINCE_8 = (
     r"\w+ /cluster/mapping|\w+ /cluster/sdn/vnets/\{vnet\}/firewall|(PUT|DELETE) /pools$"
+    r"|\w+ /cluster/notifications|GET /cluster/metrics/export|GET /cluster/jobs/realm-sync"
+    r"|PUT /access/users/\{userid\}/unlock-tfa"
     r"|GET /nodes/\{node\}/ceph/cfg/value"
 )
 _CEPH = r"(/nodes/[^/]+/ceph)"
@@ -65,9 +70,13 @@ _FORMER_IN_7 = {
     rf"\w+ {_CEPH}/configdb": r"\1/cfg/db",
 }
 _HA_AT_CREATE = frozenset({"ha-managed"})
+_WORKERS = frozenset({"max-workers"})
 _UNKNOWN_BEFORE_9 = {
     "POST /nodes/{node}/qemu": _HA_AT_CREATE,
     "POST /nodes/{node}/lxc": _HA_AT_CREATE,
+    "POST /nodes/{node}/startall": _WORKERS,
+    "POST /nodes/{node}/stopall": _WORKERS,
+    "POST /nodes/{node}/migrateall": _WORKERS,
     "POST /cluster/ha/resources": frozenset({"failback"}),
     "PUT /cluster/ha/resources/{sid}": frozenset({"failback"}),
     "DELETE /cluster/ha/resources/{sid}": frozenset({"purge"}),
@@ -80,6 +89,8 @@ RELEASES: Mapping[str, Release] = {
         absent=_SINCE_9,
         unknown=_UNKNOWN_BEFORE_9,
         replicating_needs="Datastore.Allocate",
+        qemu="9.2.0",
+        measures_pressure=False,
     ),
     "7.4": Release(
         {"version": "7.4-17", "release": "7.4", "repoid": "513c62be"},
@@ -96,6 +107,8 @@ RELEASES: Mapping[str, Release] = {
         memory_is_text=False,
         attaching_needs_sdn=False,
         replicating_needs="Datastore.Allocate",
+        qemu="7.2.0",
+        measures_pressure=False,
     ),
 }
 """By what a cluster's `version` begins with."""

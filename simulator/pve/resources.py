@@ -7,6 +7,9 @@ I/O, CPU of guests) are zero; memory is what guests were given.
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
 
 from simulator.pve import load, propertystring, sdn_state, storage
 from simulator.pve.call import Call, Environment
@@ -17,10 +20,14 @@ from simulator.pve.volumes import parse_size
 from simulator.pve.world import SYSTEM_USED_BYTES
 from simulator.state import GuestState
 
+if TYPE_CHECKING:
+    from simulator.pve.api import PveApi
+
 routes = Routes()
 
 LOCAL_ZONE = "localnetwork"
 UNNAMED = {"qemu": "VM {}", "lxc": "CT{}"}
+NODE_CPU = 0.01  # assumed: an idle node
 UNMEASURED = ("cpu", "disk", "diskread", "diskwrite", "netin", "netout")
 
 
@@ -112,10 +119,16 @@ def guest_status(scene: Environment, vmid: int) -> dict[str, object]:
     return row | ({"template": 1} if known["template"] else {})
 
 
-def fingerprint(node: str) -> str:
-    """A certificate's fingerprint, made up from the node's name."""
-    digest = hashlib.sha256(f"certificate of {node}".encode()).hexdigest().upper()
-    return ":".join(digest[n : n + 2] for n in range(0, 64, 2))
+def fingerprint(api: PveApi, node: str) -> str:
+    """That of a node's certificate; a made-up one if the node is not served."""
+    if (shown := api.certificates.get(node)) is not None:
+        return shown.own.fingerprint(hashes.SHA256()).hex(":").upper()
+    return made_up(node).hex(":").upper()
+
+
+def made_up(node: str) -> bytes:
+    """32 bytes that stand for what only a node's installation would decide."""
+    return hashlib.sha256(f"certificate of {node}".encode()).digest()
 
 
 def node_row(scene: Environment, node: str) -> dict[str, object]:
@@ -135,7 +148,7 @@ def node_row(scene: Environment, node: str) -> dict[str, object]:
     row |= {"maxcpu": host.cores, "maxmem": host.memory, "maxdisk": world.disk_bytes(node)}
     if online:
         used = host.memory - max(0, scene.twin.facts.memory_free_bytes(node))
-        row |= {"cpu": 0.01, "mem": used, "disk": SYSTEM_USED_BYTES}
+        row |= {"cpu": NODE_CPU, "mem": used, "disk": SYSTEM_USED_BYTES}
         row["uptime"] = scene.api.uptime_s(scene.twin, node)
     return row
 

@@ -1,8 +1,9 @@
 """Workers: what a call starts and answers for with a UPID, and the calls that look at them.
 
-A task ends when its timer rings: `FINISH` then does its work and its log and exit status are kept.
-Until then it is a `Task` among the documents, so a fork carries it along. Leaves out: output while
-a task runs, and a worker that outlives its node's power. Source: PVE::RESTEnvironment fork_worker,
+A task ends when its timer rings: `FINISH` then does its work and its log and exit status are kept;
+one of `ROUNDS` may set the timer anew and go on. Until the end it is a `Task` among the documents,
+so a fork carries it along. Leaves out: output of the others while they run, and a worker that
+outlives its node's power. Source: PVE::RESTEnvironment fork_worker,
 PVE::API2::Tasks.
 """
 
@@ -70,6 +71,12 @@ TASKS_KEPT = 1000  # assumed: PVE::RESTEnvironment rotates the archive by its si
 FINISH: dict[str, Callable[[Worker], None]] = {}
 """What the worker of each type does at its end; `finish` among its work names another one."""
 
+ROUNDS: dict[str, Callable[[Worker], float | None]] = {}
+"""What a worker of each type does in a round: seconds until the next one, None after the last.
+
+What it has to know then is the work of `worker.task`, which it replaces.
+"""
+
 routes = Routes()
 
 
@@ -122,9 +129,14 @@ def _forget_old(scene: Environment) -> None:
 
 
 def finish(worker: Worker) -> None:
-    """Do the work and keep how it ended."""
+    """Do the work and keep how it ended, or when it goes on."""
     try:
         name = worker.text("finish", worker.task.type)
+        if (go_round := ROUNDS.get(name)) is not None:
+            again_s = go_round(worker)
+            if again_s is not None:
+                _go_on(worker, again_s)
+                return
         if (work := FINISH.get(name)) is not None:
             work(worker)
         status = "OK"
@@ -134,6 +146,13 @@ def finish(worker: Worker) -> None:
         status = text.removesuffix("\n").replace("\n", " ")
         worker.say(f"TASK ERROR: {status}")
     end_task(worker, worker.task, status, tuple(worker.lines))
+
+
+def _go_on(worker: Worker, again_s: float) -> None:
+    """Keep a task that has not ended, with what it printed meanwhile."""
+    task = replace(worker.task, log=(*worker.task.log, *worker.lines))
+    worker.documents.tasks[task.upid] = task
+    worker.twin.after(again_s, (worker.api.name, "task", task.upid))
 
 
 def end_task(scene: Environment, task: Task, status: str, lines: tuple[str, ...] = ()) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from secrets import token_hex
 
-from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable
+from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
 from simulator.login import Login
 from simulator.truenas import rest1, rest2
 from simulator.truenas.api import TrueNasApi
@@ -65,6 +65,10 @@ class ArrayFace:
     def reachable(self, twin: Twin) -> Reachable:
         """Whether a client gets through to the array."""
         return self.api.reachable(twin)
+
+    def shows(self, shown: Shown) -> None:
+        """The array does not tell of them."""
+        del shown
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """REST of the release, and the list of versions."""

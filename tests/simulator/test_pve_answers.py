@@ -30,10 +30,14 @@ NAMES = {
     "groupid": "ops", "roleid": "Few", "tokenid": "t1", "poolid": "web", "realm": "pve",
     "name": "web", "group": "web", "cidr": "10.0.0.0%2F24", "zone": "z1", "vnet": "v1",
     "subnet": "z1-10.0.0.0-24", "controller": "c1", "ipam": "pve", "iface": "vmbr0",
-    "snapname": "one", "sid": "vm:100", "rule": "near", "volume": "data:100%2Fvm-100-disk-0.qcow2",
+    "service": "cron", "snapname": "one", "sid": "vm:100", "rule": "near",
+    "volume": "data:100%2Fvm-100-disk-0.qcow2",
 }  # fmt: skip
 IDS = {"/cluster/backup": "nightly", "/cluster/replication": "102-0", "/cluster/mapping": "web",
-       "/cluster/metrics": "db", "/nodes": "102-0"}  # fmt: skip
+       "/cluster/metrics": "db", "/nodes": "102-0",
+       "/cluster/acme/plugins": "standalone"}  # fmt: skip
+TARGETS = {"/sendmail/": "mail-to-root", "/smtp/": "mail", "/webhook/": "hook",
+           "/matchers/": "late"}  # fmt: skip
 WRONG = {
     "GET /cluster/mapping/dir": "description is optional when one is made",
     "GET /cluster/mapping/pci": "description is optional when one is made",
@@ -44,6 +48,9 @@ CEPH_NAMES = {"name": "vm", "osdid": "0", "flag": "noout"}
 BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
 ASKED: dict[str, dict[str, Given]] = {
     "/feature": {"feature": "copy"},
+    "/rrddata": {"timeframe": "hour"},
+    "/dump": {"type": "user"},
+    "/schedule-analyze": {"schedule": "daily"},
     "/cmd-safety": {"service": "osd", "action": "stop", "id": "0"},
     "/cfg/value": {"config-keys": "global:fsid"},
     "/disks/smart": {"disk": "/dev/sda"},
@@ -52,7 +59,9 @@ ASKED: dict[str, dict[str, Given]] = {
     "/extractconfig": {"volume": BACKUP},
 }
 """What has to be asked along, by the end of a path."""
-UNUSED = re.compile(r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs")
+UNUSED = re.compile(
+    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/account/|/tfa/\{userid\}/"
+)
 """Calls that can't answer here: nothing to ask for, or nobody who answers."""
 
 
@@ -93,6 +102,14 @@ def _full() -> Cluster:
                         ("usb", "id=1d6b:0002")):  # fmt: skip
         here.ok(f"POST /cluster/mapping/{kind}", id="web", map=[f"node=pve1,{place}"])
     here.ok("POST /cluster/metrics/server/db", type="graphite", server="10.0.0.1", port=2003)
+    ends = "/cluster/notifications/endpoints"
+    mail = {"mailto": ["a@b.example"], "from__address": "pve@lab.example"}
+    here.ok(f"POST {ends}/gotify", name="web", server="https://g.example", token="t")
+    here.ok(f"PUT {ends}/sendmail/mail-to-root", **mail)
+    here.ok(f"POST {ends}/smtp", name="mail", server="m.example", **mail)
+    here.ok(f"POST {ends}/webhook", name="hook", url="https://w.example", method="put",
+            header=["name=a,value=YQ=="], secret=["name=k,value=YQ=="])  # fmt: skip
+    here.ok("POST /cluster/notifications/matchers", name="late", target=["hook"])
     here.ok("POST /cluster/replication", id="102-0", type="local", target="pve2")
     here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1)
     here.ok("POST /cluster/ha/resources", sid="vm:100", state="started")
@@ -160,8 +177,9 @@ def _path(route: Route) -> str:
     kind = "102" if "replication" in path else "100"
     for name in re.findall(r"\{([^}]*)\}", path):
         word = next((w for start, w in IDS.items() if name == "id" and path.startswith(start)), "")
-        names = {**NAMES, "vmid": kind, "id": word} | (CEPH_NAMES if "/ceph" in path else {})
-        known = names.get(name.strip("*"), "none")
+        target = next((n for part, n in TARGETS.items() if part in path), NAMES["name"])
+        names = {**NAMES, "vmid": kind, "id": word, "name": target}
+        known = (names | (CEPH_NAMES if "/ceph" in path else {})).get(name.strip("*"), "none")
         path = path.replace(f"{{{name}}}", known)
     return path
 

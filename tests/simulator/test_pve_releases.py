@@ -27,6 +27,9 @@ def test_a_version_is_answered_as_the_release_of_its_kind(version: str, release:
         ("GET /cluster/ha/rules", {"9.2"}),
         ("POST /cluster/sdn/lock", {"9.2"}),
         ("GET /cluster/mapping/pci", {"9.2", "8.4"}),
+        ("GET /cluster/bulk-action/guest", {"9.2"}),
+        ("GET /cluster/notifications/targets", {"9.2", "8.4"}),
+        ("GET /nodes/pve1/capabilities/qemu/migration", {"9.2"}),
         ("GET /cluster/firewall/rules", {"9.2", "8.4", "7.4"}),
     ],
 )

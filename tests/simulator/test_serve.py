@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import socket
@@ -317,3 +318,21 @@ def test_in_process_a_dead_node_refuses_and_a_hung_one_times_out() -> None:
     here.fail("silence-node pve3")
     with pytest.raises(ConnectTimeout):
         _in_process(here, "pve3").version.get()
+
+
+def test_a_node_tells_of_the_certificate_that_it_shows(lab: ServedLab) -> None:
+    pve = _by_token(lab, "pve2")
+    host, _, port = lab.addresses["pve2"].partition(":")
+    seen = ssl.get_server_certificate((host, int(port)))
+    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(seen)).hexdigest().upper()
+    fingerprint = ":".join(digest[n : n + 2] for n in range(0, 64, 2))
+    authority, own = pve.nodes("pve2").certificates.info.get()
+    assert own["pem"] == seen
+    assert own["fingerprint"] == fingerprint
+    assert (own["subject"], own["issuer"]) == ("/CN=pve2", authority["subject"])
+    assert own["san"] == ["pve2", host]
+    assert authority["pem"] == lab.ca_file.read_text()
+    told = {row["node"]: row["ssl_fingerprint"] for row in pve.nodes.get()}
+    assert told["pve2"] == fingerprint != told["pve1"]
+    join = pve.cluster.config.join.get()["nodelist"]
+    assert {row["name"]: row["pve_fp"] for row in join}["pve2"] == fingerprint
