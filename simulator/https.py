@@ -17,6 +17,7 @@ from aiohttp import WSMsgType, web
 from simulator.authority import Authority
 from simulator.face import Close, Conversation, Face, HttpRequest, Shown
 from simulator.multipart import Form, FormReader, MalformedForm
+from simulator.place import Place
 from simulator.twin import Twin
 
 TICK_S = 0.05  # how often a server looks whether its device is there, and has something to say
@@ -35,37 +36,25 @@ class HttpsServer:
         self.name = face.name
         self.twin = twin
         self.advance = advance
-        self.address = address
-        self.port = port
+        self.place = Place(address, port)
         self._socket: socket.socket | None = None
 
     async def open(self, authority: Authority) -> None:
         """Prepare, and listen unless the device is off."""
-        self._context: ssl.SSLContext = authority.server_context(self.name, self.address)
+        self._context: ssl.SSLContext = authority.server_context(self.name, self.place.address)
         self.face.shows(Shown(authority.certificate, authority.issued[self.name]))
         app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        self._bind().close()
+        self.place.take()
         await self.follow()
-
-    def _bind(self) -> socket.socket:
-        bound = socket.socket()
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self.address, self.port))
-        except OSError:
-            bound.close()
-            raise
-        self.port = bound.getsockname()[1]
-        return bound
 
     async def follow(self) -> None:
         """Listen or not, as the device is."""
         listening = self.face.reachable(self.twin) != "refused"
         if listening and self._socket is None:
-            self._socket = self._bind()
+            self._socket = self.place.bound()
             site = web.SockSite(self._runner, self._socket, ssl_context=self._context)
             await site.start()
         elif not listening:
@@ -93,6 +82,7 @@ class HttpsServer:
             if connection.transport is not None:
                 connection.transport.abort()
         await self._runner.cleanup()
+        self.place.leave()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         await self._wait_until_reached(request)

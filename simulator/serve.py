@@ -33,6 +33,7 @@ from simulator.https import HttpsServer
 from simulator.linux import ssh
 from simulator.login import Login
 from simulator.mon.served import MonitorSocket
+from simulator.place import Place
 from simulator.pve import face as pve
 from simulator.truenas import face as truenas
 from simulator.twin import Twin
@@ -47,8 +48,7 @@ class Server(Protocol):
     """One address of a device, whatever it speaks."""
 
     name: str  # of the host in the lab
-    address: str
-    port: int
+    place: Place
 
     async def open(self, authority: Authority) -> None:
         """Prepare, and listen unless the device is off. Raises OSError if the address is taken."""
@@ -89,9 +89,10 @@ class ServedLab:
         port: int | None = None,
         password: str = "",
     ) -> Self:
-        """Serve `twin`, at free ports if `port` is 0; returns when every server is up.
+        """Serve `twin`; returns when every server is up.
 
-        Without a port each device listens where its kind does. What has no device on the twin gets
+        `port`: of every HTTPS server; SSH takes free ones then. 0: free ones for all. Without it
+        each device listens where its kind does. What has no device on the twin gets
         one (`faces` of its kind). Raises OSError if an address is taken.
         """
         lab = cls(twin, folder, speed, password or secrets.token_urlsafe(12))
@@ -110,12 +111,12 @@ class ServedLab:
     @property
     def addresses(self) -> Mapping[str, str]:
         """Host -> `127.0.11.1:8006`."""
-        return {server.name: f"{server.address}:{server.port}" for server in self.servers}
+        return {server.name: str(server.place) for server in self.servers}
 
     @property
     def ssh_addresses(self) -> Mapping[str, str]:
         """Linux host -> `127.0.11.1:2222`."""
-        return {server.name: f"{server.address}:{server.port}" for server in self.hosts}
+        return {server.name: str(server.place) for server in self.hosts}
 
     def advance(self) -> None:
         """Let simulated time come up to the wall clock. Only in the loop's thread."""
@@ -155,9 +156,9 @@ class ServedLab:
         for address, face in found:
             chosen = face.port if port is None else port
             self.servers.append(HttpsServer(face, self.twin, self.advance, address, chosen))
-        places = {server.name: server.address for server in self.servers}
+        places = {server.name: server.place.address for server in self.servers}
         for host, address in ssh.hosts(self.twin, self.ssh, places, epoch_s=epoch_s):
-            chosen = 0 if port == 0 else ssh.PORT
+            chosen = ssh.PORT if port is None else 0
             self.hosts.append(ssh.SshServer(host, self.twin, self.advance, address, chosen))
         self.monitors = MonitorSocket(self.twin, self._folder, self.advance)
         self.twin.settle()

@@ -21,6 +21,7 @@ from simulator.linux.host import LinuxHost
 from simulator.linux.install import ADMINISTRATOR, declared, hosts_of
 from simulator.linux.state import File
 from simulator.linux.stdin import reads_stdin
+from simulator.place import Place
 from simulator.twin import Twin
 
 USERS = ("root", ADMINISTRATOR)
@@ -38,8 +39,7 @@ class SshServer:
         self.host = host
         self.name = host.host
         self.twin = twin
-        self.address = address
-        self.port = port
+        self.place = Place(address, port)
         self.key = asyncssh.generate_private_key(KEY_TYPE, comment=host.host)
         self._advance = advance
         self._socket: socket.socket | None = None
@@ -51,35 +51,29 @@ class SshServer:
     def known_host(self) -> str:
         """The host's line of a known_hosts file."""
         public = self.key.export_public_key().decode().strip()
-        return f"[{self.address}]:{self.port} {public}\n"
+        return f"[{self.place.address}]:{self.place.port} {public}\n"
 
     async def open(self, _authority: Authority) -> None:
         """Take the address, and listen unless the host is off. Raises OSError if it is taken."""
-        self._bind().close()
+        self.place.take()
         await self.follow()
-
-    def _bind(self) -> socket.socket:
-        bound = socket.socket()
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self.address, self.port))
-        except OSError:
-            bound.close()
-            raise
-        self.port = bound.getsockname()[1]
-        return bound
 
     async def follow(self) -> None:
         """Listen or not, as the host is; who is connected to one that died is cut off."""
         if self.host.reachable(self.twin) == "refused":
-            await self.close()
+            await self._cut_off()
         elif self._socket is None:
-            self._socket = self._bind()
+            self._socket = self.place.bound()
             self._socket.setblocking(False)
             self._socket.listen()
             self._accepting = asyncio.create_task(self._accept(self._socket))
 
     async def close(self) -> None:
+        """Stop for good."""
+        await self._cut_off()
+        self.place.leave()
+
+    async def _cut_off(self) -> None:
         """Stop listening, and cut off whoever is connected."""
         tasks = [*self._greetings, *([self._accepting] if self._accepting else [])]
         for task in tasks:

@@ -252,11 +252,11 @@ def test_an_address_that_is_taken_is_an_error_and_closing_frees_it(tmp_path: Pat
         return ServedLab.start(twin, tmp_path / folder, port=port)
 
     with served("one", 0) as first:
-        port = first.servers[0].port
+        port = first.servers[0].place.port
         with pytest.raises(OSError, match="in use"):
             served("two", port)
     with served("three", port) as again:
-        assert again.servers[0].port == port
+        assert again.servers[0].place.port == port
     with pytest.raises(FileNotFoundError):
         ask(tmp_path / "three" / "control.sock", "fail", "fail-node pve1")
 
