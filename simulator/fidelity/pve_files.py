@@ -14,7 +14,6 @@ from simulator.pve.replay import Outcome, replay
 
 DRAWN = "an address, an id or a time in the file was drawn or measured"
 HASHED = "the order of a set in the file comes from Perl's hash order"
-LEFT = "the file has more than the API shows"
 
 
 def cases(recording: Path) -> Iterator[Case]:

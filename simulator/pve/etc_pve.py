@@ -24,12 +24,12 @@ from simulator.pve import (
     user_cfg,
 )
 from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
-from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles, Volume
+from simulator.pve.documents import Documents, GuestConfig, NodeFiles, Volume
 from simulator.pve.load import volumes as volume_options
 from simulator.pve.mapping import KINDS as MAPPINGS
 from simulator.pve.parameters import table
 from simulator.pve.propertystring import split
-from simulator.pve.sections import SectionFile, encode_text
+from simulator.pve.sections import SectionFile, option_text
 from simulator.pve.volumes import parse_size, place_of
 
 GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<folder>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
@@ -185,13 +185,13 @@ def write(documents: Documents, places: Mapping[int, str]) -> dict[str, str]:
     texts = {
         "user.cfg": user_cfg.write(documents),
         _STORAGES.path: _STORAGES.text(documents.storages),
-        "datacenter.cfg": _lines(documents.options),
+        "datacenter.cfg": option_text(documents.options),
         **documents.files,
     }
     for vmid, guest in documents.guests.items():
         texts[guest_path(guest, vmid, places[vmid])] = guest.text
     for node, files in documents.nodes.items():
-        texts[f"nodes/{node}/config"] = _lines(files.config)
+        texts[f"nodes/{node}/config"] = option_text(files.config)
     return {path: text for path, text in texts.items() if text.strip() or GUEST_FILE.match(path)}
 
 
@@ -199,12 +199,3 @@ def guest_path(guest: GuestConfig, vmid: int, node: str) -> str:
     """Where a guest's file is."""
     folder = "qemu-server" if guest.kind == "qemu" else "lxc"
     return f"nodes/{node}/{folder}/{vmid}.conf"
-
-
-def _lines(options: Entry) -> str:
-    notes = str(options.get("description") or "").removesuffix("\n")
-    text = "".join(f"#{encode_text(line)}\n" for line in notes.split("\n")) if notes else ""
-    rest = {key: value for key, value in options.items() if key != "description"}
-    return text + "".join(
-        f"{key}: {value}\n" for key, value in sorted(rest.items()) if value is not None
-    )

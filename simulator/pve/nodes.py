@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from simulator.pve import resources
 from simulator.pve.call import Call
-from simulator.pve.documents import NodeFiles, digest_of
+from simulator.pve.documents import NodeFiles
 from simulator.pve.parameters import PROPERTY_STRINGS, table
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import CHANGED
+from simulator.pve.sections import CHANGED, digest_of_text, option_text
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
@@ -132,7 +132,7 @@ def config(call: Call) -> object:
     if call.has("property"):
         name = call.text("property")
         return {name: known[name]} if name in known else {}
-    return {**known, "digest": digest_of(known)} if known else {}
+    return {**known, "digest": digest_of_text(option_text(known))} if known else {}
 
 
 @routes.add(
@@ -143,7 +143,7 @@ def config(call: Call) -> object:
 def update_config(call: Call) -> object:
     """Change a node's settings. A description that is deleted stays as an empty one."""
     known = files(call).config
-    if call.has("digest") and call.text("digest") != digest_of(known):
+    if call.has("digest") and call.text("digest") != digest_of_text(option_text(known)):
         raise died(CHANGED)
     skipped = ("node", "delete", "digest")
     sent = {key: call.text(key) for key in call.values if call.has(key) and key not in skipped}
@@ -236,7 +236,7 @@ def update_time(call: Call) -> object:
 def hosts(call: Call) -> object:
     """/etc/hosts."""
     text = files(call).hosts
-    return {"data": text, "digest": digest_of(text)}
+    return {"data": text, "digest": digest_of_text(text)}
 
 
 @routes.add(
@@ -246,7 +246,7 @@ def hosts(call: Call) -> object:
 )
 def update_hosts(call: Call) -> object:
     """Replace /etc/hosts."""
-    if call.has("digest") and call.text("digest") != digest_of(files(call).hosts):
+    if call.has("digest") and call.text("digest") != digest_of_text(files(call).hosts):
         raise died(CHANGED)
     keep(call, replace(files(call), hosts=call.text("data")))
     return None

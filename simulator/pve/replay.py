@@ -56,7 +56,7 @@ class Outcome:
     verdict: str
     why: str = ""
     digests: tuple[tuple[str, str], ...] = ()  # each recorded one, with ours
-    drawn: bool = False  # whether the recorded answer holds what was drawn by chance
+    drawn: bool = False  # whether recorded answers so far held what was drawn by chance
 
 
 @dataclass
@@ -69,6 +69,7 @@ class Player:
     secrets: dict[str, str] = field(default_factory=dict)  # token -> its secret
     passwords: dict[str, str] = field(default_factory=dict)  # user -> password
     wait_began_s: float = 0.0
+    drawn: bool = False
     deliver: Deliver | None = None  # the way there; None: in process
 
     def send(self, exchange: Mapping[str, Any]) -> Response:
@@ -278,6 +279,7 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
     members = response.members or {}
     found = tuple(dict.fromkeys(digests(exchange.get("data"), members.get("data"))))
     player.learn(exchange.get("data"), members.get("data"))
+    player.drawn |= is_drawn(exchange.get("data"))
     if isinstance(members.get("data"), str) and str(members["data"]).startswith("UPID:"):
         player.wait_for_tasks()
     if exchange.get("artifact"):
@@ -286,8 +288,7 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         return Outcome(area, seq, n, call, "not built", "no such call here")
     why = difference(player.ours_by_theirs, exchange, response)
     if not why:
-        drawn = is_drawn(exchange.get("data"))
-        return Outcome(area, seq, n, call, "equal", digests=found, drawn=drawn)
+        return Outcome(area, seq, n, call, "equal", digests=found, drawn=player.drawn)
     for known in KNOWN:
         if known.fits(area, seq, n, call):
             return Outcome(area, seq, n, call, "known", known.why)

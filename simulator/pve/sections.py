@@ -46,6 +46,16 @@ def encode_text(text: str) -> str:
     return quote(text, safe=_SAFE)
 
 
+def option_text(options: Entry) -> str:
+    """A file without sections, as datacenter.cfg: the description as `#` lines, `key: value`."""
+    notes = str(options.get("description") or "").removesuffix("\n")
+    text = "".join(f"#{encode_text(line)}\n" for line in notes.split("\n")) if notes else ""
+    rest = {key: value for key, value in options.items() if key != "description"}
+    return text + "".join(
+        f"{key}: {value}\n" for key, value in sorted(rest.items()) if value is not None
+    )
+
+
 @dataclass(frozen=True)
 class SectionType:
     """The keys of one type. Fixed ones can't be changed once they are set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,13 +14,14 @@ import typer
 from api import truth
 from api.exits import Exit
 from lab.errors import VlabError
-from simulator.fidelity import bonds, ceph, corosync, multipath
+from simulator.fidelity import bonds, ceph, corosync, multipath, pve_files
 from simulator.fidelity.case import Case, Known, Verdict
 from simulator.fidelity.rows import ROWS, measure
 from simulator.pve import known_differences
 from tests.reference import ROOT, reference
 
 Data = dict[str, Any]
+UUID = "791bd624-b31e-4082-bc79-cdb9662369d4"
 
 
 def asked(
@@ -83,7 +85,7 @@ def test_an_exchange_that_differs_is_named_and_the_command_ends_with_2(
 def test_what_the_twin_does_not_have_is_neither_equal_nor_different(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api_recording(tmp_path, exchange(1, "GET", "/cluster/acme/plugins", []), area="acme")
+    api_recording(tmp_path, exchange(1, "GET", "/cluster/acme/tos", ""), area="acme")
     code, answer = asked("pve-api", tmp_path, capsys)
 
     assert code == Exit.FINE
@@ -103,6 +105,56 @@ def test_an_area_is_played_alone_and_only_some_differences_are_told(
     assert told.count("different: pools/one/") == 1
     assert "and 2 more: --show 3" in told
     assert re.search(r"^other +1 +1 ", told, re.MULTILINE)
+
+
+# pve-files
+
+
+def digest(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def rule_read(text: str) -> list[Data]:
+    """A rule is made and read, its file as given."""
+    rule = {"rule": "near", "type": "node-affinity", "nodes": "pve1", "resources": "vm:100"}
+    guest = {"vmid": 100, "name": "web"}
+    shown = {**rule, "order": 1, "comment": "a%b", "digest": digest(text)}
+    return [
+        exchange(1, "POST", "/nodes/pve1/qemu", "UPID:x", params=guest),
+        exchange(2, "POST", "/cluster/ha/resources", params={"sid": "vm:100"}),
+        exchange(3, "POST", "/cluster/ha/rules", params={**rule, "comment": "a%b"}),
+        exchange(4, "GET", "/cluster/ha/rules", [shown]),
+    ]
+
+
+RULE = "node-affinity: near\n\tcomment a%25b\n\tnodes pve1\n\tresources vm:100\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [(RULE, Verdict.EQUAL), (RULE.replace("%25", "%"), Verdict.DIFFERENT)],
+)
+def test_a_file_is_the_same_when_its_digest_is(text: str, verdict: Verdict, tmp_path: Path) -> None:
+    api_recording(tmp_path, *rule_read(text), area="ha")
+    assert verdicts("pve-files", tmp_path) == {"ha/one/4/0 GET /cluster/ha/rules": verdict}
+
+
+def test_a_file_that_chance_had_a_part_in_is_known_to_differ(tmp_path: Path) -> None:
+    net = {"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0", "digest": digest("another")}
+    made = {"vmid": 100, "net0": "virtio,bridge=vmbr0"}
+    known = {
+        "boot": "order=net0",
+        "meta": "creation-qemu=10.1.2,ctime=1",
+        "smbios1": "uuid=" + UUID,
+    }
+    api_recording(
+        tmp_path,
+        exchange(1, "POST", "/nodes/pve1/qemu", "UPID:x", params=made),
+        exchange(2, "GET", "/nodes/pve1/qemu/100/config", {**known, **net, "vmgenid": UUID}),
+        area="qemu",
+    )
+    (verdict,) = verdicts("pve-files", tmp_path).values()
+    assert verdict is Verdict.KNOWN
 
 
 def test_an_area_belongs_to_a_row_of_parts(tmp_path: Path) -> None:
@@ -387,7 +439,7 @@ def test_a_file_that_is_no_recording_is_named(tmp_path: Path) -> None:
 
 
 def test_a_row_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(typer.BadParameter, match="rows are pve-api, ceph-timelines"):
+    with pytest.raises(typer.BadParameter, match="rows are pve-api, pve-files, ceph-timelines"):
         truth.fidelity("pve", tmp_path, "text")
 
 
@@ -422,6 +474,14 @@ def test_nothing_differs_but_what_is_listed_and_all_of_that_does(
     known = [case.name for case in cases if case.verdict is Verdict.KNOWN]
     gone = [name for name in KNOWN[row] if not any(re.fullmatch(name, case) for case in known)]
     assert gone == []
+
+
+def test_no_file_differs_for_a_reason_that_is_not_listed(scores: truth.Scores) -> None:
+    cases = cases_of("pve-files", scores)
+
+    assert [case for case in cases if case.verdict is Verdict.DIFFERENT] == []
+    reasons = {case.why for case in cases if case.verdict is Verdict.KNOWN}
+    assert reasons == {pve_files.DRAWN, pve_files.HASHED}
 
 
 def test_no_exchange_differs_but_what_is_listed_and_all_of_that_does(scores: truth.Scores) -> None:
