@@ -62,7 +62,7 @@ from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
 from simulator.pve.releases import NEWEST, Release
 from simulator.pve.resources import settled_row
-from simulator.pve.routes import Route, Tree
+from simulator.pve.routes import Guard, Route, Tree
 from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
 from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
 from simulator.state import GuestPower, GuestState, HostPower, Timer
@@ -87,9 +87,9 @@ def tree() -> Tree:
             for area in (
                 access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
-                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power, mapping,
-                metrics, network, nodes, pools, realms, replication, resources, rights, sdn,
-                sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
+                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power,
+                mapping, metrics, network, nodes, pools, realms, replication, resources, rights,
+                sdn, sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
             )
         ]
     )  # fmt: skip
@@ -192,9 +192,10 @@ class PveApi:
         call = Call(
             self, twin, request.node, user, path=shown, given=_merged(request.params, in_path)
         )
-        _authorize(call, route)
+        _authorize(call, self.release.may(route))
         _proxy(call, route, in_path)
-        values, errors = check(route.table.without(self.release.forgets(route.call)), call.given)
+        call.takes = self.release.table(route)
+        values, errors = check(call.takes, call.given, self.release.property_strings)
         if errors:
             raise wrong(errors)
         call.values = values
@@ -317,18 +318,18 @@ def _merged(params: Mapping[str, Given], in_path: Mapping[str, str]) -> Mapping[
     return {**params, **in_path}
 
 
-def _authorize(call: Call, route: Route) -> None:
-    """Raise unless the route may be taken. Parameters are unchecked, but may name the object."""
+def _authorize(call: Call, may: Guard) -> None:
+    """Raise unless the call may be made. Parameters are unchecked, but may name the object."""
     call.values = {
         key: value for key, value in call.given.items() if isinstance(value, str | int | float)
     }
-    if not isinstance(route.may, str):
-        route.may(call)
-    elif route.may == "root":
+    if not isinstance(may, str):
+        may(call)
+    elif may == "root":
         if call.user != "root@pam":
             raise denied("user != root@pam")
-    elif route.may not in ("world", "all"):
-        path, _, privileges = route.may.partition(" ")
+    elif may not in ("world", "all"):
+        path, _, privileges = may.partition(" ")
         call.need(_filled(path, call), *privileges.split("|"))
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from simulator.pve.documents import Documents, LogLine
-from simulator.pve.parameters import Value
+from simulator.pve.parameters import Table, Value
 from simulator.pve.permissions import Permissions
 from simulator.pve.propertystring import items
 from simulator.pve.wire import ApiError, Given, denied, died
@@ -57,7 +57,7 @@ class Environment:
     @cached_property
     def permissions(self) -> Permissions:
         """What the user may."""
-        return Permissions(self.documents, self.user)
+        return Permissions(self.documents, self.user, self.api.release.roles)
 
     @cached_property
     def stored_bytes(self) -> Mapping[tuple[str, str], int]:
@@ -101,6 +101,7 @@ class Call(Environment):
     given: Mapping[str, Given] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     members: dict[str, object] = field(default_factory=dict)  # of the answer, beside `data`
+    takes: Table = field(default_factory=lambda: Table({}))  # what the call takes in this release
 
     def has(self, name: str) -> bool:
         """Whether a parameter was sent."""
@@ -124,6 +125,11 @@ class Call(Environment):
     def words(self, name: str) -> list[str]:
         """A list parameter."""
         return items(self.text(name))
+
+    def need_known(self, option: str) -> None:
+        """Raise unless an option, named to be unset, can be set in this release."""
+        if option not in self.takes.params:
+            raise died(f"no such option '{option}'")
 
     def may(self, path: str, *privileges: str) -> bool:
         """Whether the user has one of `privileges` on `path`."""

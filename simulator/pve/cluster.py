@@ -115,9 +115,9 @@ _STRINGS: Mapping[str, str] = {
         ha?                               enum(basic,static,dynamic)
         ha-auto-rebalance?                boolean
         ha-auto-rebalance-hold-duration?  number 0.. requires=ha-auto-rebalance
-        ha-auto-rebalance-margin?         number 0.. requires=ha-auto-rebalance
+        ha-auto-rebalance-margin?         number 0..100 requires=ha-auto-rebalance
         ha-auto-rebalance-method?         enum(bruteforce,topsis) requires=ha-auto-rebalance
-        ha-auto-rebalance-threshold?      number 0.. requires=ha-auto-rebalance
+        ha-auto-rebalance-threshold?      number 0..100 requires=ha-auto-rebalance
         ha-rebalance-on-start?            boolean
         """,
     "ha": "shutdown_policy enum(freeze,failover,conditional,migrate)",

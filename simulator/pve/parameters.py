@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.pve import propertystring
@@ -61,13 +61,6 @@ class Table:
     def default_key(self) -> str | None:
         """The key that needs no name."""
         return next((name for name, param in self.params.items() if param.default_key), None)
-
-    def without(self, names: frozenset[str]) -> Table:
-        """A table that does not know some of the names."""
-        if not names:
-            return self
-        kept = {name: param for name, param in self.params.items() if name not in names}
-        return replace(self, params=kept)
 
     def __or__(self, other: Table) -> Table:
         return Table(
@@ -130,8 +123,10 @@ def table(text: str, key_aliases: Mapping[str, tuple[str, str]] | None = None) -
     return Table(params, aliases, key_aliases or {})
 
 
-def check(known: Table, given: Mapping[str, Given]) -> tuple[dict[str, Value], dict[str, str]]:
-    """The checked values and what is wrong, by parameter."""
+def check(
+    known: Table, given: Mapping[str, Given], strings: Mapping[str, Table] = PROPERTY_STRINGS
+) -> tuple[dict[str, Value], dict[str, str]]:
+    """The checked values and what is wrong, by parameter. `strings`: tables of property strings."""
     values: dict[str, Value] = {}
     errors: dict[str, str] = {}
     for name, value in given.items():
@@ -140,11 +135,11 @@ def check(known: Table, given: Mapping[str, Given]) -> tuple[dict[str, Value], d
         elif value is None:
             values[name] = None
         else:
-            values[name], problem = _value(name, param, value)
+            values[name], problem = _value(name, param, value, strings)
             if problem:
                 errors[name] = problem
             if param.type == "array":
-                errors |= _item_errors(name, param, values[name])
+                errors |= _item_errors(name, param, values[name], strings)
             if param.requires and given.get(param.requires) is None:
                 errors[param.requires] = f"missing property required by '{name}'"
     for name, param in known.params.items():
@@ -160,7 +155,9 @@ def _perl_type(value: Given) -> str | None:
     return "ARRAY" if isinstance(value, list) else "HASH" if isinstance(value, dict) else None
 
 
-def _value(name: str, param: Param, value: Given) -> tuple[Value, str]:
+def _value(
+    name: str, param: Param, value: Given, strings: Mapping[str, Table]
+) -> tuple[Value, str]:
     if param.type == "array":
         items = value if isinstance(value, list) else [value]
         return tuple(str(item) for item in items), ""
@@ -174,15 +171,19 @@ def _value(name: str, param: Param, value: Given) -> tuple[Value, str]:
     text = str(value)
     if not _TYPES[param.type].fullmatch(text):
         return None, f"{failed}'{text}'"
-    return _typed(param.type, text), _text_problem(name, param, text)
+    return _typed(param.type, text), _text_problem(name, param, text, strings)
 
 
-def _item_errors(name: str, param: Param, items: Value) -> dict[str, str]:
+def _item_errors(
+    name: str, param: Param, items: Value, strings: Mapping[str, Table]
+) -> dict[str, str]:
     """What is wrong with the items of an array, by their places."""
     listed = items if isinstance(items, tuple) else ()
     places = ((f"{name}[{number}]", item) for number, item in enumerate(listed))
     return {
-        place: problem for place, item in places if (problem := _text_problem(place, param, item))
+        place: problem
+        for place, item in places
+        if (problem := _text_problem(place, param, item, strings))
     }
 
 
@@ -204,10 +205,10 @@ def _typed(type_name: str, text: str) -> Value:
             return text
 
 
-def _text_problem(name: str, param: Param, text: str) -> str:
+def _text_problem(name: str, param: Param, text: str, strings: Mapping[str, Table]) -> str:
     """What `PVE::JSONSchema::check_prop` says of a scalar, in its order; "" if it is fine."""
     if param.table:
-        if problem := property_problem(name, PROPERTY_STRINGS[param.table], text):
+        if problem := property_problem(name, strings[param.table], text):
             return f"invalid format - {problem}"
     elif param.format and (problem := check_format(param.format, text)):
         return f"invalid format - {problem}"
@@ -250,13 +251,14 @@ def property_problem(name: str, known: Table, text: str) -> str:
 
 def parse(name: str, text: str) -> dict[str, str | int]:
     """The values of a property string that was checked before: booleans as 0 and 1, the rest as
-    text.
+    text, as is what only another release knows.
     """
     known = PROPERTY_STRINGS[name]
     values = propertystring.split(text, known.default_key, known.aliases, known.key_aliases)
+    booleans = {key for key, param in known.params.items() if param.type == "boolean"}
     return {
         key: value
-        if (truth := propertystring.truth(value)) is None or known.params[key].type != "boolean"
+        if key not in booleans or (truth := propertystring.truth(value)) is None
         else truth
         for key, value in values.items()
     }
