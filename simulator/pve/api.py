@@ -31,6 +31,7 @@ from simulator.pve import (
     guest_snapshots,
     guest_update,
     ha,
+    ha_groups,
     ha_rules,
     ha_status,
     lxc_config,
@@ -87,7 +88,7 @@ def tree() -> Tree:
             for area in (
                 access, backup, cluster, firewall, firewall_sets, guest_agent, guest_clone,
                 guest_config, guest_create, guest_migrate, guest_move, guest_power, guest_snapshots,
-                guest_update, ha, ha_rules, ha_status, lxc_config, lxc_create, lxc_power,
+                guest_update, ha, ha_groups, ha_rules, ha_status, lxc_config, lxc_create, lxc_power,
                 mapping, metrics, network, nodes, pools, realms, replication, resources, rights,
                 sdn, sdn_vnets, storage, storage_download, tasks, tickets, volumes, vzdump,
             )

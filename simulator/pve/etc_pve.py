@@ -17,6 +17,7 @@ from simulator.pve import (
     backup,
     cluster,
     guest_file,
+    ha_groups,
     metrics,
     realms,
     replication,
@@ -43,6 +44,7 @@ _TEXT_FILES = frozenset(
         *(kind.file.path for kind in MAPPINGS),
         replication.JOBS.path,
         metrics.SERVERS.path,
+        ha_groups.GROUPS.path,
     ]
 )
 SECRETS = frozenset({"password", "client-key", "keyring", "encryption-key", "token", "key"})
