@@ -207,7 +207,7 @@ class PveApi:
         """A task of ours has come to its end."""
         task = self.documents.tasks[timer[2]]
         tasks.finish(tasks.Worker(self, twin, task.node, task.user, task=task))
-        if task.type.startswith(("qm", "vz")) and task.id.isdigit():
+        if task.type.startswith(("qm", "vz")) and task.id.isdecimal():
             self._follow_guest(twin, int(task.id))
 
     def settle(self, twin: Twin) -> bool:

@@ -5,7 +5,6 @@ Jobs are kept and their next run is told. Leaves out: running one (`vzdump` back
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 
@@ -17,6 +16,7 @@ from simulator.pve.guest_config import pool_error
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
+from simulator.pve.sections import check_lines
 from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
@@ -78,7 +78,9 @@ zstd?                       integer
 """
 ROOT_ONLY = ("tmpdir", "dumpdir", "script")
 ID = r"id /\S+/ ..50" "\n"
-DELETABLE = frozenset(re.findall(r"^([\w-]+)\?", JOB, re.MULTILINE)) - {"schedule"}
+BEFORE_9 = "maxfiles? integer\nnotification-policy? string\nnotification-target? string\n"
+KEPT = frozenset({"id", "delete", "schedule"})
+"""What a job has for good, or what is no setting of it."""
 
 
 def _shown(name: str, entry: Entry) -> dict[str, object]:
@@ -161,13 +163,17 @@ def create_job(call: Call) -> object:
         if name in call.documents.jobs:
             raise died(f"Job '{name}' already exists")
         _check_selection(sent, sent)
+        check_lines(sent)
         call.documents.jobs[name] = sent
     return None
 
 
 def _sent(call: Call) -> dict[str, Value]:
     skipped = ("id", "delete")
-    return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
+    sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
+    if isinstance(paths := sent.get("exclude-path"), str):  # a list in one text, before 8
+        sent["exclude-path"] = tuple(items(paths))
+    return sent
 
 
 @routes.add("PUT /cluster/backup/{id}", WRITE, ID + JOB + "delete? pve-configid-list")
@@ -182,7 +188,7 @@ def update_job(call: Call) -> object:
             raise died("no such vzdump job")
         new = dict(old)
         for key in call.words("delete"):
-            if key not in DELETABLE:
+            if key in KEPT or key not in call.takes.params:
                 raise bad_parameters(delete=f"unknown option '{key}'")
             new.pop(key, None)
         for key in SELECTIONS:
@@ -191,6 +197,7 @@ def update_job(call: Call) -> object:
                     new.pop(other, None)
         new |= sent
         _check_selection(sent, new)
+        check_lines(new)
         call.documents.jobs[name] = new
     return None
 

@@ -85,7 +85,7 @@ _REALMS = _file(
     "domains.cfg", realms.SETTINGS.replace("realm                   pve-realm ..32", "")
     + "username-claim? string\n", ("ad", "ldap", "openid", "pam", "pve"),
 )  # fmt: skip
-_JOBS = _file("jobs.cfg", backup.JOB.replace("exclude-path?               array", ""), ("vzdump",))
+_JOBS = _file("jobs.cfg", backup.JOB + backup.BEFORE_9, ("vzdump",))
 _RESOURCES = _file(
     "ha/resources.cfg",
     "comment? string\nfailback? boolean\ngroup? string\nmax_relocate? integer\n"
@@ -167,12 +167,14 @@ def _options(text: str, keys: str = "") -> dict[str, str | int]:
     """`key: value` lines; # lines are the description."""
     known = table(keys).params if keys else {}
     found: dict[str, str | int] = {}
-    notes = [unquote(line[1:]) for line in text.splitlines() if line.startswith("#")]
-    for line in text.splitlines():
+    notes = [unquote(line[1:]) for line in text.split("\n") if line.startswith("#")]
+    for line in text.split("\n"):
         key, colon, value = (part.strip() for part in line.partition(":"))
         if colon and not line.startswith("#"):
             param = known.get(key)
-            number = param is not None and param.type in ("integer", "boolean") and value.isdigit()
+            number = (
+                param is not None and param.type in ("integer", "boolean") and value.isdecimal()
+            )
             found[key] = int(value) if number else value
     return found | ({"description": "".join(f"{note}\n" for note in notes)} if notes else {})
 

@@ -104,7 +104,7 @@ def _address(text: str, version: int | None = None) -> bool:
 
 def _network(text: str, version: int | None = None) -> bool:
     address, slash, prefix = text.partition("/")
-    if not slash or not prefix.isdigit() or not _address(address, version):
+    if not slash or not prefix.isdecimal() or not _address(address, version):
         return False
     return int(prefix) <= (32 if _address(address, 4) else 128)
 

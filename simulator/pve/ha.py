@@ -50,7 +50,7 @@ def sid_of(call: Call) -> str:
         return f"{'vm' if guest.kind == 'qemu' else 'ct'}:{text}"
     if kind not in KINDS:
         raise died(f"unknown section type '{kind}'")
-    if not number.isdigit():
+    if not number.isdecimal():
         raise died("invalid VMID")
     return text
 

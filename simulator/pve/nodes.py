@@ -16,7 +16,7 @@ from simulator.pve.call import Call
 from simulator.pve.documents import NodeFiles, digest_of
 from simulator.pve.parameters import PROPERTY_STRINGS, table
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import CHANGED
+from simulator.pve.sections import CHANGED, check_option_lines
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
@@ -171,6 +171,7 @@ def update_config(call: Call) -> object:
     if "description" in known and "description" not in new:
         new["description"] = ""
     with call.locked(f"nodes/{call.node}/config"):
+        check_option_lines(new)
         keep(call, replace(files(call), config=new))
     return None
 

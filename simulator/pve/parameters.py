@@ -10,6 +10,7 @@ schema.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -139,7 +140,7 @@ def check(
             if problem:
                 errors[name] = problem
             if param.type == "array":
-                errors |= _item_errors(name, param, values[name], strings)
+                errors |= _item_errors(name, param, value, strings)
             if param.requires and given.get(param.requires) is None:
                 errors[param.requires] = f"missing property required by '{name}'"
     for name, param in known.params.items():
@@ -148,7 +149,7 @@ def check(
     return values, errors
 
 
-def _perl_type(value: Given) -> str | None:
+def _perl_type(value: object) -> str | None:
     """How Perl names what is no plain scalar."""
     if isinstance(value, bool):
         return "JSON::PP::Boolean"
@@ -160,31 +161,36 @@ def _value(
 ) -> tuple[Value, str]:
     if param.type == "array":
         items = value if isinstance(value, list) else [value]
-        return tuple(str(item) for item in items), ""
+        return tuple("" if item is None else str(item) for item in items), ""
     if isinstance(value, list) and param.format.endswith("-list"):
-        value = ",".join(str(item) for item in value)
+        if odd := next(filter(None, map(_perl_type, value)), None):
+            return None, f"type check ('string') failed - got {odd}"
+        value = ",".join("" if item is None else str(item) for item in value)
     if isinstance(value, bool) and param.type == "boolean":
         value = int(value)
     failed = f"type check ('{param.type}') failed - got "
     if odd := _perl_type(value):
         return None, failed + odd
     text = str(value)
-    if not _TYPES[param.type].fullmatch(text):
+    if not _TYPES[param.type].fullmatch(text) or not _finite(param.type, text):
         return None, f"{failed}'{text}'"
     return _typed(param.type, text), _text_problem(name, param, text, strings)
 
 
 def _item_errors(
-    name: str, param: Param, items: Value, strings: Mapping[str, Table]
+    name: str, param: Param, value: Given, strings: Mapping[str, Table]
 ) -> dict[str, str]:
     """What is wrong with the items of an array, by their places."""
-    listed = items if isinstance(items, tuple) else ()
-    places = ((f"{name}[{number}]", item) for number, item in enumerate(listed))
-    return {
-        place: problem
-        for place, item in places
-        if (problem := _text_problem(place, param, item, strings))
-    }
+    errors: dict[str, str] = {}
+    for number, item in enumerate(value if isinstance(value, list) else [value]):
+        place = f"{name}[{number}]"
+        if item is None:
+            errors[place] = MISSING
+        elif odd := _perl_type(item):
+            errors[place] = f"type check ('string') failed - got {odd}"
+        elif problem := _text_problem(place, param, str(item), strings):
+            errors[place] = problem
+    return errors
 
 
 _TYPES = {
@@ -193,6 +199,11 @@ _TYPES = {
     "number": re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?"),
     "boolean": re.compile(r"[01]"),
 }
+
+
+def _finite(type_name: str, text: str) -> bool:
+    """Whether a number is one that can be counted with; Perl would take it as infinite."""
+    return type_name == "string" or math.isfinite(float(text))
 
 
 def _typed(type_name: str, text: str) -> Value:

@@ -11,7 +11,7 @@ from simulator.pve.call import Call
 from simulator.pve.documents import Entry, digest_of
 from simulator.pve.parameters import Value, table
 from simulator.pve.routes import Routes
-from simulator.pve.sections import CHANGED
+from simulator.pve.sections import CHANGED, check_lines
 from simulator.pve.wire import died
 
 routes = Routes()
@@ -104,7 +104,7 @@ def realm(call: Call) -> object:
 
 
 def _sent(call: Call) -> dict[str, Value]:
-    skipped = ("realm", "delete", "digest", "check-connection")
+    skipped = ("realm", "delete", "digest", "check-connection", "password")
     sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
     if "sync-defaults-options" in sent:
         values = propertystring.split(str(sent["sync-defaults-options"]))
@@ -115,6 +115,7 @@ def _sent(call: Call) -> dict[str, Value]:
 def _keep(call: Call, name: str, entry: Entry) -> None:
     """Only one realm is the default one."""
     domains = call.documents.domains
+    check_lines(entry)
     if entry.get("default"):
         for other, known in list(domains.items()):
             domains[other] = {key: value for key, value in known.items() if key != "default"}

@@ -21,6 +21,7 @@ from simulator.pve.sections import (
     SectionType,
     check_fixed,
     check_known,
+    check_lines,
     check_new,
     check_removable,
     section_type,
@@ -306,6 +307,7 @@ def create_storage(call: Call) -> object:
     check_new(kind, sent)
     entry = {"type": call.text("type"), "content": kind.default, **sent}
     with call.locked("storage_cfg", "create storage failed: "):
+        check_lines(entry)
         call.documents.storages[name] = entry
         call.api.sync(call.twin)
         _activate(call, name, entry)
@@ -341,6 +343,7 @@ def update_storage(call: Call) -> object:
             check_removable(kind, [key], sent)
             call.need_known(key)
             new.pop(key, None)
+        check_lines(new)
         call.documents.storages[name] = new
         call.api.sync(call.twin)
     return {"storage": name, "type": old["type"]}

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from simulator.pve.api import tree
 from simulator.pve.releases import NEWEST, RELEASES
 from simulator.pve.wire import Request, Response
-from tests.simulator.pve_cluster import SECRET, Cluster, cluster
+from tests.simulator.pve_cluster import Cluster, cluster
 from tests.simulator.pve_schemas import answer_misfits
 
 Step = tuple[str, dict[str, Any]]
@@ -251,11 +250,7 @@ REFUSED = {
 def _tell(here: Cluster) -> tuple[set[str], dict[str, str]]:
     """The calls that were made, and what went wrong."""
     release, made, wrong = here.api.release, {"POST /access/ticket"}, dict[str, str]()
-    login = here.ok("POST /access/ticket", user=None, username="root@pam", password=SECRET)
-    headers = {
-        "cookie": f"PVEAuthCookie={quote(login['ticket'], safe='')}",
-        "csrfpreventiontoken": login["CSRFPreventionToken"],
-    }
+    headers = here.login()
     for call, params in STORY:
         method, _, path = call.partition(" ")
         path = path.replace("{upid}", next(iter(here.api.documents.tasks), ""))
