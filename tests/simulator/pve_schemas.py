@@ -79,6 +79,8 @@ def unlike(ours: Param, known: Schema) -> str:
     written = re.sub(r"-[78](-list|$)", r"\1", ours.format)  # as a release has it
     if isinstance(known.get("format"), str) and written not in ("", known["format"]):
         return f"format {ours.format}, not {known['format']}"
+    if ours.pattern and not (known.get("pattern") or known.get("format")):
+        return f"pattern {ours.pattern}"
     if str(known.get("requires", "")) != ours.requires:
         return f"requires {ours.requires}"
     return ""

@@ -99,6 +99,18 @@ def test_a_change_removes_adds_and_replaces_parameters() -> None:
         ("POST /access/roles", {"roleid": "x1", "privs": "VM.Replicate"}, "privs", {"8.4", "7.4"}),
         ("POST /access/roles", {"roleid": "x1", "privs": "SDN.Use"}, "privs", {"7.4"}),
         ("POST /pools", {"poolid": "a/b"}, "poolid", {"7.4"}),
+        (
+            "PUT /nodes/pve1/lxc/200/config",
+            {"rootfs": "a:1,mountoptions=discard"},
+            "rootfs",
+            {"7.4"},
+        ),
+        (
+            "PUT /nodes/pve1/qemu/100/config",
+            {"machine": "q35,aw-bits=39"},
+            "machine",
+            {"8.4", "7.4"},
+        ),
         ("POST /cluster/sdn/zones", {"zone": "z-1", "type": "simple"}, "zone", set(RELEASES)),
         (
             "PUT /access/acl",
