@@ -264,8 +264,12 @@ class Cluster:
         self.written |= {sid}
 
     def arrive(self, sid: str, node: str, target: str) -> None:
-        """Let a guest be on another node, running if it ran, after a move that took its time."""
-        self.services[sid] = replace(self.services[sid], node=target)
+        """Let a guest be on another node, running if it ran, after a move that took its time.
+
+        Its service may have been taken out of HA meanwhile.
+        """
+        if (config := self.services.get(sid)) is not None:
+            self.services[sid] = replace(config, node=target)
         if sid in self.running.get(node, ()):
             self.running[node] -= {sid}
             self.running[target] = self.running.get(target, frozenset()) | {sid}

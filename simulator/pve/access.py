@@ -237,10 +237,6 @@ def _members(call: Call, group: str) -> list[str]:
     ]
 
 
-def _may_audit_group(call: Call) -> None:
-    call.need(f"/access/groups/{call.text('groupid')}", "Sys.Audit", "Group.Allocate")
-
-
 @routes.add("GET /access/groups")
 def groups(call: Call) -> object:
     """Groups that the caller may see, with their users."""
@@ -263,7 +259,11 @@ def create_group(call: Call) -> object:
     return None
 
 
-@routes.add("GET /access/groups/{groupid}", _may_audit_group, "groupid pve-groupid")
+@routes.add(
+    "GET /access/groups/{groupid}",
+    "/access/groups Sys.Audit|Group.Allocate",
+    "groupid pve-groupid",
+)
 def group(call: Call) -> object:
     """One group."""
     name = call.text("groupid")

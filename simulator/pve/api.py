@@ -27,7 +27,7 @@ from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
 from simulator.pve.releases import NEWEST, Release
 from simulator.pve.resources import settled_row
-from simulator.pve.routes import Route, Routes, Tree
+from simulator.pve.routes import Guard, Route, Routes, Tree
 from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
 from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
 from simulator.state import GuestPower, GuestState, HostPower, Timer
@@ -160,9 +160,10 @@ class PveApi:
             given=_merged(request.params, in_path),
             file=request.file,
         )
-        _authorize(call, route)
+        _authorize(call, self.release.may(route))
         _proxy(call, route, in_path)
-        values, errors = check(route.table.without(self.release.forgets(route.call)), call.given)
+        call.takes = self.release.table(route)
+        values, errors = check(call.takes, call.given, self.release.property_strings)
         if errors:
             raise wrong(errors)
         call.values = values
@@ -173,7 +174,7 @@ class PveApi:
         """A task of ours has come to its end."""
         task = self.documents.tasks[timer[2]]
         tasks.finish(tasks.Worker(self, twin, task.node, task.user, task=task))
-        if task.type.startswith(("qm", "vz")) and task.id.isdigit():
+        if task.type.startswith(("qm", "vz")) and task.id.isdecimal():
             self._follow_guest(twin, int(task.id))
 
     def settle(self, twin: Twin) -> bool:
@@ -293,18 +294,18 @@ def _merged(params: Mapping[str, Given], in_path: Mapping[str, str]) -> Mapping[
     return {**params, **in_path}
 
 
-def _authorize(call: Call, route: Route) -> None:
-    """Raise unless the route may be taken. Parameters are unchecked, but may name the object."""
+def _authorize(call: Call, may: Guard) -> None:
+    """Raise unless the call may be made. Parameters are unchecked, but may name the object."""
     call.values = {
         key: value for key, value in call.given.items() if isinstance(value, str | int | float)
     }
-    if not isinstance(route.may, str):
-        route.may(call)
-    elif route.may == "root":
+    if not isinstance(may, str):
+        may(call)
+    elif may == "root":
         if call.user != "root@pam":
             raise denied("user != root@pam")
-    elif route.may not in ("world", "all"):
-        path, _, privileges = route.may.partition(" ")
+    elif may not in ("world", "all"):
+        path, _, privileges = may.partition(" ")
         call.need(_filled(path, call), *privileges.split("|"))
 
 

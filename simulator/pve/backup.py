@@ -5,7 +5,6 @@ Jobs are kept and their next run is told. Leaves out: running one (`vzdump` back
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 
@@ -40,7 +39,8 @@ OBJECTS = {
 
 ROOT_ONLY = ("tmpdir", "dumpdir", "script")
 ID = r"id /\S+/ ..50" "\n"
-DELETABLE = frozenset(re.findall(r"^([\w-]+)\?", BACKUP_JOB, re.MULTILINE)) - {"schedule"}
+KEPT = frozenset({"id", "delete", "schedule"})
+"""What a job has for good, or what is no setting of it."""
 
 
 def _shown(name: str, entry: Entry) -> dict[str, object]:
@@ -129,7 +129,10 @@ def create_job(call: Call) -> object:
 
 def _sent(call: Call) -> dict[str, Value]:
     skipped = ("id", "delete")
-    return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
+    sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
+    if isinstance(paths := sent.get("exclude-path"), str):  # a list in one text, before 8
+        sent["exclude-path"] = tuple(items(paths))
+    return sent
 
 
 @routes.add("PUT /cluster/backup/{id}", WRITE, ID + BACKUP_JOB + "delete? pve-configid-list")
@@ -144,7 +147,7 @@ def update_job(call: Call) -> object:
             raise died("no such vzdump job")
         new = dict(old)
         for key in call.words("delete"):
-            if key not in DELETABLE:
+            if key in KEPT or key not in call.takes.params:
                 raise bad_parameters(delete=f"unknown option '{key}'")
             new.pop(key, None)
         for key in SELECTIONS:

@@ -73,7 +73,7 @@ def _numbers(text: str, low: int, high: int) -> frozenset[int]:
     """The values of `*`, `1,2`, `1..5`, `0/15` or `*/2`."""
     found: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"(\*|\d+)(?:\.\.(\d+))?(?:/(\d+))?", part)
+        match = re.fullmatch(r"(\*|\d{1,9})(?:\.\.(\d{1,9}))?(?:/(\d{1,9}))?", part)
         if match is None:
             raise NoEvent(text)
         start = low if match[1] == "*" else int(match[1])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from simulator.multipart import File
 from simulator.pve.documents import Documents, LogLine
-from simulator.pve.parameters import Value
+from simulator.pve.parameters import Table, Value
 from simulator.pve.permissions import Permissions
 from simulator.pve.propertystring import items
 from simulator.pve.wire import ApiError, Given, denied, died
@@ -58,7 +58,7 @@ class Environment:
     @cached_property
     def permissions(self) -> Permissions:
         """What the user may."""
-        return Permissions(self.documents, self.user)
+        return Permissions(self.documents, self.user, self.api.release.roles)
 
     @cached_property
     def stored_bytes(self) -> Mapping[tuple[str, str], int]:
@@ -103,6 +103,7 @@ class Call(Environment):
     values: Mapping[str, Value] = field(default_factory=dict)
     file: File | None = None
     members: dict[str, object] = field(default_factory=dict)  # of the answer, beside `data`
+    takes: Table = field(default_factory=lambda: Table({}))  # what the call takes in this release
 
     def has(self, name: str) -> bool:
         """Whether a parameter was sent."""
@@ -126,6 +127,11 @@ class Call(Environment):
     def words(self, name: str) -> list[str]:
         """A list parameter."""
         return items(self.text(name))
+
+    def need_known(self, option: str) -> None:
+        """Raise unless an option, named to be unset, can be set in this release."""
+        if option not in self.takes.params:
+            raise died(f"no such option '{option}'")
 
     def may(self, path: str, *privileges: str) -> bool:
         """Whether the user has one of `privileges` on `path`."""

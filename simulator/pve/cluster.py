@@ -12,6 +12,7 @@ from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
 from simulator.pve.propertystring import items
 from simulator.pve.resources import fingerprint
 from simulator.pve.routes import Routes, index
+from simulator.pve.sections import check_option_lines
 from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
@@ -115,9 +116,9 @@ _STRINGS: Mapping[str, str] = {
         ha?                               enum(basic,static,dynamic)
         ha-auto-rebalance?                boolean
         ha-auto-rebalance-hold-duration?  number 0.. requires=ha-auto-rebalance
-        ha-auto-rebalance-margin?         number 0.. requires=ha-auto-rebalance
+        ha-auto-rebalance-margin?         number 0..100 requires=ha-auto-rebalance
         ha-auto-rebalance-method?         enum(bruteforce,topsis) requires=ha-auto-rebalance
-        ha-auto-rebalance-threshold?      number 0.. requires=ha-auto-rebalance
+        ha-auto-rebalance-threshold?      number 0..100 requires=ha-auto-rebalance
         ha-rebalance-on-start?            boolean
         """,
     "ha": "shutdown_policy enum(freeze,failover,conditional,migrate)",
@@ -241,6 +242,7 @@ def update_options(call: Call) -> object:
     if "description" in sent:
         sent["description"] = sent["description"].rstrip("\n") + "\n"
     with call.locked("datacenter_cfg"):
+        check_option_lines(sent)
         call.documents.options.update(sent)
         for key in call.words("delete"):
             call.documents.options.pop(key, None)

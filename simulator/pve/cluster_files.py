@@ -155,4 +155,5 @@ DOMAINS = SectionFile(
     },
     secrets=frozenset({"password", "client-key"}),
 )
-JOBS = SectionFile("jobs.cfg", BACKUP_JOB, {"vzdump": _type(table(BACKUP_JOB))})
+_JOB = f"{BACKUP_JOB}maxfiles? integer\nnotification-policy? string\nnotification-target? string\n"
+JOBS = SectionFile("jobs.cfg", _JOB, {"vzdump": _type(table(_JOB))})  # the last three: before 9

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from simulator.pve import (
     cluster,
     guest_file,
+    ha_groups,
     metrics,
     notification_kinds,
     replication,
@@ -45,6 +46,7 @@ _TEXT_FILES = frozenset(
         replication.JOBS.path,
         metrics.SERVERS.path,
         notification_kinds.FILE.path,
+        ha_groups.GROUPS.path,
     ]
 )
 SECRETS = frozenset({"password", "client-key", "keyring", "encryption-key", "token", "key"})
@@ -133,12 +135,14 @@ def _options(text: str, keys: str = "") -> dict[str, str | int]:
     """`key: value` lines; # lines are the description."""
     known = table(keys).params if keys else {}
     found: dict[str, str | int] = {}
-    notes = [unquote(line[1:]) for line in text.splitlines() if line.startswith("#")]
-    for line in text.splitlines():
+    notes = [unquote(line[1:]) for line in text.split("\n") if line.startswith("#")]
+    for line in text.split("\n"):
         key, colon, value = (part.strip() for part in line.partition(":"))
         if colon and not line.startswith("#"):
             param = known.get(key)
-            number = param is not None and param.type in ("integer", "boolean") and value.isdigit()
+            number = (
+                param is not None and param.type in ("integer", "boolean") and value.isdecimal()
+            )
             found[key] = int(value) if number else value
     return found | ({"description": "".join(f"{note}\n" for note in notes)} if notes else {})
 

@@ -112,7 +112,7 @@ def read(text: str) -> FirewallFile:
     groups: dict[str, Group] = {}
     rules: list[Row] = []
     section, name = "", ""
-    for raw in text.splitlines():
+    for raw in text.split("\n"):
         line, _, note = raw.partition("#")
         line, note = line.strip(), note.strip()
         if not line:
@@ -146,7 +146,7 @@ def read(text: str) -> FirewallFile:
 
 
 def _number(key: str, value: str) -> str | int:
-    return int(value) if key in NUMBERS and value.isdigit() else value
+    return int(value) if key in NUMBERS and value.isdecimal() else value
 
 
 def _read_rule(line: str) -> dict[str, str | int]:

@@ -64,8 +64,8 @@ def _address(text: str) -> tuple[int, str]:
     """Version of an address, network or range, or what Net::IP says of it."""
     for end in re.split(r"\s*-\s*", text):
         quads = end.partition("/")[0].split(".")
-        if all(quad.isdigit() for quad in quads):
-            wrong = [quad for quad in quads if int(quad) > 255]
+        if all(quad.isdecimal() for quad in quads):
+            wrong = [quad for quad in quads if len(quad) > 9 or int(quad) > 255]
             if wrong:
                 return 0, f"Invalid quad in IP address {end.partition('/')[0]} - {wrong[0]}"
         try:
@@ -111,8 +111,10 @@ def ports_problem(text: str, *, destination: bool) -> str:
 
 
 def _protocol_problem(text: str) -> str:
-    known = text in PROTOCOLS or (text.isdigit() and int(text) in PROTOCOLS.values())
-    return "" if known or text.isdigit() and int(text) < 256 else f"unknown protocol '{text}'\n"
+    number = int(text) if re.fullmatch(r"\d{1,9}", text) else None
+    known = text in PROTOCOLS or number in PROTOCOLS.values()
+    small = number is not None and number < 256
+    return "" if known or small else f"unknown protocol '{text}'\n"
 
 
 def _icmp_problem(text: str) -> str:

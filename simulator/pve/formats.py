@@ -76,7 +76,8 @@ def _shaped(pattern: str, sentence: str) -> Format:
     return lambda text: "" if compiled.fullmatch(text) else sentence.format(text) + "\n"
 
 
-def _one_of(known: frozenset[str], sentence: str) -> Format:
+def one_of(known: frozenset[str], sentence: str) -> Format:
+    """A format that takes a few words. `sentence` has the place of a wrong one as `{}`."""
     return lambda text: "" if text in known else sentence.format(text) + "\n"
 
 
@@ -103,7 +104,7 @@ def _address(text: str, version: int | None = None) -> bool:
 
 def _network(text: str, version: int | None = None) -> bool:
     address, slash, prefix = text.partition("/")
-    if not slash or not prefix.isdigit() or not _address(address, version):
+    if not slash or not prefix.isdecimal() or not _address(address, version):
         return False
     return int(prefix) <= (32 if _address(address, 4) else 128)
 
@@ -209,8 +210,8 @@ FORMATS: dict[str, Format] = {
     "ip": _ip(None, "IP address"),
     "ipv4": _ip(4, "IPv4 address"),
     "ipv6": _ip(6, "IPv6 address"),
-    "ipv4-config": lambda t: _ip_config(t, 4, frozenset({"dhcp", "manual"})),
-    "ipv6-config": lambda t: _ip_config(t, 6, frozenset({"dhcp", "auto", "manual"})),
+    "pve-ipv4-config": lambda t: _ip_config(t, 4, frozenset({"dhcp", "manual"})),
+    "pve-ipv6-config": lambda t: _ip_config(t, 6, frozenset({"dhcp", "auto", "manual"})),
     "mac-addr": _shaped(MAC, "value does not look like a valid unicast MAC address"),
     "mac-prefix": _shaped(
         r"(?i:[a-f0-9][02468ace])(?i::[a-f0-9]{2}){0,2}:?",
@@ -235,13 +236,13 @@ FORMATS: dict[str, Format] = {
     ),
     "pve-node": _shaped(NODE, "value does not look like a valid node name"),
     "pve-poolid": _pool_id,
-    "pve-priv": _one_of(PRIVILEGES, "invalid privilege '{}'"),
+    "pve-priv": one_of(PRIVILEGES, "invalid privilege '{}'"),
     "pve-qm-boot": _boot,
     "pve-realm": _shaped(r"[A-Za-z][A-Za-z0-9.\-_]+", "value does not look like a valid realm"),
     "pve-roleid": _shaped(WORD, "role name '{}' contains invalid characters"),
     "pve-qm-smbios1": _smbios,
     "pve-startup-order": _startup,
-    "pve-storage-content": _one_of(CONTENT, "invalid content type '{}'"),
+    "pve-storage-content": one_of(CONTENT, "invalid content type '{}'"),
     "pve-storage-id": _storage_id,
     "pve-storage-path": _shaped(r"/.*", "value does not look like a valid absolute path"),
     "pve-storage-portal-dns": _portal,

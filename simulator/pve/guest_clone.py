@@ -277,7 +277,7 @@ def _copied(worker: Worker, kind: Kind, source: Entry, newid: int) -> dict[str, 
             continue
         config[option] = (
             fresh_mac(worker, str(value))
-            if option.startswith("net") and option[3:].isdigit()
+            if option.startswith("net") and option[3:].isdecimal()
             else value
         )
     key = "name" if kind.name == "qemu" else "hostname"

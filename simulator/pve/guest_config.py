@@ -81,7 +81,7 @@ def config_of(call: Call) -> dict[str, Value]:
     guest = find_guest(call, call.number("vmid"))
     config = guest.current if call.flag("current") else guest.future
     shown = _shown(config)
-    if not call.api.release.memory_is_text and str(shown.get("memory", "")).isdigit():
+    if not call.api.release.memory_is_text and str(shown.get("memory", "")).isdecimal():
         shown["memory"] = int(str(shown["memory"]))
     return {**shown, "digest": guest.digest}
 

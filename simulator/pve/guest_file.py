@@ -22,7 +22,7 @@ def read(text: str, kind: str) -> GuestConfig:
     """A guest from its file."""
     sections: dict[str, list[str]] = {"": []}
     current = sections[""]
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if match := re.fullmatch(r"\[([\w:.\-]+)\]\s*", line):
             name = PENDING if match[1].lower() == PENDING else match[1]
             current = sections.setdefault(name, [])
@@ -47,7 +47,7 @@ def _options(lines: list[str], kind: str) -> dict[str, Value]:
         if key.startswith("lxc."):
             raw.append(f"{key}: {value}")
         elif colon:
-            is_number = key in _NUMBERS and value.isdigit()
+            is_number = key in _NUMBERS and value.isdecimal()
             options[key] = int(value) if is_number else _TYPED[kind](key, value)
     if raw:
         options["lxc"] = tuple(raw)

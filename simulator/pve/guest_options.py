@@ -101,8 +101,8 @@ _STRINGS: dict[str, str] = {
     "ipconfig": """
         gw?   ipv4 requires=ip
         gw6?  ipv6 requires=ip6
-        ip?   ipv4-config
-        ip6?  ipv6-config
+        ip?   pve-ipv4-config
+        ip6?  pve-ipv6-config
         """,
     "ivshmem": r"name? /[a-zA-Z0-9\-]+/" "\nsize integer 1..",
     "machine": f"""

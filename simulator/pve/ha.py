@@ -1,4 +1,4 @@
-"""High availability: resources, moves, and groups that are rules now. Source: PVE::API2::HA::*.
+"""High availability: resources and moves. Source: PVE::API2::HA::Resources.
 
 Documents say what is wanted; what is, the twin's HA daemons say (`ha_status`).
 """
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from simulator.cluster.rules import compile_rules
 from simulator.ha import documents_of, ha_request
 from simulator.pve.call import Call
+from simulator.pve.ha_groups import need_group
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.storage import CHANGED
-from simulator.pve.wire import ApiError, died
+from simulator.pve.wire import died
 
 if TYPE_CHECKING:
     from simulator.pve.api import PveApi
@@ -35,7 +36,6 @@ max_restart?   integer 0..
 state?         enum(started,stopped,enabled,disabled,ignored)
 """
 KINDS = {"vm": ("qemu", "VM"), "ct": ("lxc", "container")}
-MIGRATED = "ha groups have been migrated to rules"
 
 
 def sid_of(call: Call) -> str:
@@ -49,7 +49,7 @@ def sid_of(call: Call) -> str:
         return f"{'vm' if guest.kind == 'qemu' else 'ct'}:{text}"
     if kind not in KINDS:
         raise died(f"unknown section type '{kind}'")
-    if not number.isdigit():
+    if not number.isdecimal():
         raise died("invalid VMID")
     return text
 
@@ -79,8 +79,7 @@ def _check_new(call: Call, sid: str) -> None:
     kind, _, number = sid.partition(":")
     if call.text("type", kind) != kind:
         raise died("types does not match")
-    if call.has("group"):
-        raise died(f"invalid parameter 'group': {MIGRATED}")
+    need_group(call)
     guest = call.documents.guests.get(int(number))
     if guest is None:
         raise died(f"resource '{sid}' does not exist in cluster")
@@ -117,8 +116,7 @@ def _sent(call: Call) -> dict[str, Value]:
 def update_resource(call: Call) -> object:
     """Change what is wanted of a resource."""
     sid = sid_of(call)
-    if call.has("group"):
-        raise died(f"invalid parameter 'group': {MIGRATED}")
+    need_group(call)
     sent = _sent(call)
     with call.locked("ha/resources_cfg", "update resources config failed: "):
         resources = call.documents.ha_resources
@@ -128,8 +126,9 @@ def update_resource(call: Call) -> object:
             raise died(CHANGED)
         new = {**resources[sid], **sent}
         for key in call.words("delete"):
-            if key not in ("comment", "failback", "group", "max_relocate", "max_restart", "state"):
+            if key in ("sid", "delete", "digest"):
                 raise died(f"no such option '{key}'")
+            call.need_known(key)
             if key in sent:
                 raise died(f"cannot set and delete property '{key}' at the same time!")
             new.pop(key, None)
@@ -175,7 +174,7 @@ def move(call: Call) -> object:
     word = "migrate" if call.path.endswith("/migrate") else "relocate"
     answer = {"sid": sid, "requested-node": node, **_company(call, sid, node)}
     ha_request(call.twin, call.api.cluster, word, sid, node)
-    return answer
+    return answer if call.api.release.ha_by_rules else None
 
 
 def _company(call: Call, sid: str, node: str) -> dict[str, object]:
@@ -201,60 +200,3 @@ def follow(api: PveApi, twin: Twin) -> None:
         wanted = str(entry.get("state") or "started").replace("enabled", "started")
         if resource.state != wanted:
             resources[sid] = {**entry, "state": resource.state}
-
-
-def _refuse_groups(call: Call, action: str) -> ApiError:
-    return died(f"cannot {action}: {MIGRATED}")
-
-
-@routes.add("GET /cluster/ha/groups", AUDIT)
-def groups(call: Call) -> object:
-    """Refused: groups became rules in Proxmox VE 9."""
-    raise _refuse_groups(call, "index groups")
-
-
-@routes.add(
-    "POST /cluster/ha/groups",
-    WRITE,
-    """
-    comment?     string ..4096
-    group        pve-configid
-    nodes        pve-ha-node-list
-    nofailback?  boolean
-    restricted?  boolean
-    type?        enum(group)
-    """,
-)
-def create_group(call: Call) -> object:
-    """Refused, too."""
-    raise _refuse_groups(call, "create group")
-
-
-@routes.add("GET /cluster/ha/groups/{group}", AUDIT, "group pve-configid")
-def group(call: Call) -> object:
-    """Refused as well."""
-    raise _refuse_groups(call, "read group")
-
-
-@routes.add(
-    "PUT /cluster/ha/groups/{group}",
-    WRITE,
-    """
-    comment?     string ..4096
-    delete?      pve-configid-list ..4096
-    digest?      string ..64
-    group        pve-configid
-    nodes?       pve-ha-node-list
-    nofailback?  boolean
-    restricted?  boolean
-    """,
-)
-def update_group(call: Call) -> object:
-    """Refused as well."""
-    raise _refuse_groups(call, "update group")
-
-
-@routes.add("DELETE /cluster/ha/groups/{group}", WRITE, "group pve-configid")
-def delete_group(call: Call) -> object:
-    """Refused as well."""
-    raise _refuse_groups(call, "delete group")

@@ -56,7 +56,7 @@ def rows(call: Call) -> list[Row]:
     return [
         _quorum(call),
         *_master(call, ha),
-        _fencing(call, ha),
+        *([_fencing(call, ha)] if call.api.release.ha_by_rules else ()),
         *(_lrm(call, ha, node) for node in sorted(ha.status.nodes)),
         *_services(call, ha),
     ]
@@ -129,10 +129,17 @@ def _service(call: Call, sid: str, entry: Entry | None, record: ServiceRecord | 
             "request_state": requested,
             "max_restart": entry.get("max_restart", 1),
             "max_relocate": entry.get("max_relocate", 1),
-            "failback": entry.get("failback", 1),
         }
+        row |= _of_placement(call, entry)
         row |= {"comment": entry["comment"]} if entry.get("comment") else {}
     return row | ({"crm_state": record.state} if record else {})
+
+
+def _of_placement(call: Call, entry: Entry) -> Row:
+    """What a resource says of where it runs: failback of its own, or a group that has it."""
+    if call.api.release.ha_by_rules:
+        return {"failback": entry.get("failback", 1)}
+    return {"group": entry["group"]} if entry.get("group") else {}
 
 
 def verbose_state(requested: str | None, node: str, record: ServiceRecord | None) -> str:

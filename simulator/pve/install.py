@@ -18,8 +18,8 @@ from simulator.pve.cluster import OBJECTS as OPTION_OBJECTS
 from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles, Volume
 from simulator.pve.network import activated, in_order
 from simulator.pve.parameters import Value
-from simulator.pve.permissions import BUILT_IN
 from simulator.pve.propertystring import items
+from simulator.pve.roles import ROLES_9
 from simulator.pve.volumes import parse_size
 from simulator.pve.world import World
 from simulator.twin import Twin
@@ -150,7 +150,7 @@ def _users(documents: Documents, by_path: Answers) -> None:
             groups = {*items(str(user.get("groups") or "")), name}
             documents.users[member] = {**user, "groups": ",".join(sorted(groups))}
     for name, row in _named(by_path.get("/access/roles"), "roleid"):
-        if name not in BUILT_IN:
+        if name not in ROLES_9:
             documents.roles[name] = {"privs": row.get("privs", "")}
     for row in _rows(by_path.get("/access/acl")):
         entry = (row["path"], row["type"], row["ugid"], row["roleid"])

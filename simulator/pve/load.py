@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from simulator.cluster.documents import CrsSettings, NodeAffinity, ResourceAffinity, Rule
 from simulator.pve import propertystring
 from simulator.pve.documents import Documents, Entry, GuestConfig
+from simulator.pve.ha_groups import GROUPS
 from simulator.pve.propertystring import items
 from simulator.workload import GuestSpec, HaResource, StorageSpec, Workload
 
@@ -105,7 +106,8 @@ class Loads:
 def workload(documents: Documents, loads: Loads | None = None) -> Workload:
     """All of a cluster as a load."""
     loads = loads or Loads()
-    resources = documents.ha_resources
+    groups = GROUPS.entries(documents)
+    resources = _with_failback(documents.ha_resources, groups)
     return Workload(
         guests={vmid: loads.guests.of(vmid, guest) for vmid, guest in documents.guests.items()},
         storages={name: _storage(name, entry) for name, entry in documents.storages.items()},
@@ -114,7 +116,8 @@ def workload(documents: Documents, loads: Loads | None = None) -> Workload:
             name: rule_of(name, entry)
             for name, entry in documents.ha_rules.items()
             if not entry.get("disable")
-        },
+        }
+        | dict(_group_rules(documents.ha_resources, groups)),
         shutdown_policy=_policy(str(documents.options.get("ha") or "")),
         crs=_crs(str(documents.options.get("crs") or "")),
     )
@@ -142,6 +145,36 @@ def _resource(sid: str, entry: Entry) -> HaResource:
         max_relocate=int(str(entry.get("max_relocate", 1))),
         failback=bool(entry.get("failback", 1)),
     )
+
+
+def _with_failback(
+    resources: Mapping[str, Entry], groups: Mapping[str, Entry]
+) -> Mapping[str, Entry]:
+    """The resources, those in a group with its failback."""
+    placed = {sid: groups.get(str(entry.get("group"))) for sid, entry in resources.items()}
+    return {
+        sid: entry if (group := placed[sid]) is None else {**entry, "failback": _fails_back(group)}
+        for sid, entry in resources.items()
+    }
+
+
+def _fails_back(group: Entry) -> int:
+    return int(not group.get("nofailback"))
+
+
+def _group_rules(
+    resources: Mapping[str, Entry], groups: Mapping[str, Entry]
+) -> Iterator[tuple[str, Rule]]:
+    """The node affinity that groups amount to, by the names that an upgrade gives it."""
+    for group, settings in groups.items():
+        if members := [sid for sid, entry in resources.items() if entry.get("group") == group]:
+            entry: Entry = {
+                "type": "node-affinity",
+                "resources": ",".join(members),
+                "nodes": settings.get("nodes"),
+                "strict": settings.get("restricted"),
+            }
+            yield f"ha-group-{group}", rule_of(f"ha-group-{group}", entry)
 
 
 def rule_of(name: str, entry: Entry) -> Rule:

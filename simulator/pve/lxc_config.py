@@ -31,7 +31,7 @@ from simulator.pve.parameters import Value, parse
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.sections import CHANGED
-from simulator.pve.tasks import FINISH, Worker, started
+from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
@@ -339,7 +339,7 @@ def resize(call: Call) -> object:
     if size_bytes == volume.size_bytes:
         raise died("disk is already at specified size")
     work: dict[str, Value] = {"disk": disk, "bytes": size_bytes, "finish": "resize CT"}
-    return started(call, "resize", call.text("vmid"), work)
+    return start_task(call, "resize", call.text("vmid"), work)
 
 
 def _finish_resize(worker: Worker) -> None:

@@ -90,8 +90,8 @@ PROPERTY_STRINGS |= {
         gw6?           ipv6
         host-managed?  boolean
         hwaddr?        mac-addr
-        ip?            ipv4-config
-        ip6?           ipv6-config
+        ip?            pve-ipv4-config
+        ip6?           pve-ipv6-config
         link_down?     boolean
         mtu?           integer 64..65535
         name           /[-_.\w\d]+/

@@ -307,6 +307,7 @@ def update(call: Call) -> object:
         gone = {"cidr": ("cidr", "address", "netmask"), "cidr6": ("cidr6", "address6", "netmask6")}
         for word in gone.get(key, (key,)):
             new.pop(word, None)
+    new["type"] = sent["type"]
     _stage(call, {**known, name: new})
     return None
 

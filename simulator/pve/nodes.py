@@ -15,7 +15,7 @@ from simulator.pve.call import Call
 from simulator.pve.documents import NodeFiles
 from simulator.pve.parameters import PROPERTY_STRINGS, table
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import CHANGED, digest_of_text, option_text
+from simulator.pve.sections import CHANGED, check_option_lines, digest_of_text, option_text
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
@@ -155,6 +155,7 @@ def update_config(call: Call) -> object:
     if "description" in known and "description" not in new:
         new["description"] = ""
     with call.locked(f"nodes/{call.node}/config"):
+        check_option_lines(new)
         keep(call, replace(files(call), config=new))
     return None
 

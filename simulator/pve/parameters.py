@@ -10,9 +10,10 @@ schema.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.pve import propertystring
@@ -63,13 +64,6 @@ class Table:
     def default_key(self) -> str | None:
         """The key that needs no name."""
         return next((name for name, param in self.params.items() if param.default_key), None)
-
-    def without(self, names: frozenset[str]) -> Table:
-        """A table that does not know some of the names."""
-        if not names:
-            return self
-        kept = {name: param for name, param in self.params.items() if name not in names}
-        return replace(self, params=kept)
 
     def __or__(self, other: Table) -> Table:
         return Table(
@@ -132,8 +126,10 @@ def table(text: str, key_aliases: Mapping[str, tuple[str, str]] | None = None) -
     return Table(params, aliases, key_aliases or {})
 
 
-def check(known: Table, given: Mapping[str, Given]) -> tuple[dict[str, Value], dict[str, str]]:
-    """The checked values and what is wrong, by parameter."""
+def check(
+    known: Table, given: Mapping[str, Given], strings: Mapping[str, Table] = PROPERTY_STRINGS
+) -> tuple[dict[str, Value], dict[str, str]]:
+    """The checked values and what is wrong, by parameter. `strings`: tables of property strings."""
     values: dict[str, Value] = {}
     errors: dict[str, str] = {}
     for name, value in given.items():
@@ -142,11 +138,11 @@ def check(known: Table, given: Mapping[str, Given]) -> tuple[dict[str, Value], d
         elif value is None:
             values[name] = None
         else:
-            values[name], problem = _value(name, param, value)
+            values[name], problem = _value(name, param, value, strings)
             if problem:
                 errors[name] = problem
             if param.type == "array":
-                errors |= _item_errors(name, param, values[name])
+                errors |= _item_errors(name, param, value, strings)
             if param.requires and given.get(param.requires) is None:
                 errors[param.requires] = f"missing property required by '{name}'"
     for name, param in known.params.items():
@@ -155,37 +151,48 @@ def check(known: Table, given: Mapping[str, Given]) -> tuple[dict[str, Value], d
     return values, errors
 
 
-def _perl_type(value: Given) -> str | None:
+def _perl_type(value: object) -> str | None:
     """How Perl names what is no plain scalar."""
     if isinstance(value, bool):
         return "JSON::PP::Boolean"
     return "ARRAY" if isinstance(value, list) else "HASH" if isinstance(value, dict) else None
 
 
-def _value(name: str, param: Param, value: Given) -> tuple[Value, str]:
+def _value(
+    name: str, param: Param, value: Given, strings: Mapping[str, Table]
+) -> tuple[Value, str]:
     if param.type == "array":
         items = value if isinstance(value, list) else [value]
-        return tuple(str(item) for item in items), ""
+        return tuple("" if item is None else str(item) for item in items), ""
     if isinstance(value, list) and param.format.endswith("-list"):
-        value = ",".join(str(item) for item in value)
+        if odd := next(filter(None, map(_perl_type, value)), None):
+            return None, f"type check ('string') failed - got {odd}"
+        value = ",".join("" if item is None else str(item) for item in value)
     if isinstance(value, bool) and param.type == "boolean":
         value = int(value)
     failed = f"type check ('{param.type}') failed - got "
     if odd := _perl_type(value):
         return None, failed + odd
     text = str(value)
-    if not _TYPES[param.type].fullmatch(text):
+    if not _TYPES[param.type].fullmatch(text) or not _finite(param.type, text):
         return None, f"{failed}'{text}'"
-    return _typed(param.type, text), _text_problem(name, param, text)
+    return _typed(param.type, text), _text_problem(name, param, text, strings)
 
 
-def _item_errors(name: str, param: Param, items: Value) -> dict[str, str]:
+def _item_errors(
+    name: str, param: Param, value: Given, strings: Mapping[str, Table]
+) -> dict[str, str]:
     """What is wrong with the items of an array, by their places."""
-    listed = items if isinstance(items, tuple) else ()
-    places = ((f"{name}[{number}]", item) for number, item in enumerate(listed))
-    return {
-        place: problem for place, item in places if (problem := _text_problem(place, param, item))
-    }
+    errors: dict[str, str] = {}
+    for number, item in enumerate(value if isinstance(value, list) else [value]):
+        place = f"{name}[{number}]"
+        if item is None:
+            errors[place] = MISSING
+        elif odd := _perl_type(item):
+            errors[place] = f"type check ('string') failed - got {odd}"
+        elif problem := _text_problem(place, param, str(item), strings):
+            errors[place] = problem
+    return errors
 
 
 _TYPES = {
@@ -194,6 +201,11 @@ _TYPES = {
     "number": re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?"),
     "boolean": re.compile(r"[01]"),
 }
+
+
+def _finite(type_name: str, text: str) -> bool:
+    """Whether a number is one that can be counted with; Perl would take it as infinite."""
+    return type_name == "string" or math.isfinite(float(text))
 
 
 def _typed(type_name: str, text: str) -> Value:
@@ -206,10 +218,10 @@ def _typed(type_name: str, text: str) -> Value:
             return text
 
 
-def _text_problem(name: str, param: Param, text: str) -> str:
+def _text_problem(name: str, param: Param, text: str, strings: Mapping[str, Table]) -> str:
     """What `PVE::JSONSchema::check_prop` says of a scalar, in its order; "" if it is fine."""
     if param.table:
-        if problem := property_problem(name, PROPERTY_STRINGS[param.table], text):
+        if problem := property_problem(name, strings[param.table], text):
             return f"invalid format - {problem}"
     elif param.format and (problem := check_format(param.format, text)):
         return f"invalid format - {problem}"
@@ -252,13 +264,14 @@ def property_problem(name: str, known: Table, text: str) -> str:
 
 def parse(name: str, text: str) -> dict[str, str | int]:
     """The values of a property string that was checked before: booleans as 0 and 1, the rest as
-    text.
+    text, as is what only another release knows.
     """
     known = PROPERTY_STRINGS[name]
     values = propertystring.split(text, known.default_key, known.aliases, known.key_aliases)
+    booleans = {key for key, param in known.params.items() if param.type == "boolean"}
     return {
         key: value
-        if (truth := propertystring.truth(value)) is None or known.params[key].type != "boolean"
+        if key not in booleans or (truth := propertystring.truth(value)) is None
         else truth
         for key, value in values.items()
     }

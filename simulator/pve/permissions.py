@@ -13,45 +13,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from simulator.pve.documents import Documents
-from simulator.pve.formats import PRIVILEGES
 from simulator.pve.propertystring import items
-
-_VM_USER = items(
-    """
-    VM.Audit VM.Backup VM.Config.CDROM VM.Config.Cloudinit VM.Console VM.GuestAgent.Audit
-    VM.GuestAgent.FileRead VM.GuestAgent.FileSystemMgmt VM.GuestAgent.FileWrite VM.PowerMgmt
-    """
-)
-_ADMIN_LACKS = items(
-    """
-    Mapping.Modify Permissions.Modify Realm.Allocate Sys.AccessNetwork Sys.Incoming Sys.Modify
-    Sys.PowerMgmt
-    """
-)
-
-BUILT_IN: Mapping[str, frozenset[str]] = {
-    name: frozenset(privileges)
-    for name, privileges in {
-        "Administrator": PRIVILEGES,
-        "NoAccess": (),
-        "PVEAdmin": PRIVILEGES.difference(_ADMIN_LACKS),
-        "PVEAuditor": [p for p in PRIVILEGES if p.endswith(".Audit")],
-        "PVEDatastoreAdmin": [p for p in PRIVILEGES if p.startswith("Datastore.")],
-        "PVEDatastoreUser": ["Datastore.AllocateSpace", "Datastore.Audit"],
-        "PVEMappingAdmin": ["Mapping.Audit", "Mapping.Modify", "Mapping.Use"],
-        "PVEMappingUser": ["Mapping.Audit", "Mapping.Use"],
-        "PVEPoolAdmin": ["Pool.Allocate", "Pool.Audit"],
-        "PVEPoolUser": ["Pool.Audit"],
-        "PVESDNAdmin": ["SDN.Allocate", "SDN.Audit", "SDN.Use"],
-        "PVESDNUser": ["SDN.Audit", "SDN.Use"],
-        "PVESysAdmin": ["Sys.Audit", "Sys.Console", "Sys.Syslog"],
-        "PVETemplateUser": ["VM.Audit", "VM.Clone"],
-        "PVEUserAdmin": ["Group.Allocate", "Realm.AllocateUser", "User.Modify"],
-        "PVEVMAdmin": [p for p in PRIVILEGES if p.startswith("VM.")],
-        "PVEVMUser": _VM_USER,
-    }.items()
-}
-"""Built-in roles of Proxmox VE 9.2. Source: recorded answers of `GET /access/roles`."""
+from simulator.pve.roles import ROLES_9, Roles
 
 TOP_PATHS = ("/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 
@@ -74,11 +37,14 @@ def acl_path_valid(path: str) -> bool:
 
 
 class Permissions:
-    """What one user or token may, over documents that stay as they are meanwhile."""
+    """What one user or token may, over documents that stay as they are meanwhile. `built_in`: the
+    roles of the release.
+    """
 
-    def __init__(self, documents: Documents, user: str) -> None:
+    def __init__(self, documents: Documents, user: str, built_in: Roles = ROLES_9) -> None:
         self.documents = documents
         self.user = user
+        self.built_in = built_in
         self._cache: dict[str, Mapping[str, int]] = {}
         self._below: dict[str, Mapping[str, int]] = {}
 
@@ -111,7 +77,7 @@ class Permissions:
     def _owner(self) -> Permissions | None:
         """The user behind a token."""
         owner, is_token, _ = self.user.partition("!")
-        return Permissions(self.documents, owner) if is_token else None
+        return Permissions(self.documents, owner, self.built_in) if is_token else None
 
     def _plain(self, path: str) -> bool:
         """Whether nothing was said about the path itself; always false for the topmost ones."""
@@ -165,7 +131,7 @@ class Permissions:
 
     def _privileges(self, path: str) -> Mapping[str, int]:
         if self.everything:
-            return dict.fromkeys(PRIVILEGES, 1)
+            return dict.fromkeys(self.built_in["Administrator"], 1)
         if self._owner is not None:
             token = self.documents.tokens.get(self.user)
             if token is None:
@@ -186,6 +152,7 @@ class Permissions:
         return held
 
     def _role(self, name: str) -> Iterable[str]:
-        if name in BUILT_IN:
-            return BUILT_IN[name]
-        return items(str(self.documents.roles.get(name, {}).get("privs") or ""))
+        if name in self.built_in:
+            return self.built_in[name]
+        own = items(str(self.documents.roles.get(name, {}).get("privs") or ""))
+        return self.built_in["Administrator"].intersection(own)

@@ -46,7 +46,7 @@ def realm(call: Call) -> object:
 
 
 def _sent(call: Call) -> dict[str, Value]:
-    skipped = ("realm", "delete", "digest", "check-connection")
+    skipped = ("realm", "delete", "digest", "check-connection", "password")
     sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
     if "sync-defaults-options" in sent:
         values = propertystring.split(str(sent["sync-defaults-options"]))

@@ -1,39 +1,50 @@
-"""What older releases of Proxmox VE answer differently: 8.4 and 7.4 beside 9.2.
+"""Releases of Proxmox VE: 9.2, and what 8.4 and 7.4 answer differently.
 
-Looked at by `PveApi` for each call, and by the few handlers whose answer changed its kind. Source:
-the reference of the API, version differences; official schemas of 7.4 and 8.4. Leaves out: HA
-groups, privileges and built-in roles of older releases, types of storage that are gone.
+    a route as 9.2 has it -> the changes of a release -> whether it is there, what it takes, who may
+
+Looked at by `PveApi` for each call. The changes are data (`before_9`, `before_8`); what is more
+than that, an answer of another kind, is a flag here that the handler concerned reads. Source: the
+reference of the API, version differences; official schemas of 7.4 and 8.4. Leaves out: defaults
+that no answer tells; calls that only older releases had, but for Ceph's (`POST /access/tfa`,
+scanning for GlusterFS); nodes of different releases in one cluster.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+
+from simulator.pve.before_8 import BEFORE_8, FORMER_IN_7, STRINGS_BEFORE_8
+from simulator.pve.before_9 import BEFORE_9, STRINGS_BEFORE_9
+from simulator.pve.changes import Change
+from simulator.pve.parameters import PROPERTY_STRINGS, Table
+from simulator.pve.roles import ROLES_7, ROLES_8, ROLES_9, Roles
+from simulator.pve.routes import Guard, Route
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Release:
-    """One release. `absent`: a pattern of calls that it has not; `unknown`: parameters that it
-    does not know, by call; `former`: patterns of paths that it has besides, as they are called now.
+    """One release. `changes` and `strings`: what is different from 9.2, newer ones first;
+    `strings` are of property strings, by name. `no_rights_on`: paths that no right can be given on.
+    `former`: patterns of calls that it has besides, with their paths of now.
     """
 
     version: Mapping[str, str]
-    absent: str = ""
-    unknown: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    roles: Roles = field(default_factory=lambda: ROLES_9)
+    changes: tuple[Change, ...] = ()
+    strings: tuple[Change, ...] = ()
+    no_rights_on: str = "(?!)"
     former: Mapping[str, str] = field(default_factory=dict)
     message_in_body: bool = True  # pve-http-server 5.2
     resize_is_task: bool = True
     memory_is_text: bool = True
     attaching_needs_sdn: bool = True
-    replicating_needs: str = "VM.Replicate"
+    ha_by_rules: bool = True  # else by groups
     qemu: str = "10.1.2"
     measures_pressure: bool = True  # and keeps finer figures
-
-    @cached_property
-    def _absent(self) -> re.Pattern[str]:
-        return re.compile(self.absent or r"(?!)")
+    _tables: dict[str, Table] = field(default_factory=dict)
+    _string_tables: dict[str, Table] = field(default_factory=dict)
 
     def path(self, call: str) -> str:
         """The path of a call, such as `GET /nodes/a/ceph/pools`, as it is called now."""
@@ -44,75 +55,68 @@ class Release:
 
     def lacks(self, call: str) -> bool:
         """Whether a call, such as `GET /pools`, is not there."""
-        return self._absent.match(call) is not None
+        return any(change.absent and change.concerns(call) for change in self.changes)
 
-    def forgets(self, call: str) -> frozenset[str]:
-        """Parameters of a call that are not known."""
-        return self.unknown.get(call, frozenset())
+    def table(self, route: Route) -> Table:
+        """What a call takes."""
+        if (known := self._tables.get(route.call)) is None:
+            known = route.table
+            for change in self.changes:
+                known = change.applied(known) if change.concerns(route.call) else known
+            self._tables[route.call] = known
+        return known
+
+    @property
+    def property_strings(self) -> Mapping[str, Table]:
+        """Tables of the property strings."""
+        if not self.strings:
+            return PROPERTY_STRINGS
+        if not self._string_tables:
+            for name, known in PROPERTY_STRINGS.items():
+                for change in self.strings:
+                    known = change.applied(known) if change.concerns(name) else known
+                self._string_tables[name] = known
+        return self._string_tables
+
+    def may(self, route: Route) -> Guard:
+        """Who may make a call: the oldest change that says so, else the route."""
+        told = [change.may for change in self.changes if change.may and change.concerns(route.call)]
+        return told[-1] if told else route.may
+
+    def has_rights_on(self, path: str) -> bool:
+        """Whether rights can be given on a path."""
+        return re.fullmatch(self.no_rights_on, path) is None
 
 
-_SINCE_9 = (
-    r"\w+ /cluster/ha/rules|\w+ /cluster/sdn/lock|POST /cluster/sdn/rollback"
-    r"|GET /cluster/sdn/dry-run|\w+ /cluster/sdn/fabrics|\w+ /cluster/bulk-action"
-    r"|GET /nodes/\{node\}/capabilities/qemu/(cpu-flags|migration)"
+NEWEST = Release({"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"})
+_8_4 = Release(
+    {"version": "8.4.14", "release": "8.4", "repoid": "b502d23c55afcba1"},
+    roles=ROLES_8,
+    changes=BEFORE_9,
+    strings=STRINGS_BEFORE_9,
+    no_rights_on=r"/sdn/fabrics.*",
+    ha_by_rules=False,
+    qemu="9.2.0",
+    measures_pressure=False,
 )
-_SINCE_8 = (
-    r"\w+ /cluster/mapping|\w+ /cluster/sdn/vnets/\{vnet\}/firewall|(PUT|DELETE) /pools$"
-    r"|\w+ /cluster/notifications|GET /cluster/metrics/export|GET /cluster/jobs/realm-sync"
-    r"|PUT /access/users/\{userid\}/unlock-tfa"
-    r"|GET /nodes/\{node\}/ceph/cfg/value"
+_7_4 = replace(
+    _8_4,
+    version={"version": "7.4-17", "release": "7.4", "repoid": "513c62be"},
+    roles=ROLES_7,
+    changes=(*BEFORE_9, *BEFORE_8),
+    strings=(*STRINGS_BEFORE_9, *STRINGS_BEFORE_8),
+    no_rights_on=r"/sdn/fabrics.*|/mapping.*|/pool/.*/.*",
+    message_in_body=False,
+    resize_is_task=False,
+    memory_is_text=False,
+    attaching_needs_sdn=False,
+    former=FORMER_IN_7,
+    qemu="7.2.0",
+    _tables={},
+    _string_tables={},
 )
-_CEPH = r"(/nodes/[^/]+/ceph)"
-_FORMER_IN_7 = {
-    rf"GET {_CEPH}/pools/([^/]+)": r"\1/pool/\2/status",
-    rf"\w+ {_CEPH}/pools(/[^/]+)?": r"\1/pool\2",
-    rf"\w+ {_CEPH}/config": r"\1/cfg/raw",
-    rf"\w+ {_CEPH}/configdb": r"\1/cfg/db",
-}
-_HA_AT_CREATE = frozenset({"ha-managed"})
-_WORKERS = frozenset({"max-workers"})
-_UNKNOWN_BEFORE_9 = {
-    "POST /nodes/{node}/qemu": _HA_AT_CREATE,
-    "POST /nodes/{node}/lxc": _HA_AT_CREATE,
-    "POST /nodes/{node}/startall": _WORKERS,
-    "POST /nodes/{node}/stopall": _WORKERS,
-    "POST /nodes/{node}/migrateall": _WORKERS,
-    "POST /cluster/ha/resources": frozenset({"failback"}),
-    "PUT /cluster/ha/resources/{sid}": frozenset({"failback"}),
-    "DELETE /cluster/ha/resources/{sid}": frozenset({"purge"}),
-}
-
-RELEASES: Mapping[str, Release] = {
-    "9.2": Release({"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"}),
-    "8.4": Release(
-        {"version": "8.4.14", "release": "8.4", "repoid": "b502d23c55afcba1"},
-        absent=_SINCE_9,
-        unknown=_UNKNOWN_BEFORE_9,
-        replicating_needs="Datastore.Allocate",
-        qemu="9.2.0",
-        measures_pressure=False,
-    ),
-    "7.4": Release(
-        {"version": "7.4-17", "release": "7.4", "repoid": "513c62be"},
-        absent=f"{_SINCE_9}|{_SINCE_8}",
-        former=_FORMER_IN_7,
-        unknown={
-            **_UNKNOWN_BEFORE_9,
-            "POST /nodes/{node}/qemu/{vmid}/status/stop": frozenset({"overrule-shutdown"}),
-            "POST /nodes/{node}/lxc/{vmid}/status/stop": frozenset({"overrule-shutdown"}),
-            "GET /pools": frozenset({"poolid", "type"}),
-        },
-        message_in_body=False,
-        resize_is_task=False,
-        memory_is_text=False,
-        attaching_needs_sdn=False,
-        replicating_needs="Datastore.Allocate",
-        qemu="7.2.0",
-        measures_pressure=False,
-    ),
-}
+RELEASES: Mapping[str, Release] = {"9.2": NEWEST, "8.4": _8_4, "7.4": _7_4}
 """By what a cluster's `version` begins with."""
-NEWEST = RELEASES["9.2"]
 
 
 def release_of(version: str) -> Release:

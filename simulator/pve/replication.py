@@ -86,14 +86,11 @@ def jobs(call: Call) -> object:
 
 
 def _need(privilege: str) -> Callable[[Call], None]:
-    """A privilege on the guest of the job that is named; earlier releases asked for another."""
+    """A privilege on the guest of the job that is named."""
 
     def guard(call: Call) -> None:
-        needed = privilege if privilege == "VM.Audit" else call.api.release.replicating_needs
-        if needed == "Datastore.Allocate":
-            call.need("/storage", needed)
-        elif match := _JOB.fullmatch(call.text("id")):
-            call.need(f"/vms/{match[1]}", needed)
+        if match := _JOB.fullmatch(call.text("id")):
+            call.need(f"/vms/{match[1]}", privilege)
 
     return guard
 

@@ -11,7 +11,7 @@ from simulator.pve.access import find_user, need_users_groups, self_or_modify
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
 from simulator.pve.parameters import Value
-from simulator.pve.permissions import BUILT_IN, TOP_PATHS, Permissions, normal_path
+from simulator.pve.permissions import TOP_PATHS, Permissions, normal_path
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.wire import bad_parameters, denied, died
@@ -26,7 +26,7 @@ def roles(call: Call) -> object:
     """All roles; the built-in ones are `special`."""
     rows: list[dict[str, object]] = [
         {"roleid": name, "privs": ",".join(sorted(privileges)), "special": 1}
-        for name, privileges in BUILT_IN.items()
+        for name, privileges in call.api.release.roles.items()
     ]
     rows += [
         {"roleid": name, "privs": entry["privs"]} for name, entry in call.documents.roles.items()
@@ -39,7 +39,7 @@ def create_role(call: Call) -> object:
     """A role of one's own."""
     name = call.text("roleid")
     with call.locked("user_cfg", "create role failed: "):
-        if name in BUILT_IN or name in call.documents.roles:
+        if name in call.api.release.roles or name in call.documents.roles:
             raise died(f"role '{name}' already exists")
         call.documents.roles[name] = {"privs": ",".join(sorted(set(call.words("privs"))))}
     return None
@@ -52,8 +52,8 @@ def role(call: Call) -> object:
 
 
 def _privileges(call: Call, name: str) -> set[str]:
-    if name in BUILT_IN:
-        return set(BUILT_IN[name])
+    if name in call.api.release.roles:
+        return set(call.api.release.roles[name])
     if (entry := call.documents.roles.get(name)) is None:
         raise died(f"role '{name}' does not exist")
     return set(items(str(entry["privs"])))
@@ -65,7 +65,7 @@ def _privileges(call: Call, name: str) -> set[str]:
 def update_role(call: Call) -> object:
     """Replace a role's privileges, or add to them."""
     name = call.text("roleid")
-    if name in BUILT_IN:
+    if name in call.api.release.roles:
         raise died(f"auto-generated role '{name}' cannot be modified")
     with call.locked("user_cfg", "update role failed: "):
         old = _privileges(call, name)
@@ -78,7 +78,7 @@ def update_role(call: Call) -> object:
 def delete_role(call: Call) -> object:
     """Remove a role and the rights that use it."""
     name = call.text("roleid")
-    if name in BUILT_IN:
+    if name in call.api.release.roles:
         raise died(f"auto-generated role '{name}' cannot be deleted")
     with call.locked("user_cfg", "delete role failed: "):
         _privileges(call, name)
@@ -130,11 +130,11 @@ def update_acl(call: Call) -> object:
         text = "either 'users', 'groups' or 'tokens' is required."
         raise bad_parameters(users=text, groups=text, tokens=text)
     path = normal_path(call.text("path"))
-    if path is None:
+    if path is None or not call.api.release.has_rights_on(path):
         raise bad_parameters(path=f"invalid ACL path '{call.text('path')}'")
     with call.locked("user_cfg", "ACL update failed: "):
         for role in call.words("roles"):
-            if role not in BUILT_IN and role not in call.documents.roles:
+            if role not in call.api.release.roles and role not in call.documents.roles:
                 raise died(f"role '{role}' does not exist")
             for kind in ("user", "group", "token"):
                 for who in call.words(f"{kind}s"):
@@ -164,7 +164,7 @@ def permissions(call: Call) -> object:
     whose = call.text("userid", call.user)
     if whose != call.user and not call.may("/access", "Sys.Audit"):
         raise denied("/access, Sys.Audit")
-    held = Permissions(call.documents, whose)
+    held = Permissions(call.documents, whose, call.api.release.roles)
     if call.has("path"):
         return {call.text("path"): dict(held.on(call.text("path")))}
     documents = call.documents

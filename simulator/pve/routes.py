@@ -83,8 +83,14 @@ def index(
     """
     node = "node pve-node\n" if "{node}" in path else ""
     vmid = "vmid integer:pve-vmid\n" if "{vmid}" in path else ""
-    listed = [{key: name} for name in names.split()]
-    routes.add(f"GET {path}", may, node + vmid + takes)(lambda _: listed)
+    base = path.rstrip("/")
+
+    def listed(call: Call) -> object:
+        """What the release has of it."""
+        release = call.api.release
+        return [{key: name} for name in names.split() if not release.lacks(f"GET {base}/{name}")]
+
+    routes.add(f"GET {path}", may, node + vmid + takes)(listed)
 
 
 @dataclass

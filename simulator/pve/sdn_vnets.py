@@ -41,15 +41,20 @@ def _need(*privileges: str) -> Callable[[Call], None]:
     """Who may do something with the net in the path, which must be there."""
 
     def guard(call: Call) -> None:
-        name = call.text("vnet")
-        net = VNETS.entries(call.documents).get(name)
-        if net is None and (call.flag("running") or call.flag("pending")):
-            net = sdn_state.running(call.documents, "vnets").get(name)
-        if net is None:
-            raise died(f"sdn vnet '{name}' does not exist")
-        call.need(f"/sdn/zones/{net.get('zone')}/{name}", *privileges)
+        call.need(f"/sdn/zones/{_find(call).get('zone')}/{call.text('vnet')}", *privileges)
 
     return guard
+
+
+def _find(call: Call) -> Entry:
+    """The net in the path. Raises if there is none."""
+    name = call.text("vnet")
+    net = VNETS.entries(call.documents).get(name)
+    if net is None and (call.flag("running") or call.flag("pending")):
+        net = sdn_state.running(call.documents, "vnets").get(name)
+    if net is None:
+        raise died(f"sdn vnet '{name}' does not exist")
+    return net
 
 
 _SEE, _CHANGE = _need("SDN.Audit", "SDN.Allocate"), _need("SDN.Allocate")
@@ -136,8 +141,7 @@ def update_vnet(call: Call) -> object:
         call.need(f"/sdn/zones/{call.text('zone')}", "SDN.Allocate")
     with sdn_state.locked(call, "update sdn vnet object failed"):
         need_digest(call, VNETS.digest(call.documents))
-        entries = VNETS.entries(call.documents)
-        old = entries[name]
+        entries, old = VNETS.entries(call.documents), _find(call)
         if "zone" in call.words("delete"):
             raise bad_parameters(zone="cannot delete zone")
         entries[name] = changed(call, VNETS, old, settings)
@@ -247,10 +251,9 @@ def _check_ranges(
 )
 def create_subnet(call: Call) -> object:
     """A new subnet; its id is made of the zone and the network."""
-    name, settings = call.text("vnet"), sent(call, "subnet")
+    settings = sent(call, "subnet")
     with sdn_state.locked(call, "create sdn subnet object failed"):
-        zone = VNETS.entries(call.documents)[name]["zone"]
-        key = f"{zone}-{call.text('subnet').replace('/', '-')}"
+        key = f"{_find(call)['zone']}-{call.text('subnet').replace('/', '-')}"
         if key in SUBNETS.entries(call.documents):
             raise died(f"sdn subnet object ID '{key}' already defined")
         entry: Entry = {"type": "subnet", **settings}

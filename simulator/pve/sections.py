@@ -115,6 +115,24 @@ def check_removable(kind: SectionType, names: Iterable[str], sent: Mapping[str, 
             raise died(f"cannot set and delete property '{key}' at the same time!")
 
 
+def check_lines(entry: Entry) -> None:
+    """Raise for a value that would not fit on its line, as writing a section does."""
+    for key, value in entry.items():
+        for item in value if isinstance(value, tuple) else (value,):
+            if item is not None:
+                _printed(key, item, plain=True)
+
+
+def check_option_lines(options: Entry) -> None:
+    """The same for a file of options, a node's or the datacenter's: all but the description.
+
+    Source: PVE::NodeConfig, write_node_config.
+    """
+    for key, value in options.items():
+        if key != "description" and re.search(r"[\n\r]", str(value)):
+            raise died(f"detected invalid newline inside property '{key}'")
+
+
 @dataclass(frozen=True)
 class SectionFile:
     """One file: its path below /etc/pve, the keys with their kinds, and the types.
@@ -260,7 +278,7 @@ def _written(file: SectionFile, text: str) -> dict[str, Entry]:
     """The sections in a file."""
     entries: dict[str, Entry] = {}
     current: dict[str, Value] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not line.strip() or line.startswith("#"):
             continue
         if not line[0].isspace():

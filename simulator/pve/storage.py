@@ -21,6 +21,7 @@ from simulator.pve.sections import (
     SectionType,
     check_fixed,
     check_known,
+    check_lines,
     check_new,
     check_removable,
     section_type,
@@ -34,7 +35,6 @@ FILES = frozenset(items("images rootdir vztmpl iso backup snippets import none")
 MEDIA = FILES - {"none"}
 BLOCK = frozenset({"images", "rootdir"})
 COMMON = items("nodes content disable bwlimit")
-BACKUPS = items("prune-backups max-protected-backups")
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,18 @@ def _type(
 
 _DIR = (
     "format preallocation content-dirs create-base-path create-subdirs mkdir "
-    "snapshot-as-volume-chain prune-backups max-protected-backups "
+    "snapshot-as-volume-chain prune-backups max-protected-backups maxfiles "
 )
 TYPES: dict[str, StorageType] = {
     "btrfs": _type(
         "path! nocow is_mountpoint shared format preallocation content-dirs create-base-path "
-        "create-subdirs mkdir prune-backups max-protected-backups",
+        "create-subdirs mkdir prune-backups max-protected-backups maxfiles",
         FILES,
         "images,rootdir",
     ),
     "cephfs": _type(
         "path= monhost username subdir fs-name fuse options keyring content-dirs create-base-path "
-        "create-subdirs mkdir prune-backups max-protected-backups",
+        "create-subdirs mkdir prune-backups max-protected-backups maxfiles",
         MEDIA - BLOCK,
         "backup",
         shared=True,
@@ -98,6 +98,13 @@ TYPES: dict[str, StorageType] = {
     "esxi": _type(
         "server+ username+ password+ port skip-cert-verification", frozenset({"import"}), "import"
     ),
+    "glusterfs": _type(
+        "path= server+ server2 volume! transport " + _DIR,
+        MEDIA,
+        "images",
+        shared=True,
+        mounted=True,
+    ),
     "iscsi": _type("portal! target!", "images none", "images", shared=True),
     "iscsidirect": _type("portal! target!", "images", "images", shared=True),
     "lvm": _type(
@@ -112,7 +119,7 @@ TYPES: dict[str, StorageType] = {
     ),
     "pbs": _type(
         "server! datastore! namespace port username password fingerprint encryption-key "
-        "master-pubkey prune-backups max-protected-backups",
+        "master-pubkey prune-backups max-protected-backups maxfiles",
         "backup none",
         "backup",
         shared=True,
@@ -136,7 +143,7 @@ SECRETS = frozenset({"password", "keyring", "encryption-key", "master-pubkey"})
 NETWORKED = frozenset({"nfs", "cifs"})
 """Types whose plugin asks the server before it mounts."""
 
-_TYPE = f"enum({','.join(TYPES)})"
+_TYPE = f"enum({','.join(name for name in TYPES if name != 'glusterfs')})"  # gone in 9
 _CHANGEABLE = """
 blocksize?                 string
 bwlimit?                   {bwlimit}
@@ -202,7 +209,8 @@ thinpool?        pve-storage-vgname
 type             {_TYPE}
 vgname?          pve-storage-vgname
 """
-KEYS = _CHANGEABLE.replace("storage                    pve-storage-id", "") + _FIXED
+_BEFORE_9 = "maxfiles? integer\nserver2? string\ntransport? string\nvolume? string\n"
+KEYS = _CHANGEABLE.replace("storage                    pve-storage-id", "") + _FIXED + _BEFORE_9
 """Keys of all types, as storage.cfg has them."""
 CREATE = table(_CHANGEABLE + _FIXED)
 UPDATE = table(_CHANGEABLE + "delete? pve-configid-list ..4096\ndigest? string ..64")
@@ -299,6 +307,7 @@ def create_storage(call: Call) -> object:
     check_new(kind, sent)
     entry = {"type": call.text("type"), "content": kind.default, **sent}
     with call.locked("storage_cfg", "create storage failed: "):
+        check_lines(entry)
         call.documents.storages[name] = entry
         call.api.sync(call.twin)
         _activate(call, name, entry)
@@ -332,7 +341,9 @@ def update_storage(call: Call) -> object:
         new = {**old, **sent}
         for key in call.words("delete"):
             check_removable(kind, [key], sent)
+            call.need_known(key)
             new.pop(key, None)
+        check_lines(new)
         call.documents.storages[name] = new
         call.api.sync(call.twin)
     return {"storage": name, "type": old["type"]}

@@ -105,8 +105,8 @@ def start_task(
 
 
 def started(call: Call, type_name: str, id_text: str, work: Mapping[str, Value]) -> str | None:
-    """What answers a resize: a task's UPID, or None once it is done where the release does it at
-    once. Raises what the worker died of.
+    """What answers a resize of a virtual machine: a task's UPID, or None once it is done where the
+    release does it at once. Raises what the worker died of.
     """
     upid = start_task(call, type_name, id_text, work)
     if call.api.release.resize_is_task:

@@ -184,6 +184,6 @@ def _capabilities(call: Call) -> dict[str, dict[str, int]]:
     """What the web interface shows: privileges by area. Source: PVE::RPCEnvironment."""
     found: dict[str, dict[str, int]] = {area: {} for area in CAPABILITIES.values()}
     for path in (*TOP_PATHS, "/mapping"):
-        if (area := CAPABILITIES.get(path)) is not None:
+        if (area := CAPABILITIES.get(path)) and call.api.release.has_rights_on(path):
             found[area] |= dict.fromkeys(call.permissions.on(path), 1)
     return found

@@ -20,7 +20,7 @@ _TEXTS = ("firstname", "lastname", "email", "comment", "keys")
 
 def read(text: str, documents: Documents) -> None:
     """Put what the file holds into the documents; lines of no known kind are left out."""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         kind, *fields = line.strip().split(":")
         if (reader := _READERS.get(kind)) is not None and fields and fields[0]:
             reader(documents, [*fields, *[""] * 8])
@@ -28,7 +28,7 @@ def read(text: str, documents: Documents) -> None:
 
 
 def _number(text: str, default: int) -> int:
-    return int(text) if text.isdigit() else default
+    return int(text) if text.isdecimal() else default
 
 
 def _user(documents: Documents, fields: list[str]) -> None:

@@ -19,7 +19,7 @@ from simulator.pve.world import SYSTEM_USED_BYTES
 
 routes = Routes()
 
-FILE_TYPES = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs"})
+FILE_TYPES = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs", "glusterfs"})
 SHARED_TYPES = frozenset(items("nfs cifs cephfs rbd iscsi iscsidirect pbs zfs"))
 FOLDERS = {
     "backup": "dump",

@@ -113,6 +113,10 @@ class TaskError(Exception):
     """A worker's `die`: the text becomes the task's exit status."""
 
 
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
 def decode(query: str, content_type: str, body: bytes) -> dict[str, Given]:
     """Parameters of a request: of its query, and of its body, which is a form or JSON.
 
@@ -123,8 +127,9 @@ def decode(query: str, content_type: str, body: bytes) -> dict[str, Given]:
     pairs = parse_qsl(query, keep_blank_values=True)
     if body and content_type.startswith("application/json"):
         try:
-            loaded = json.loads(body)
-        except ValueError as error:
+            loaded = json.loads(body, parse_constant=_no_number)
+            json.dumps(loaded, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError) as error:
             raise ApiError(400, f"unable to decode JSON body: {error}\n") from error
         if not isinstance(loaded, dict):
             raise ApiError(400, "JSON body is no object\n")
@@ -132,7 +137,7 @@ def decode(query: str, content_type: str, body: bytes) -> dict[str, Given]:
     elif body and content_type and not content_type.startswith(FORM):
         raise ApiError(506, f"upload 'Content-Type '{content_type}' not implemented\n", body=False)
     elif body:
-        pairs += parse_qsl(body.decode(), keep_blank_values=True)
+        pairs += parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
     for key, value in pairs:
         known = params.get(key)
         if isinstance(known, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from lab.faults import parse_faults
 from simulator.build import twin_of
@@ -61,6 +62,12 @@ class Cluster:
         found = (response.members or {})["errors"]
         assert isinstance(found, dict)
         return found
+
+    def login(self) -> dict[str, str]:
+        """Headers that a browser of root@pam sends, who may what no token may."""
+        found = self.ok("POST /access/ticket", user=None, username="root@pam", password=SECRET)
+        cookie = f"PVEAuthCookie={quote(found['ticket'], safe='')}"
+        return {"cookie": cookie, "csrfpreventiontoken": found["CSRFPreventionToken"]}
 
     def done(self, call: str, **params: Any) -> Task:
         """The task that a call starts, after its end."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from simulator.pve.permissions import BUILT_IN
+from simulator.pve.roles import ROLES_9
 
 NAMING = frozenset(
     {
@@ -26,7 +26,7 @@ NAMING = frozenset(
 """Parameters whose values are names that somebody chose."""
 KEPT = frozenset(
     {
-        *BUILT_IN, "local", "data", "root", "pam", "pve", "none", "bad", "all", "iso", "backup",
+        *ROLES_9, "local", "data", "root", "pam", "pve", "none", "bad", "all", "iso", "backup",
         "group", "images", "name", "web", "key", "host", "node", "pool", "storage",
         "user", "zone", "vnet",
     }

@@ -6,13 +6,8 @@ be there, and more properties than the schema names are fine, as in the real ans
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
 import pytest
 
@@ -23,6 +18,7 @@ from simulator.pve.routes import Route
 from simulator.pve.wire import Given, Request
 from tests.simulator.ceph_nodes import with_ceph
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
+from tests.simulator.pve_schemas import misfits, official
 
 TOKEN = {"authorization": f"PVEAPIToken={ROOT}={SECRET}"}
 NAMES = {
@@ -134,44 +130,6 @@ def _ceph() -> Cluster:
     return here
 
 
-@cache
-def _schema() -> dict[str, Any]:
-    packed = files("fakepve").joinpath("data/pve-api.json.gz").read_bytes()
-    found: dict[str, Any] = json.loads(gzip.decompress(packed))["paths"]
-    return found
-
-
-def misfits(schema: dict[str, Any], value: Any, where: str = "data") -> Iterator[str]:
-    """Where a value is none of its schema."""
-    kind = schema.get("type", "any")
-    if value is None:
-        if kind in ("array", "boolean"):
-            yield f"{where} is null, not {kind}"
-        return
-    fits: dict[str, Callable[[], bool]] = {
-        "null": lambda: False,
-        "boolean": lambda: str(value) in ("0", "1"),
-        "integer": lambda: re.fullmatch(r"-?\d+", str(value)) is not None,
-        "number": lambda: re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", str(value)) is not None,
-        "string": lambda: isinstance(value, str | int | float),
-        "array": lambda: isinstance(value, list),
-        "object": lambda: isinstance(value, dict),
-    }
-    if not fits.get(kind, lambda: True)():
-        yield f"{where} is {value!r}, not {kind}"
-    elif kind == "array":
-        for number, item in enumerate(value):
-            yield from misfits(schema.get("items", {}), item, f"{where}[{number}]")
-    elif kind == "object":
-        for name, known in schema.get("properties", {}).items():
-            if name in value:
-                yield from misfits(known, value[name], f"{where}.{name}")
-            elif not known.get("optional") and "[n]" not in name:
-                yield f"{where}.{name} is missing"
-    elif "enum" in schema and str(value) not in map(str, schema["enum"]):
-        yield f"{where} is {value!r}, none of {schema['enum']}"
-
-
 def _path(route: Route) -> str:
     path = route.path
     kind = "102" if "replication" in path else "100"
@@ -202,6 +160,7 @@ def test_an_answer_fits_the_official_schema(route: Route) -> None:
         assert "lxc/100.conf' does not exist" in response.reason
         return
     assert response.status == 200, f"{path}: {response.status} {response.reason}"
-    official = _schema()[route.path.replace("*}", "}")]["GET"].get("returns", {})
-    found = list(misfits(official, (response.members or {})["data"]))
+    known = official(route)
+    assert known is not None
+    found = list(misfits(known.get("returns", {}), (response.members or {})["data"]))
     assert bool(found) == (route.call in WRONG), found

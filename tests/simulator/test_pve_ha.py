@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.cluster.documents import NodeAffinity, ResourceAffinity, ServiceRecord
+from simulator.ha import documents_of
 from simulator.pve.ha_command import ha_manager
 from simulator.pve.ha_status import verbose_state
 from tests.simulator.pve_cluster import Cluster, cluster
@@ -70,6 +71,20 @@ def test_ha_moves_a_guest_when_asked() -> None:
     here.wait(120)
     assert _services(here)["vm:100"] == ("pve3", "started")
     assert "qmigrate" in [row["type"] for row in here.ok("GET /nodes/pve2/tasks", vmid=100)]
+
+
+def test_a_guest_that_is_taken_out_of_ha_on_its_way_arrives_all_the_same() -> None:
+    here = _managed(100)
+    here.wait(120)
+    here.ok("POST /cluster/ha/resources/vm:100/migrate", _node="pve2")
+    end_s = here.twin.now_s + 60
+    while not documents_of(here.twin, "a").lrms["pve1"].moving:
+        assert here.twin.now_s < end_s, "no move began"
+        here.wait(1)
+    here.ok("DELETE /cluster/ha/resources/vm:100")
+    here.wait(240)
+    assert here.ok("GET /nodes/pve2/qemu/100/status/current", node="pve2")["status"] == "running"
+    assert "hastate" not in here.ok("GET /cluster/resources", type="vm")[0]
 
 
 def test_a_dead_nodes_guest_is_fenced_and_comes_back_elsewhere() -> None:

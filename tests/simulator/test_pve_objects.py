@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulator.pve.permissions import BUILT_IN
+from simulator.pve.roles import ROLES_9
 from tests.simulator.pve_cluster import Cluster, cluster
 
 GPU = "node=pve1,path=0000:01:00.0,id=10de:1db6"
@@ -64,7 +64,7 @@ def test_a_mapping_is_seen_by_whoever_may_use_it() -> None:
     status, reason = here.refusal("GET /cluster/mapping/pci/nic", user=user)
     assert status == 403
     assert "Mapping.Use|Mapping.Modify|Mapping.Audit" in reason
-    assert "PVEMappingUser" in BUILT_IN
+    assert "PVEMappingUser" in ROLES_9
 
 
 def test_a_metric_server_is_kept_without_its_token_and_asked_only_over_tcp() -> None:

@@ -1,8 +1,8 @@
 """Random requests: whatever is asked, the answer is one that Proxmox VE can give, and no file is
 spoilt by it.
 
-Every call of the API is tried, with values that its table allows, values that it does not, and
-values made up to break a file: line ends, section heads, colons.
+Every call of every release is tried, with values that its table allows, values that it does not,
+and values made up to break a file (`pve_random`).
 """
 
 from __future__ import annotations
@@ -10,187 +10,134 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from random import Random
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from simulator.mon.load import spec_of
-from simulator.mon.monitors import monitors_of
 from simulator.pve import etc_pve
 from simulator.pve.api import tree
-from simulator.pve.documents import Backup, Volume
-from simulator.pve.parameters import Param
+from simulator.pve.releases import RELEASES
 from simulator.pve.routes import Route
 from simulator.pve.sdn_state import LOCK_FILE
-from simulator.pve.wire import Response
-from tests.simulator.ceph_nodes import with_ceph
-from tests.simulator.pve_cluster import Cluster, cluster
+from simulator.pve.wire import ApiError, Given, Response, decode
+from tests.simulator.pve_cluster import ROOT, Cluster, cluster
+from tests.simulator.pve_random import request
 
-STATUS = frozenset({200, 400, 401, 403, 404, 500, 501, 595})  # 404: notifications alone
+STATUS = frozenset({200, 400, 401, 403, 500, 501, 595})
 ROUTES = [route for route in tree().routes if route.path != "/"]
-WRITES = [route for route in ROUTES if route.method != "GET"]
-CEPH = [route for route in ROUTES if "/ceph" in route.path]
-CEPH_WRITES = [route for route in CEPH if route.method != "GET"]
-BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
-IN_PATHS = {
-    "node": ["pve1"], "vmid": ["100"], "pos": ["0"], "storage": ["data"], "userid": ["ana@pve"],
-    "cidr": ["10.0.0.0/24"], "subnet": ["z1-10.0.0.0-24"], "iface": ["vmbr0", "eno1"],
-    "volume": ["data:100/vm-100-disk-0.qcow2", BACKUP], "sid": ["vm:100"], "id": ["web", "100-0"],
-    "name": ["web", "vm"], "osdid": ["0", "3"], "flag": ["noout", "pause"],
-}  # fmt: skip
-EVIL = ["", "-", "a\nb", "x\n\tbad 1", "[RULES]", "a: b", "ä€", "../x", "%0a", "0", "-1", "9" * 30,
-        "1.5", "true", "\0", "a,b;c d", "=", "a=b,a=c", "' or 1"]  # fmt: skip
-NAMES = ["web", "one", "new1", "v1", "z1"]
-WORDS = [
-    BACKUP,
-    *NAMES, "pve1", "pve2", "100", "200", "data", "local", "root@pam", "ana@pve", "scsi0", "net0",
-    "rootfs", "in", "ACCEPT", "10.0.0.0/24", "10.0.0.1", "1", "2G", "+1G", "data:1", "daily", "/",
-    "virtio,bridge=vmbr0", "name=eth0,bridge=vmbr0", "node=pve1,path=/srv/data", "simple",
-]  # fmt: skip
-GOOD = {
-    "pve-node": ["pve1", "pve2", "pve3"], "pve-node-list": ["pve1", "pve1,pve2"],
-    "pve-storage-id": ["data", "local"], "pve-vmid": ["100", "101", "200"],
-    "pve-vmid-list": ["100", "100,101"], "pve-configid": NAMES, "pve-poolid": ["web", "web/a"],
-    "pve-userid": ["ana@pve", "new@pve", "root@pam"], "pve-groupid": ["ops"], "dns-name": ["a.b"],
-    "pve-configid-list": ["comment", "alias,tag", "scsi0", "description", "name"],
-    "pve-fw-addr-spec": ["10.0.0.0/24", "+web"], "pve-fw-dport-spec": ["80", "80:90,443"],
-    "pve-fw-protocol-spec": ["tcp", "icmp"], "IPorCIDR": ["10.0.0.0/24"], "ip": ["10.0.0.1"],
-    "IPorCIDRorAlias": ["10.0.0.0/24", "web"], "pve-sdn-subnet-id": ["10.0.0.0/24"],
-    "pve-calendar-event": ["daily"], "pve-roleid-list": ["PVEAdmin"], "ip-list": ["10.0.0.1"],
-    "pve-priv-list": ["VM.Audit"], "pve-iface": ["vmbr1", "eno1", "net0"],
-}  # fmt: skip
-PROPERTIES = {
-    "scsi": "data:1", "virtio": "data:1,format=qcow2", "net": "virtio,bridge=vmbr0",
-    "ct-net": "name=eth0,bridge=vmbr0", "rootfs": "data:1", "mp": "data:1,mp=/srv",
-    "mapping-dir": "node=pve1,path=/srv/data", "memory": "512", "next-id": "lower=100",
-    "mapping-pci": "node=pve1,path=0000:01:00.0,id=10de:1db6",
-    "mapping-usb": "node=pve1,id=1d6b:0002",
-}  # fmt: skip
+PYTHON = re.compile(
+    r"Traceback|NoneType|object has no|invalid literal|list index|not subscriptable|codec can't"
+    r"|unsupported operand|\w+Error\b"
+)
+"""What no Perl program says."""
+TEMPLATE = "local:vztmpl/x.tar.zst"
 
 
 def _full() -> Cluster:
     """A cluster with one of most things."""
     here = cluster()
-    here.guest(100, scsi0="data:1,format=qcow2", net0="virtio,bridge=vmbr0")
+    here.guest(100, scsi0="data:1,format=qcow2", net0="virtio,bridge=vmbr0", memory="512")
     here.done("POST /nodes/pve1/qemu/100/snapshot", snapname="one")
+    here.done("POST /nodes/pve1/storage/local/download-url", content="vztmpl",
+              url="http://h1/x", filename="x.tar.zst")  # fmt: skip
+    here.done("POST /nodes/pve1/lxc", vmid=200, ostemplate=TEMPLATE, rootfs="data:1")
     here.ok("POST /pools", poolid="web")
-    here.ok("POST /access/users", userid="ana@pve")
+    here.ok("POST /access/groups", groupid="ops")
+    here.ok("POST /access/users", userid="ana@pve", groups="ops")
+    here.ok("POST /access/users/ana@pve/token/t1")
+    here.ok("POST /access/roles", roleid="Few", privs="VM.Audit")
     here.ok("POST /cluster/sdn/zones", zone="z1", type="simple")
     here.ok("POST /cluster/sdn/vnets", vnet="v1", zone="z1")
-    here.ok("POST /cluster/firewall/ipset", name="web")
-    here.ok("POST /cluster/firewall/rules", type="in", action="ACCEPT")
+    here.ok("POST /cluster/sdn/controllers", controller="web", type="evpn", asn=1,
+            peers="10.0.0.1")  # fmt: skip
+    for base in ("/cluster/firewall", "/nodes/pve1/qemu/100/firewall"):
+        here.ok(f"POST {base}/ipset", name="web")
+        here.ok(f"POST {base}/ipset/web", cidr="10.0.0.0/24")
+        here.ok(f"POST {base}/aliases", name="one", cidr="10.0.0.1")
+        here.ok(f"POST {base}/rules", type="in", action="ACCEPT")
+    here.ok("POST /cluster/firewall/groups", group="web")
     here.ok("POST /cluster/mapping/dir", id="web", map=["node=pve1,path=/srv/data"])
-    here.ok("POST /cluster/backup", id="web", schedule="daily", all=1)
-    kept = Backup("name: web\nscsi0: data:100/vm-100-disk-0.qcow2,size=1G\n", (("scsi0", 2**30),))
-    name = BACKUP.partition(":")[2]
-    backup = Volume("local", "pve1", name, 100, 1, "vma", 0, "backup", backup=kept)
-    here.api.documents.volumes[backup.key] = backup
+    here.ok("POST /cluster/metrics/server/web", type="graphite", server="10.0.0.1", port=2003)
+    here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1)
+    here.ok("POST /cluster/ha/resources", sid="vm:100", state="stopped")
+    here.ok("POST /cluster/ha/rules", rule="near", type="node-affinity", nodes="pve1",
+            resources="vm:100")  # fmt: skip
+    here.ok("POST /access/domains", realm="corp", type="ad", server1="h1", domain="corp.lab")
     return here
 
 
-def _value(param: Param) -> st.SearchStrategy[Any]:
-    """Mostly what fits; now and then what does not."""
-    text: st.SearchStrategy[Any] = st.sampled_from(WORDS)
-    if param.format in GOOD:
-        text = st.sampled_from(GOOD[param.format])
-    elif param.table in PROPERTIES:
-        text = st.just(PROPERTIES[param.table])
-    elif param.pattern:
-        text = st.sampled_from(NAMES)
-    fitting = text
-    if param.enum:
-        fitting = st.sampled_from(param.enum)
-    elif param.type == "boolean":
-        fitting = st.sampled_from(["0", "1"])
-    elif param.type == "integer":
-        low = 0 if param.low is None else param.low
-        fitting = st.integers(low, low + 300 if param.high is None else param.high)
-    elif param.type == "array":
-        fitting = st.lists(text, max_size=2)
-    odd: st.SearchStrategy[Any] = st.one_of(
-        st.sampled_from(EVIL), st.text(max_size=6), st.none(), st.just([]), st.just({})
-    )
-    return st.integers(0, 9).flatmap(lambda die: odd if die == 0 else fitting)
-
-
-@st.composite
-def _requests(
-    draw: st.DrawFn, reads: list[Route] = ROUTES, writes: list[Route] = WRITES
-) -> tuple[Route, str, dict[str, Any]]:
-    route = draw(st.sampled_from(writes if draw(st.integers(0, 3)) else reads))
-    names = [name.strip("{*}") for name in re.findall(r"\{[^}]*\}", route.path)]
-    path = route.path
-    for name in names:
-        known = IN_PATHS.get(name, [*NAMES, "0"])
-        text = draw(st.sampled_from(known if draw(st.integers(0, 9)) else [w for w in EVIL if w]))
-        path = path.replace(f"{{{name}}}", quote(text, safe="")).replace(f"{{{name}*}}", text)
-    params = {}
-    for name, param in route.table.params.items():
-        asked = not param.optional or not draw(st.integers(0, 7))
-        if name not in names and asked and not re.search(r"[2-9]$|\d\d$", name):
-            params[name] = draw(_value(param))
-    return route, path, params
+def _not_json(text: str) -> None:
+    raise AssertionError(f"{text} is no JSON")
 
 
 def _sound(here: Cluster, response: Response) -> None:
     """The answer can be sent, and the files can be read."""
     assert response.status in STATUS, response
     assert "\n" not in response.reason
-    assert "Traceback" not in response.reason
-    json.loads(response.body or b"null")
+    assert not PYTHON.search(response.reason), response.reason
+    json.loads(response.body or b"null", parse_constant=_not_json)
     documents = here.api.documents
     places = {vmid: "pve1" for vmid in documents.guests}
     again = etc_pve.read(etc_pve.write(documents, places)).documents
-    for known in ("users", "groups", "acl", "pools", "files", "ha_resources", "ha_rules"):
+    for known in ("users", "groups", "roles", "tokens", "acl", "pools", "domains", "jobs", "files",
+                  "storages", "ha_resources", "ha_rules"):  # fmt: skip
         assert _settled(getattr(again, known)) == _settled(getattr(documents, known)), known
+    assert _texts(again.options) == _texts(documents.options)
+    for node, kept in documents.nodes.items():
+        read = again.nodes.get(node)
+        assert _texts(read.config if read else {}) == _texts(kept.config)
     assert again.guests.keys() == documents.guests.keys()
     for vmid, guest in documents.guests.items():
         for known in ("current", "pending"):
             assert _texts(getattr(again.guests[vmid], known)) == _texts(getattr(guest, known))
         assert again.guests[vmid].removals == guest.removals
         assert again.guests[vmid].snapshots.keys() == guest.snapshots.keys()
-    assert again.storages.keys() == documents.storages.keys()
+        for name, snapshot in guest.snapshots.items():
+            assert _texts(again.guests[vmid].snapshots[name]) == _texts(snapshot)
 
 
 def _texts(options: Mapping[str, object]) -> dict[str, str]:
-    """Values as a file shows them: without blanks around, a number of whole as one."""
-    return {key: str(value).strip() for key, value in options.items() if value not in (None, "")}
+    """Values as a file shows them: without blanks around, and without what goes without saying."""
+    texts = {key: str(value).strip() for key, value in options.items() if value is not None}
+    return {key: text for key, text in texts.items() if text and (key, text) not in DEFAULT}
+
+
+DEFAULT = frozenset({("expire", "0"), ("privsep", "1")})
+
+
+SECRET = frozenset({"secret", *etc_pve.SECRETS})  # never part of what is read
 
 
 def _settled(known: dict[Any, Any]) -> dict[Any, Any]:
-    """Without what is empty, which a file does not tell from what is absent, and without a lock,
-    which no copy takes along.
+    """Without what is empty, which a file does not tell from what is absent, without secrets, and
+    without a lock, which no copy takes along.
     """
-    if not all(isinstance(value, dict) for value in known.values()):
+    if not all(isinstance(value, Mapping) for value in known.values()):
         return {name: value for name, value in known.items() if value and name != LOCK_FILE}
     return {
-        name: {key: value for key, value in entry.items() if value not in (None, "")}
+        name: _texts({key: value for key, value in entry.items() if key not in SECRET})
         for name, entry in known.items()
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(requests=st.lists(_requests(), min_size=1, max_size=12))
-def test_no_request_breaks_the_api_or_a_file(
-    requests: list[tuple[Route, str, dict[str, Any]]],
-) -> None:
-    _answers_all(_full(), requests)
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
-@given(requests=st.lists(_requests(CEPH, CEPH_WRITES), min_size=1, max_size=12))
-def test_no_request_breaks_ceph(requests: list[tuple[Route, str, dict[str, Any]]]) -> None:
-    here = with_ceph()
-    _answers_all(here, requests)
-    assert here.twin.state.ceph["a"] == spec_of(monitors_of(here.twin, "a").site(here.twin))
-
-
-def _answers_all(here: Cluster, requests: list[tuple[Route, str, dict[str, Any]]]) -> None:
-    for route, path, params in requests:
-        response = here.send(f"{route.method} {path}", **{f"_{k}": v for k, v in params.items()})
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(draw=st.randoms(use_true_random=False), release=st.sampled_from(sorted(RELEASES)))
+def test_no_request_breaks_the_api_or_a_file(draw: Random, release: str) -> None:
+    here = _full()
+    here.api.release = RELEASES[release]
+    served = [route for route in ROUTES if not here.api.release.lacks(route.call)]
+    writes = [route for route in served if route.method != "GET"]
+    headers = here.login() if draw.random() < 0.5 else None  # else by token
+    for _ in range(draw.randint(1, 12)):
+        routes = writes if draw.random() < 0.75 else served
+        asked = request(draw, routes, here.api.release)
+        params = {f"_{name}": value for name, value in asked.params.items()}
+        call, user = f"{asked.route.method} {asked.path}", None if headers else ROOT
+        response = here.send(call, user, headers=headers, **params)
         here.wait(3)
         _sound(here, response)
 
@@ -201,3 +148,92 @@ def test_every_call_answers_an_empty_request(route: Route) -> None:
     path = re.sub(r"\{node\}", "pve1", route.path)
     path = re.sub(r"\{vmid\}", "100", path)
     _sound(here, here.send(f"{route.method} {re.sub(r'{[^}]*}', 'web', path)}"))
+
+
+DIGITS = "9" * 5000
+"""More than Python turns into a number."""
+
+
+@pytest.mark.parametrize(
+    ("call", "params", "wrong"),
+    [
+        ("POST /nodes/pve1/qemu", {"vmid": 101, "cores": DIGITS}, "cores"),
+        ("POST /nodes/pve1/qemu", {"vmid": 101, "cpulimit": "1e400"}, "cpulimit"),
+        ("POST /cluster/firewall/rules", {"proto": DIGITS}, "proto"),
+        ("POST /cluster/firewall/rules", {"proto": "²"}, "proto"),
+        ("POST /cluster/firewall/rules", {"dest": DIGITS}, "dest"),
+        ("POST /cluster/backup", {"all": 1, "schedule": DIGITS}, "schedule"),
+        ("POST /cluster/backup", {"all": 1, "exclude-path": ["/a", None]}, "exclude-path[1]"),
+        ("POST /cluster/backup", {"all": 1, "exclude-path": [["/a"]]}, "exclude-path[0]"),
+        ("POST /cluster/backup", {"vmid": ["100", {"a": 1}]}, "vmid"),
+    ],
+)
+def test_what_is_no_value_is_told_of_its_parameter(
+    call: str, params: dict[str, Any], wrong: str
+) -> None:
+    needed = {"type": "in", "action": "ACCEPT"} if "rules" in call else {}
+    sent = {f"_{name}": value for name, value in {**needed, **params}.items()}
+    assert wrong in cluster().errors(call, **sent)
+
+
+@pytest.mark.parametrize(
+    ("call", "params", "problem"),
+    [
+        ("PUT /nodes/pve1/config", {"acme": "domains=a\nb"}, "newline inside property 'acme'"),
+        ("PUT /cluster/options", {"u2f": "appid=a\nb"}, "newline inside property 'u2f'"),
+        ("POST /storage", {"storage": "s1", "type": "rbd", "username": "a\nb"}, "line feed"),
+        ("PUT /storage/data", {"content-dirs": "iso=a\nb"}, "line feed"),
+        ("PUT /access/domains/pam", {"user_attr": "aa", "filter": "a\nb"}, "line feed"),
+        ("PUT /cluster/backup/nightly", {"exclude-path": ["a\nb"]}, "line feed"),
+    ],
+)
+def test_a_value_of_two_lines_is_kept_in_no_file_of_lines(
+    call: str, params: dict[str, Any], problem: str
+) -> None:
+    here = cluster()
+    here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1)
+    before = etc_pve.write(here.api.documents, {})
+    sent = {f"_{name}": value for name, value in params.items()}
+    assert problem in here.refusal(call, **sent)[1]
+    assert etc_pve.write(here.api.documents, {}) == before
+
+
+def test_a_line_ends_only_where_a_file_says_so() -> None:
+    here = cluster()
+    odd = "a\x0bb\x85c\u2028d"
+    here.ok("PUT /access/domains/pam", filter=odd)
+    here.ok("PUT /nodes/pve1/config", acme=f"domains={odd}")
+    again = etc_pve.read(etc_pve.write(here.api.documents, {})).documents
+    assert again.domains["pam"]["filter"] == odd
+    assert again.nodes["pve1"].config["acme"] == f"domains={odd}"
+
+
+def test_a_jobs_paths_and_a_realms_password_are_where_they_belong() -> None:
+    here = cluster()
+    here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1,
+            exclude__path=["/a", "/b c"])  # fmt: skip
+    again = etc_pve.read(etc_pve.write(here.api.documents, {})).documents
+    assert again.jobs["nightly"]["exclude-path"] == ("/a", "/b c")
+    here.ok("POST /access/domains", realm="corp", type="ldap", server1="h1", base_dn="dc=lab",
+            user_attr="uid", password="not told")  # fmt: skip
+    assert "not told" not in str(here.api.documents.domains)
+    here.ok("PUT /access/domains/corp", comment="x")
+
+
+def test_the_type_of_an_interface_can_not_be_unset() -> None:
+    here = cluster()
+    here.ok("PUT /nodes/pve1/network/vmbr0", type="bridge", delete="type,autostart")
+    assert here.ok("GET /nodes/pve1/network/vmbr0")["type"] == "bridge"
+
+
+@given(body=st.binary(max_size=40), kind=st.sampled_from(["application/json", "x", ""]),
+       query=st.text(max_size=20))  # fmt: skip
+@example(body=b'{"a": "\\ud83d"}', kind="application/json", query="")
+@example(body=b'{"a": NaN}', kind="application/json", query="")
+@example(body=b"[" * 100_000, kind="application/json", query="")
+@example(body=b"a=\xff", kind="x", query="")
+def test_any_body_is_read_or_refused(body: bytes, kind: str, query: str) -> None:
+    params: dict[str, Given] = {}
+    with suppress(ApiError):
+        params = decode(query, kind, body)
+    json.dumps(params, ensure_ascii=False, allow_nan=False).encode()

@@ -4,19 +4,13 @@ the package fakepve carries.
 
 from __future__ import annotations
 
-import gzip
-import json
-import re
-from functools import cache
-from importlib.resources import files
-from typing import Any
-
 import pytest
 
 from simulator.pve.api import tree
 from simulator.pve.formats import check_format
-from simulator.pve.parameters import PROPERTY_STRINGS, Param, check, parse, property_problem, table
+from simulator.pve.parameters import PROPERTY_STRINGS, check, parse, property_problem, table
 from simulator.pve.routes import Route
+from tests.simulator.pve_schemas import base, official, parameters, unlike
 
 LACKING = {
     "POST /cluster/ha/resources": {"auto-rebalance"},
@@ -27,63 +21,19 @@ BY_TYPE = {"POST /cluster/ha/rules", "PUT /cluster/ha/rules/{rule}"}
 """Calls whose parameters depend on one of them: checked in two steps here."""
 
 
-@cache
-def _schema() -> dict[str, Any]:
-    packed = files("fakepve").joinpath("data/pve-api.json.gz").read_bytes()
-    found: dict[str, Any] = json.loads(gzip.decompress(packed))["paths"]
-    return found
-
-
-def _official(route: Route) -> dict[str, Any]:
-    path = route.path.replace("*}", "}") if route.path != "/" else ""
-    entry = _schema().get(path) or _schema().get(path + "/") or {}
-    method = entry.get(route.method)
-    assert method is not None, f"the schema of 9.2 has no {route.method} {route.path}"
-    properties = method.get("parameters", {}).get("properties", {})
-    return dict(properties)
-
-
 SKIPPED = BY_TYPE | {"GET /"}  # the schema does not name the root
-ROUTES = [route for route in tree().routes if f"{route.method} {route.path}" not in SKIPPED]
+ROUTES = [route for route in tree().routes if route.call not in SKIPPED]
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: str(route.call))
 def test_a_call_takes_what_the_official_schema_says(route: Route) -> None:
-    official = _official(route)
-    call = f"{route.method} {route.path}"
-    ours = {re.sub(r"^([a-z]+)\d+$", r"\1[n]", name): name for name in route.table.params}
-    names = {_base(name, official) for name in route.table.params}
-    assert names | LACKING.get(call, set()) == set(official) - {"node"} | names & {"node"}
-    for name, known in official.items():
-        if (own := ours.get(name, name)) in route.table.params:
-            assert _like(route.table.params[own], known) == "", f"{call} {name}"
-
-
-def _base(name: str, official: dict[str, Any]) -> str:
-    numbered = re.sub(r"\d+$", "[n]", name)
-    return numbered if name not in official and numbered in official else name
-
-
-def _like(ours: Param, official: dict[str, Any]) -> str:
-    """Where a parameter differs from the schema's."""
-    kind = official.get("type", "string")
-    if ours.type != kind:
-        return f"type {ours.type}, not {kind}"
-    if ours.optional != bool(official.get("optional")):
-        return "optional"
-    if official.get("enum") and tuple(map(str, official["enum"])) != ours.enum:
-        return f"enum {ours.enum}"
-    low, high = (
-        ("minimum", "maximum") if kind in ("integer", "number") else ("minLength", "maxLength")
-    )
-    bounds = tuple(None if official.get(key) is None else int(official[key]) for key in (low, high))
-    if bounds != (ours.low, ours.high) and ours.format != "pve-vmid":
-        return f"bounds {(ours.low, ours.high)}, not {bounds}"
-    if isinstance(official.get("format"), str) and ours.format not in ("", official["format"]):
-        return f"format {ours.format}"
-    if str(official.get("requires", "")) != ours.requires:
-        return f"requires {ours.requires}"
-    return ""
+    known = official(route)
+    assert known is not None, f"the schema of 9.2 has no {route.call}"
+    named = parameters(known)
+    names = {base(name, named) for name in route.table.params}
+    assert names | LACKING.get(route.call, set()) == set(named) - {"node"} | names & {"node"}
+    for name, param in route.table.params.items():
+        assert unlike(param, named[base(name, named)]) == "", f"{route.call} {name}"
 
 
 def test_a_table_reads_types_bounds_marks_and_aliases() -> None:
