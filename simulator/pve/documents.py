@@ -18,6 +18,7 @@ from simulator.pve.guest_text import GuestConfig as GuestConfig
 from simulator.pve.parameters import Entry as Entry
 from simulator.pve.parameters import Value
 from simulator.pve.sections import Sections, digest_of_text
+from simulator.pve.storage_types import STORAGES
 
 Acl = tuple[str, str, str, str]
 """Path, kind (user, group, token), who, role."""
@@ -132,7 +133,6 @@ class Documents:
     tokens: dict[str, Entry] = field(default_factory=dict)  # by user!name
     acl: dict[Acl, int] = field(default_factory=dict)  # propagate
     pools: dict[str, Entry] = field(default_factory=dict)
-    storages: dict[str, Entry] = field(default_factory=dict)
     guests: dict[int, GuestConfig] = field(default_factory=dict)
     volumes: dict[tuple[str, str], Volume] = field(default_factory=dict)
     options: dict[str, Value] = field(default_factory=dict)
@@ -156,6 +156,11 @@ class Documents:
     def ha_rules(self) -> Sections:
         """HA rules, by name."""
         return HA_RULES.of(self)
+
+    @property
+    def storages(self) -> Sections:
+        """Definitions of storages, by name."""
+        return STORAGES.of(self)
 
     @property
     def jobs(self) -> Sections:

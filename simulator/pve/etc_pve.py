@@ -21,7 +21,6 @@ from simulator.pve import (
     notification_kinds,
     replication,
     sdn_state,
-    storage,
     user_cfg,
 )
 from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
@@ -30,7 +29,8 @@ from simulator.pve.load import volumes as volume_options
 from simulator.pve.mapping import KINDS as MAPPINGS
 from simulator.pve.parameters import table
 from simulator.pve.propertystring import split
-from simulator.pve.sections import SectionFile, option_text
+from simulator.pve.sections import option_text
+from simulator.pve.storage_types import STORAGES
 from simulator.pve.volumes import parse_size, place_of
 
 GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<folder>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
@@ -42,7 +42,7 @@ _TEXT_FILES = frozenset(
         sdn_state.RUNNING_FILE,
         sdn_state.IPAMS.path,
         *(kind.file.path for kind in MAPPINGS),
-        *(file.path for file in (DOMAINS, JOBS, HA_RESOURCES, HA_RULES)),
+        *(file.path for file in (DOMAINS, JOBS, HA_RESOURCES, HA_RULES, STORAGES)),
         replication.JOBS.path,
         metrics.SERVERS.path,
         notification_kinds.FILE.path,
@@ -72,15 +72,11 @@ class EtcPve:
     unread: tuple[str, ...] = field(default=())  # files that nothing here reads
 
 
-_STORAGES = SectionFile("storage.cfg", storage.KEYS, storage.TYPES)
-
-
 def read(files: Mapping[str, str]) -> EtcPve:
     """Documents from the files of a cluster; paths are below /etc/pve."""
     documents, places = Documents(), dict[int, str]()
     unread = [path for path in sorted(files) if not _read_one(documents, places, path, files[path])]
     user_cfg.read(files.get("user.cfg", ""), documents)
-    _sections(documents, files)
     documents.options.update(_options(files.get("datacenter.cfg", ""), cluster.OPTIONS))
     name, members = _corosync(files.get("corosync.conf", ""))
     known = {member.name for member in members} | set(places.values()) | _nodes(files)
@@ -92,7 +88,7 @@ def read(files: Mapping[str, str]) -> EtcPve:
     return EtcPve(documents, places, members, name, tuple(unread))
 
 
-_READ_HERE = frozenset({"user.cfg", "datacenter.cfg", "corosync.conf", "storage.cfg"})
+_READ_HERE = frozenset({"user.cfg", "datacenter.cfg", "corosync.conf"})
 
 
 def _read_one(documents: Documents, places: dict[int, str], path: str, text: str) -> bool:
@@ -113,14 +109,6 @@ def _read_one(documents: Documents, places: dict[int, str], path: str, text: str
 
 def _nodes(files: Mapping[str, str]) -> set[str]:
     return {path.split("/")[1] for path in files if path.startswith("nodes/") and "/" in path[6:]}
-
-
-def _sections(documents: Documents, files: Mapping[str, str]) -> None:
-    holder = Documents(files={_STORAGES.path: files.get(_STORAGES.path, "")})
-    for name, entry in _STORAGES.entries(holder).items():
-        default = storage.TYPES[str(entry["type"])].default
-        public = {key: value for key, value in entry.items() if key not in SECRETS}
-        documents.storages[name] = {"content": default, **public}
 
 
 def _without_secrets(text: str) -> str:
@@ -188,7 +176,6 @@ def write(documents: Documents, places: Mapping[int, str]) -> dict[str, str]:
     """The files. Empty ones are not there."""
     texts = {
         "user.cfg": user_cfg.write(documents),
-        _STORAGES.path: _STORAGES.text(documents.storages),
         "datacenter.cfg": option_text(documents.options),
         **documents.files,
     }

@@ -30,6 +30,7 @@ from simulator.pve.known_differences import KNOWN
 from simulator.pve.over_https import Deliver, over_https
 from simulator.pve.plain_lab import plain_lab
 from simulator.pve.recorded_time import instants_of, rounds_of
+from simulator.pve.storage_types import STORAGES
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
 from simulator.twin import Twin
@@ -38,6 +39,15 @@ CLUSTER = "lab"
 NODES = ("pve1", "pve2", "pve3")
 ASKED = "pve1"
 ADDRESSES = {node: f"10.10.10.{number}" for number, node in enumerate(NODES, 11)}
+STORAGE_CFG = """dir: local
+\tpath /var/lib/vz
+\tcontent iso,vztmpl,backup,import
+
+dir: data
+\tpath /srv/data
+\tcontent images,rootdir,snippets
+
+"""
 NO_KVM = (
     "KVM virtualisation configured, but not available."
     " Either disable in VM configuration or enable in BIOS."
@@ -161,16 +171,7 @@ def base(begin_s: float = BEGIN_S) -> tuple[Twin, PveApi]:
     twin = twin_of(plain_lab(CLUSTER, ADDRESSES), empty=True)
     documents = Documents()
     documents.users["root@pam"] = {"enable": 1, "expire": 0, "email": "admin@lab.example"}
-    documents.storages["local"] = {
-        "type": "dir",
-        "path": "/var/lib/vz",
-        "content": "backup,import,iso,vztmpl",
-    }
-    documents.storages["data"] = {
-        "type": "dir",
-        "path": "/srv/data",
-        "content": "images,rootdir,snippets",
-    }
+    documents.files[STORAGES.path] = STORAGE_CFG
     nic: Entry = {"type": "eth", "method": "manual"}
     network = {"eno1": {**nic, "active": 1}, "eno2": nic, "eno3": nic, "eno4": nic}
     hosts = "127.0.0.1 localhost\n"
@@ -201,8 +202,6 @@ def prepare(player: Player, header: Mapping[str, Any]) -> None:
     given, own = etc_pve.read(files), player.api.documents
     own.files.update(given.documents.files)
     own.guests.update(given.documents.guests)
-    if "storage.cfg" in files:
-        own.storages = given.documents.storages
     for name in ("options", "groups", "roles", "tokens", "acl", "pools"):
         getattr(own, name).update(getattr(given.documents, name))
     if "user.cfg" in files:

@@ -115,16 +115,8 @@ def check_removable(kind: SectionType, names: Iterable[str], sent: Mapping[str, 
             raise died(f"cannot set and delete property '{key}' at the same time!")
 
 
-def check_lines(entry: Entry) -> None:
-    """Raise for a value that would not fit on its line, as writing a section does."""
-    for key, value in entry.items():
-        for item in value if isinstance(value, tuple) else (value,):
-            if item is not None:
-                _printed(key, item, plain=True)
-
-
 def check_option_lines(options: Entry) -> None:
-    """The same for a file of options, a node's or the datacenter's: all but the description.
+    """Raise for what takes two lines in a node's or the datacenter's options: all but the notes.
 
     Source: PVE::NodeConfig, write_node_config.
     """
@@ -192,8 +184,8 @@ class SectionFile:
         kind = self.types[str(entry["type"])]
         own = name.partition(":")[2] if self.typed else name
         lines = [own if self.only else f"{entry['type']}: {own}"]
-        keys = ("comment", "disable", *sorted(kind.required), *sorted(kind.known - self.secrets))
-        for key in dict.fromkeys(keys):
+        keys = ("comment", "disable", *sorted(kind.required), *sorted(kind.known))
+        for key in dict.fromkeys(key for key in keys if key not in self.secrets):
             if key == "disable":
                 lines += ["\tdisable"] if entry.get(key) else []
                 continue

@@ -1,16 +1,14 @@
 """Storage definitions, and each node's view of them. Source: PVE::API2::Storage::Config, ::Status.
 
-What a type takes is `TYPES`, from the plugins of pve-storage. Creating one that is enabled on the
-node asked tries to reach it, as the real call does.
+Creating one that is enabled on the node asked tries to reach it, as the real call does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NoReturn
 
 from simulator.pve.call import Call, Environment
-from simulator.pve.documents import Documents, Entry, digest_of
+from simulator.pve.documents import Documents, Entry
 from simulator.pve.parameters import Value, table
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
@@ -18,202 +16,27 @@ from simulator.pve.sections import (
     CHANGED as CHANGED,  # the HA calls take it from here
 )
 from simulator.pve.sections import (
-    SectionType,
     check_fixed,
     check_known,
-    check_lines,
     check_new,
     check_removable,
-    section_type,
+)
+from simulator.pve.storage_types import (
+    CHANGEABLE,
+    FIXED,
+    NETWORKED,
+    SECRETS,
+    TYPE,
+    TYPES,
+    StorageType,
 )
 from simulator.pve.volumes import used_bytes
 from simulator.pve.wire import ApiError, died
 
 routes = Routes()
 
-FILES = frozenset(items("images rootdir vztmpl iso backup snippets import none"))
-MEDIA = FILES - {"none"}
-BLOCK = frozenset({"images", "rootdir"})
-COMMON = items("nodes content disable bwlimit")
-
-
-@dataclass(frozen=True)
-class StorageType(SectionType):
-    """What one plugin takes. `mounted`: its path is /mnt/pve/ID unless given."""
-
-    content: frozenset[str] = frozenset()
-    default: str = ""
-    shared: bool = False
-    mounted: bool = False
-
-
-def _type(
-    keys: str,
-    content: frozenset[str] | str,
-    default: str,
-    *,
-    shared: bool = False,
-    mounted: bool = False,
-) -> StorageType:
-    """`keys` as `section_type` reads them."""
-    kind = section_type(keys)
-    return StorageType(
-        required=kind.required,
-        fixed=kind.fixed,
-        optional=(*kind.optional, *COMMON),
-        content=frozenset(content.split()) if isinstance(content, str) else content,
-        default=default,
-        shared=shared,
-        mounted=mounted,
-    )
-
-
-_DIR = (
-    "format preallocation content-dirs create-base-path create-subdirs mkdir "
-    "snapshot-as-volume-chain prune-backups max-protected-backups maxfiles "
-)
-TYPES: dict[str, StorageType] = {
-    "btrfs": _type(
-        "path! nocow is_mountpoint shared format preallocation content-dirs create-base-path "
-        "create-subdirs mkdir prune-backups max-protected-backups maxfiles",
-        FILES,
-        "images,rootdir",
-    ),
-    "cephfs": _type(
-        "path= monhost username subdir fs-name fuse options keyring content-dirs create-base-path "
-        "create-subdirs mkdir prune-backups max-protected-backups maxfiles",
-        MEDIA - BLOCK,
-        "backup",
-        shared=True,
-        mounted=True,
-    ),
-    "cifs": _type(
-        "path= server! share! subdir username password domain smbversion options " + _DIR,
-        MEDIA,
-        "images",
-        shared=True,
-        mounted=True,
-    ),
-    "dir": _type("path! shared is_mountpoint " + _DIR, FILES, "images,rootdir"),
-    "esxi": _type(
-        "server+ username+ password+ port skip-cert-verification", frozenset({"import"}), "import"
-    ),
-    "glusterfs": _type(
-        "path= server+ server2 volume! transport " + _DIR,
-        MEDIA,
-        "images",
-        shared=True,
-        mounted=True,
-    ),
-    "iscsi": _type("portal! target!", "images none", "images", shared=True),
-    "iscsidirect": _type("portal! target!", "images", "images", shared=True),
-    "lvm": _type(
-        "vgname! base= shared saferemove saferemove_throughput saferemove-stepsize tagged_only "
-        "snapshot-as-volume-chain",
-        BLOCK,
-        "images",
-    ),
-    "lvmthin": _type("vgname! thinpool!", BLOCK, "images,rootdir"),
-    "nfs": _type(
-        "path= server! export! options " + _DIR, MEDIA, "images", shared=True, mounted=True
-    ),
-    "pbs": _type(
-        "server! datastore! namespace port username password fingerprint encryption-key "
-        "master-pubkey prune-backups max-protected-backups maxfiles",
-        "backup none",
-        "backup",
-        shared=True,
-    ),
-    "rbd": _type(
-        "pool monhost username keyring krbd data-pool namespace authsupported",
-        BLOCK,
-        "images",
-        shared=True,
-    ),
-    "zfs": _type(
-        "pool! portal! target! iscsiprovider! blocksize+ sparse nowritecache comstar_hg "
-        "comstar_tg lio_tpg zfs-base-path",
-        "images",
-        "images",
-        shared=True,
-    ),
-    "zfspool": _type("pool! blocksize sparse mountpoint", BLOCK, "images,rootdir"),
-}
-SECRETS = frozenset({"password", "keyring", "encryption-key", "master-pubkey"})
-NETWORKED = frozenset({"nfs", "cifs"})
-"""Types whose plugin asks the server before it mounts."""
-
-_TYPE = f"enum({','.join(name for name in TYPES if name != 'glusterfs')})"  # gone in 9
-_CHANGEABLE = """
-blocksize?                 string
-bwlimit?                   {bwlimit}
-comstar_hg?                string
-comstar_tg?                string
-content?                   pve-storage-content-list
-content-dirs?              pve-dir-override-list
-create-base-path?          boolean
-create-subdirs?            boolean
-data-pool?                 string
-disable?                   boolean
-domain?                    string ..256
-encryption-key?            string
-fingerprint?               /([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}/
-format?                    enum(raw,qcow2,subvol,vmdk)
-fs-name?                   pve-configid
-fuse?                      boolean
-is_mountpoint?             string
-keyring?                   string
-krbd?                      boolean
-lio_tpg?                   string
-master-pubkey?             string
-max-protected-backups?     integer -1..
-mkdir?                     boolean
-monhost?                   pve-storage-portal-dns-list
-mountpoint?                pve-storage-path
-namespace?                 string
-nocow?                     boolean
-nodes?                     pve-node-list
-nowritecache?              boolean
-options?                   pve-storage-options
-password?                  string ..256
-pool?                      string
-port?                      integer 1..65535
-preallocation?             enum(off,metadata,falloc,full)
-prune-backups?             prune-backups
-saferemove?                boolean
-saferemove-stepsize?       integer:enum(1,2,4,8,16,32)
-saferemove_throughput?     string
-server?                    pve-storage-server
-shared?                    boolean
-skip-cert-verification?    boolean
-smbversion?                enum(default,2.0,2.1,3,3.0,3.11)
-snapshot-as-volume-chain?  boolean
-sparse?                    boolean
-storage                    pve-storage-id
-subdir?                    pve-storage-path
-tagged_only?               boolean
-username?                  string
-zfs-base-path?             pve-storage-path
-"""
-_FIXED = f"""
-authsupported?   string
-base?            pve-volume-id
-datastore?       string
-export?          pve-storage-path
-iscsiprovider?   string
-path?            pve-storage-path
-portal?          pve-storage-portal-dns
-share?           string
-target?          string
-thinpool?        pve-storage-vgname
-type             {_TYPE}
-vgname?          pve-storage-vgname
-"""
-_BEFORE_9 = "maxfiles? integer\nserver2? string\ntransport? string\nvolume? string\n"
-KEYS = _CHANGEABLE.replace("storage                    pve-storage-id", "") + _FIXED + _BEFORE_9
-"""Keys of all types, as storage.cfg has them."""
-CREATE = table(_CHANGEABLE + _FIXED)
-UPDATE = table(_CHANGEABLE + "delete? pve-configid-list ..4096\ndigest? string ..64")
+CREATE = table(CHANGEABLE + FIXED)
+UPDATE = table(CHANGEABLE + "delete? pve-configid-list ..4096\ndigest? string ..64")
 
 
 def find_storage(documents: Documents, name: str) -> Entry:
@@ -239,7 +62,7 @@ def _shown(call: Call, name: str) -> dict[str, object]:
     kept = {
         key: value for key, value in entry.items() if key not in SECRETS and key != "encryption-key"
     }
-    row: dict[str, object] = {"storage": name, **kept, "digest": digest_of(call.documents.storages)}
+    row: dict[str, object] = {"storage": name, **kept, "digest": call.documents.storages.digest}
     kind = TYPES[str(entry["type"])]
     if kind.mounted:
         row.setdefault("path", f"/mnt/pve/{name}")
@@ -248,7 +71,7 @@ def _shown(call: Call, name: str) -> dict[str, object]:
     return row
 
 
-@routes.add("GET /storage", takes=f"type? {_TYPE}")
+@routes.add("GET /storage", takes=f"type? {TYPE}")
 def storages(call: Call) -> object:
     """Definitions that the caller may use or audit."""
     wanted = call.text("type")
@@ -307,7 +130,6 @@ def create_storage(call: Call) -> object:
     check_new(kind, sent)
     entry = {"type": call.text("type"), "content": kind.default, **sent}
     with call.locked("storage_cfg", "create storage failed: "):
-        check_lines(entry)
         call.documents.storages[name] = entry
         call.api.sync(call.twin)
         _activate(call, name, entry)
@@ -334,7 +156,7 @@ def update_storage(call: Call) -> object:
     with call.locked("storage_cfg", "update storage failed: "):
         old = find_storage(call.documents, name)
         kind = TYPES[str(old["type"])]
-        if call.has("digest") and call.text("digest") != digest_of(call.documents.storages):
+        if call.has("digest") and call.text("digest") != call.documents.storages.digest:
             raise died(CHANGED)
         sent = _sent(call, kind)
         check_fixed(kind, old, sent)
@@ -343,7 +165,6 @@ def update_storage(call: Call) -> object:
             check_removable(kind, [key], sent)
             call.need_known(key)
             new.pop(key, None)
-        check_lines(new)
         call.documents.storages[name] = new
         call.api.sync(call.twin)
     return {"storage": name, "type": old["type"]}

@@ -67,7 +67,7 @@ def test_a_digest_covers_the_whole_file() -> None:
     here.ok("PUT /storage/data", content="images", digest=here.ok("GET /storage/data")["digest"])
 
 
-def test_secrets_are_kept_and_never_told() -> None:
+def test_secrets_are_taken_and_kept_in_no_file() -> None:
     here = cluster()
     here.ok(
         "POST /storage",
@@ -80,7 +80,8 @@ def test_secrets_are_kept_and_never_told() -> None:
         disable="1",
     )
     assert "hidden word" not in str(here.ok("GET /storage"))
-    assert here.api.documents.storages["bak"]["password"] == "hidden word"
+    assert "username u\n" in here.api.documents.files["storage.cfg"]
+    assert "hidden word" not in str(here.api.documents)
 
 
 def test_an_nfs_storage_that_nobody_serves_is_not_kept() -> None:
