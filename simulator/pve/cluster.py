@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from simulator.pve import propertystring
 from simulator.pve.call import Call
-from simulator.pve.documents import Documents, digest_of
+from simulator.pve.documents import Documents
 from simulator.pve.guest_config import MAC_PREFIX
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
 from simulator.pve.propertystring import items
 from simulator.pve.resources import fingerprint
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import check_option_lines
+from simulator.pve.sections import check_option_lines, digest_of_text
 from simulator.pve.wire import bad_parameters, died
 
 routes = Routes()
@@ -298,7 +299,7 @@ def join_info(call: Call) -> object:
     return {
         "totem": totem,
         "preferred_node": preferred,
-        "config_digest": digest_of([totem, rows]),
+        "config_digest": digest_of_text(json.dumps([totem, rows])),
         "nodelist": rows,
     }
 

@@ -7,8 +7,6 @@ twin knows. Source: pmxcfs(8), the files below /etc/pve.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -17,7 +15,7 @@ from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
 from simulator.pve.guest_text import GuestConfig as GuestConfig
 from simulator.pve.parameters import Entry as Entry
 from simulator.pve.parameters import Value
-from simulator.pve.sections import Sections, digest_of_text
+from simulator.pve.sections import Sections
 from simulator.pve.storage_types import STORAGES
 
 Acl = tuple[str, str, str, str]
@@ -180,11 +178,3 @@ class Documents:
         """A number never given before."""
         self.serial += 1
         return self.serial
-
-
-def digest_of(content: object) -> str:
-    """SHA-1 of a file's content; the well-known one of nothing for an empty file."""
-    if not content:
-        return digest_of_text("")
-    text = json.dumps(content, default=dict, separators=(",", ":"))
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -132,7 +132,8 @@ class SectionFile:
     With `only` the sections name no type: all are of that one. With `typed` the type is part of the
     id: `vm:100`. `builtin` is there without being written, and is written after what was there.
     `defaults`: what a type has where the file says nothing. `secrets` never get into the file;
-    comments are escaped unless they are `plain`.
+    comments are escaped unless they are `plain`. `other`: any further type; without it sections of
+    unknown types are passed over.
     """
 
     path: str
@@ -144,6 +145,7 @@ class SectionFile:
     builtin: Mapping[str, Entry] = field(default_factory=dict)
     defaults: Mapping[str, Entry] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    other: SectionType | None = None
 
     def __hash__(self) -> int:
         return hash(self.path)
@@ -181,7 +183,9 @@ class SectionFile:
         return "".join(self._section(name, entry) + "\n" for name, entry in entries.items())
 
     def _section(self, name: str, entry: Entry) -> str:
-        kind = self.types[str(entry["type"])]
+        kind = self.types.get(str(entry["type"]), self.other)
+        if kind is None:
+            raise died(f"unknown section type '{entry['type']}'")
         own = name.partition(":")[2] if self.typed else name
         lines = [own if self.only else f"{entry['type']}: {own}"]
         keys = ("comment", "disable", *sorted(kind.required), *sorted(kind.known))
@@ -230,6 +234,8 @@ class Sections(MutableMapping[str, Entry]):
 
     def put(self, new: Mapping[str, Entry]) -> None:
         """Set several sections in one writing; what is there without being written comes last."""
+        if not new:
+            return
         entries = {**self._entries(), **new}
         text = self._kept.files.get(self.file.path, "")
         unwritten = self.file.builtin.keys() - _written(self.file, text) - new.keys()
@@ -277,7 +283,7 @@ def _written(file: SectionFile, text: str) -> dict[str, Entry]:
             head = line.strip() if not file.only else f"{file.only}: {line.strip()}"
             kind, _, name = (part.strip() for part in head.partition(":"))
             current = {"type": kind}
-            if kind in file.types:
+            if name and (kind in file.types or file.other is not None):
                 entries[f"{kind}:{name}" if file.typed else name] = current
             continue
         key, _, value = line.strip().partition(" ")

@@ -29,6 +29,7 @@ from simulator.pve.storage_types import (
     TYPE,
     TYPES,
     StorageType,
+    type_of,
 )
 from simulator.pve.volumes import used_bytes
 from simulator.pve.wire import ApiError, died
@@ -54,7 +55,7 @@ def enabled_on(entry: Entry, node: str) -> bool:
 
 def shared(entry: Entry) -> bool:
     """Whether every node sees the same volumes."""
-    return TYPES[str(entry["type"])].shared or bool(entry.get("shared"))
+    return type_of(entry).shared or bool(entry.get("shared"))
 
 
 def _shown(call: Call, name: str) -> dict[str, object]:
@@ -63,7 +64,7 @@ def _shown(call: Call, name: str) -> dict[str, object]:
         key: value for key, value in entry.items() if key not in SECRETS and key != "encryption-key"
     }
     row: dict[str, object] = {"storage": name, **kept, "digest": call.documents.storages.digest}
-    kind = TYPES[str(entry["type"])]
+    kind = type_of(entry)
     if kind.mounted:
         row.setdefault("path", f"/mnt/pve/{name}")
     if kind.shared:
@@ -155,7 +156,7 @@ def update_storage(call: Call) -> object:
     name = call.text("storage")
     with call.locked("storage_cfg", "update storage failed: "):
         old = find_storage(call.documents, name)
-        kind = TYPES[str(old["type"])]
+        kind = type_of(old)
         if call.has("digest") and call.text("digest") != call.documents.storages.digest:
             raise died(CHANGED)
         sent = _sent(call, kind)

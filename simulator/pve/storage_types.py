@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simulator.pve.parameters import Entry, table
 from simulator.pve.propertystring import items
 from simulator.pve.sections import SectionFile, SectionType, section_type
 
@@ -190,10 +191,20 @@ vgname?          pve-storage-vgname
 _BEFORE_9 = "maxfiles? integer\nserver2? string\ntransport? string\nvolume? string\n"
 KEYS = CHANGEABLE.replace("storage                    pve-storage-id", "") + FIXED + _BEFORE_9
 """Keys of all types, as storage.cfg has them."""
+OTHER = _type(" ".join(table(KEYS).params.keys() - {"type"}), FILES, "images")
+"""A type of somebody else's plugin: only what all types have is known of it."""
+
+
+def type_of(entry: Entry) -> StorageType:
+    """The type of a storage."""
+    return TYPES.get(str(entry["type"]), OTHER)
+
+
 STORAGES = SectionFile(
     "storage.cfg",
     KEYS,
     TYPES,
     defaults={name: {"content": kind.default} for name, kind in TYPES.items()},
     secrets=SECRETS,
+    other=OTHER,
 )

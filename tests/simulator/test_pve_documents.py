@@ -210,3 +210,10 @@ def test_declared_node_rules_carry_their_priorities() -> None:
         "nodes": "pve1:2,pve2:1",
         "strict": 1,
     }
+
+
+def test_a_storage_of_somebody_elses_plugin_is_kept_as_far_as_it_is_known() -> None:
+    row = {"storage": "drbd", "type": "drbd", "content": "images", "controller": "x", "shared": 1}
+    documents = from_answers({"/storage": [{**row, "digest": "0"}]})
+    assert documents.files["storage.cfg"] == "drbd: drbd\n\tcontent images\n\tshared 1\n\n"
+    assert documents.storages["drbd"] == {"type": "drbd", "content": "images", "shared": 1}
