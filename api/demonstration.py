@@ -40,8 +40,8 @@ from lab.faults import parse_faults
 from lab.lab import Lab
 from lab.load import load_tree
 from lab.tree import read_tree
-from simulator.serve import ServedLab
-from simulator.simulate import simulate
+from simulator.outcome.simulate import simulate
+from simulator.served.lab import ServedLab
 
 FAULT = "fail-node pve2"
 PASSES = 5  # the first applies, the second proves; more only if something had to be tried again

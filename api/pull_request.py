@@ -16,7 +16,7 @@ from controller.check import check as judge
 from controller.render import plan_data, render_markdown, render_text
 from controller.source import read_files
 from lab.tree import read_tree
-from simulator.report import Outage, Verdict
+from simulator.outcome.report import Outage, Verdict
 
 
 def check(tree: Path, base: str, head: str, output: str) -> int:

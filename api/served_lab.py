@@ -24,7 +24,7 @@ from lab.load import load_tree
 from simulator.build import twin_of
 from simulator.linux import install as linux
 from simulator.pve.copied import twin_of_archive
-from simulator.serve import ServedLab, ask
+from simulator.served.lab import ServedLab, ask
 from simulator.truenas import face as truenas
 
 

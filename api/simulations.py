@@ -17,9 +17,9 @@ from lab.faults import parse_faults
 from lab.load import load_tree
 from lab.tree import read_tree
 from lab.units import parse_duration
-from simulator.scenario import run_scenario
-from simulator.simulate import simulate as run
-from simulator.spread import spread
+from simulator.outcome.scenario import run_scenario
+from simulator.outcome.simulate import simulate as run
+from simulator.outcome.spread import spread
 
 
 def simulate(

@@ -1,6 +1,6 @@
 """Outages over many seeds as an administrator reads them: text, Markdown or JSON.
 
-Behind `vlab simulate --seeds`. Only lays out what `simulator/spread.py` holds.
+Behind `vlab simulate --seeds`. Only lays out what `simulator/outcome/spread.py` holds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from api.timeline import FORMAT_VERSION, escaped, table
-from simulator.spread import OutageSpread, Spread
+from simulator.outcome.spread import OutageSpread, Spread
 
 SHOWN_SEEDS = 5
 

@@ -1,7 +1,7 @@
 """A report as an administrator reads it: text, Markdown or JSON.
 
-Behind `vlab simulate` and the comments of `vlab check`. Only lays out what `simulator/report.py`
-holds. Colour is for terminals and never the only signal.
+Behind `vlab simulate` and the comments of `vlab check`. Only lays out what
+`simulator/outcome/report.py` holds. Colour is for terminals and never the only signal.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from simulator.report import LostRedundancy, Outage, Overcommit, Report, gibibytes
+from simulator.outcome.report import LostRedundancy, Outage, Overcommit, Report, gibibytes
 
 FORMAT_VERSION = 1
 

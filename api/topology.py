@@ -20,7 +20,7 @@ from lab.kinds.router import RouterPort
 from lab.kinds.switch import Port
 from lab.lab import Lab
 from lab.units import format_size
-from simulator.wiring import Vlans
+from simulator.network.wiring import Vlans
 
 GuestKey = tuple[str, int]
 """Cluster and vmid."""

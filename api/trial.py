@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.lab import Lab
 from simulator.linux.install import ADMINISTRATOR
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 
 
 def device_tables(folder: Path, lab: Lab, served: ServedLab) -> str:

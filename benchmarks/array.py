@@ -28,7 +28,7 @@ from controller.settings import Settings
 from lab.lab import Lab
 from lab.load import load
 from simulator.build import twin_of
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 
 _HARDWARE = """\
 feeds: {f1: {}}

@@ -16,8 +16,8 @@ from lab.faults import parse_faults
 from simulator.build import twin_of
 from simulator.cluster.case import read_case
 from simulator.cluster.suite import play
-from simulator.ha import let_lead
-from simulator.simulate import simulate
+from simulator.ha.part import let_lead
+from simulator.outcome.simulate import simulate
 
 OWN = Path(__file__).resolve().parents[1] / "tests" / "simulator" / "cluster_cases"
 TIMELINES = 60

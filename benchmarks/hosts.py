@@ -29,7 +29,7 @@ from controller.secrets import Vault, resolve
 from controller.settings import Settings
 from lab.lab import Lab
 from lab.load import load
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 
 EXPORTS = 4
 _NETWORK = """\

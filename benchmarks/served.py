@@ -16,10 +16,10 @@ from benchmarks.lab import FIRST_VMID, lab_of, tree
 from controller.check import applied
 from controller.stage import empty_stage
 from lab.load import load
-from simulator import ha
+from simulator.ha import part as ha
 from simulator.pve.api import PveApi
 from simulator.pve.documents import Documents
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from simulator.state import GuestPower, GuestState
 from simulator.twin import Twin
 

@@ -13,8 +13,8 @@ from controller.rehearsal import TwinClock, rehearse
 from controller.stage import devices_of, empty_stage
 from lab.faults import FaultKind, parse_faults
 from simulator.build import twin_of
-from simulator.simulate import simulate
-from simulator.verdict import invariants
+from simulator.outcome.simulate import simulate
+from simulator.outcome.verdict import invariants
 
 FAULT = parse_faults(["fail-node pve2"])
 

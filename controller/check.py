@@ -31,10 +31,10 @@ from lab.faults import FaultKind
 from lab.lab import Lab
 from lab.load import load
 from lab.units import format_size
-from simulator.report import Verdict
-from simulator.simulate import calm
+from simulator.outcome.report import Verdict
+from simulator.outcome.simulate import calm
+from simulator.outcome.verdict import faults_to_try, invariants
 from simulator.twin import Twin
-from simulator.verdict import faults_to_try, invariants
 
 
 @dataclass(frozen=True)

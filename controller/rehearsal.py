@@ -28,11 +28,11 @@ from lab.errors import Place
 from lab.faults import Fault, FaultKind
 from lab.kinds.guest import Power
 from lab.lab import Lab
-from simulator.report import Finding, Verdict
-from simulator.simulate import calm
+from simulator.outcome.report import Finding, Verdict
+from simulator.outcome.simulate import calm
+from simulator.outcome.verdict import faults_to_try, invariants, worse
 from simulator.state import State
 from simulator.twin import Twin
-from simulator.verdict import faults_to_try, invariants, worse
 
 EPOCH_S = 1_767_225_600.0  # 2026-01-01: when a twin's second 0 is, for devices that tell the date
 

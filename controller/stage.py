@@ -16,8 +16,8 @@ from controller.planning import wanted_things
 from controller.rehearsal import TwinClock
 from controller.secrets import Vault, rehearsed
 from lab.lab import Lab
-from simulator import ha
 from simulator.build import twin_of
+from simulator.ha import part as ha
 from simulator.twin import Twin
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from lab.kinds.guest import Power
 from lab.lab import Lab
-from simulator import guests, ha
-from simulator.ceph import CephPart
-from simulator.corosync import CorosyncPart
+from simulator import guests
 from simulator.declared import declared_workload
 from simulator.faults import FaultPart
 from simulator.guests import GuestPart
-from simulator.ha import HaPart
-from simulator.iscsi import IscsiPart
-from simulator.knet import KnetPart
-from simulator.links import LinkPart
+from simulator.ha import part as ha
+from simulator.ha.part import HaPart
+from simulator.membership.corosync import CorosyncPart
+from simulator.membership.knet import KnetPart
+from simulator.membership.quorum import QuorumPart
 from simulator.model import Model
+from simulator.network.links import LinkPart
+from simulator.outcome.steady import steady
 from simulator.placement import placements
 from simulator.power import PowerPart
-from simulator.quorum import QuorumPart
 from simulator.state import GuestPower, GuestState
-from simulator.steady import steady
+from simulator.storage.ceph import CephPart
+from simulator.storage.iscsi import IscsiPart
 from simulator.twin import Part, Twin
 from simulator.watch import WatchPart
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from functools import cached_property, partial
 
 from simulator.model import Model
-from simulator.reach import Broken, Reach
+from simulator.network.reach import Broken, Reach
+from simulator.network.wiring import Uplink
 from simulator.state import GuestKey, GuestPower, HostPower, State, View
-from simulator.storage import Trouble, trouble
-from simulator.wiring import Uplink
+from simulator.storage.availability import Trouble, trouble
 from simulator.workload import GuestSpec, Workload
 
 STRANGER = View(frozenset(), quorate=False)

@@ -25,10 +25,10 @@ from lab.kinds.storage import Lvm
 from lab.kinds.vlan import Role
 from lab.lab import Lab
 from lab.references import nearest
-from simulator.reach import Broken, Reach
+from simulator.network.reach import Broken, Reach
+from simulator.network.topology import hosts_by_kind, topology, vertex
+from simulator.network.wiring import Wiring, wired
 from simulator.state import GuestKey, HostPower, State
-from simulator.topology import hosts_by_kind, topology, vertex
-from simulator.wiring import Wiring, wired
 from simulator.workload import EVERYBODY, ArraySpec
 
 Offers = Mapping[tuple[str, str], frozenset[str]]

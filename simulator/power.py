@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from simulator.faults import drop, update
 from simulator.model import Model
-from simulator.reach import Broken
+from simulator.network.reach import Broken
 from simulator.state import HostPower, State, Timer
 from simulator.twin import Twin
 

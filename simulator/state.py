@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults import Fault
-from simulator.disks import Signature, VolumeGroup
-from simulator.votequorum import Ballot
+from simulator.membership.votequorum import Ballot
+from simulator.storage.disks import Signature, VolumeGroup
 from simulator.workload import ArraySpec, CephSpec, LinuxSpec, Workload
 
 if TYPE_CHECKING:
-    from simulator.ha_stack import Stack
+    from simulator.ha.stack import Stack
 
 Timer = tuple[str, ...]
 """Owner first: ("corosync", "a", "pve2")."""

@@ -20,7 +20,7 @@ from lab.faults import parse_faults
 from lab.lab import WORDS, Lab
 from lab.load import load_tree
 from simulator.build import twin_of
-from simulator.simulate import simulate
+from simulator.outcome.simulate import simulate
 
 INTRODUCTION = prose(f"""
 {WRITTEN} **Simulated**: the twin reads it when it is built, runs faults and judges them, so that a

@@ -24,8 +24,8 @@ from api.timeline import as_json
 from api.view import View
 from lab.faults import Fault, parse_faults
 from lab.lab import Lab
-from simulator.report import Finding, LostRedundancy, Outage, Overcommit, Report
-from simulator.simulate import LIMIT_S, simulate
+from simulator.outcome.report import Finding, LostRedundancy, Outage, Overcommit, Report
+from simulator.outcome.simulate import LIMIT_S, simulate
 from simulator.twin import Event
 
 router = APIRouter(tags=["twin"])

@@ -21,9 +21,9 @@ from controller.secrets import Vault, resolve
 from controller.settings import PveSettings, Settings
 from controller.step import answered
 from lab.faults import Fault, FaultKind
-from simulator.inprocess import TwinAdapter
 from simulator.pve.api import PveApi
 from simulator.pve.install import from_answers, installed
+from simulator.served.inprocess import TwinAdapter
 from simulator.state import GuestPower, GuestState
 from simulator.twin import Twin
 

@@ -3,7 +3,8 @@
 Every node is a process that holds a network and a mount namespace of its own, without a name, so
 all of it is gone when the processes are; and they end with us, however we end. Every two nodes are
 joined by a pair of virtual Ethernet ports for each link, so that any of them can be cut alone.
-Nothing of the machine's own network, `/run` or `/var/lib` is touched.
+Nothing of the machine's own network, `/run`, `/var/lib` or shared memory is touched; a killed
+daemon would leave its buffers there, 4 MiB each.
 
 Needs root and the programs of `NEEDED`; `missing` says what is not there. Times are seconds of the
 system clock, as the daemons write it.
@@ -50,7 +51,7 @@ _START_S = 20.0
 _ENDING_WITH_US = ("setpriv", "--pdeathsig=KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 _HOLD = """
 ip link set lo up
-mount -t tmpfs none /run && mount -t tmpfs none /var/lib/corosync
+mount -t tmpfs none /run && mount -t tmpfs none /var/lib/corosync && mount -t tmpfs none /dev/shm
 mkdir /run/corosync-qdevice /run/corosync-qnetd
 echo held
 exec cat

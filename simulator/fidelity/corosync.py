@@ -25,8 +25,8 @@ from typing import Any
 from lab.faults import Fault, FaultKind
 from lab.load import load
 from simulator.build import twin_of
-from simulator.corosync import TO_MEMBERSHIP, leave, token_ms
 from simulator.fidelity.case import SEEDS, Case, Known, same, timed, told
+from simulator.membership.corosync import TO_MEMBERSHIP, leave, token_ms
 from simulator.model import Model
 from simulator.twin import Twin
 

@@ -32,11 +32,11 @@ from tempfile import TemporaryDirectory
 from lab.faults import Fault, FaultKind
 from lab.load import load
 from simulator.build import twin_of
-from simulator.corosync import TO_MEMBERSHIP, leave, token_ms
 from simulator.emulate.corosync import Cluster, Quorum, missing
 from simulator.faults import restore
 from simulator.fidelity.case import SEEDS, Case, same
 from simulator.fidelity.corosync import DEVICE, about, site, view
+from simulator.membership.corosync import TO_MEMBERSHIP, leave, token_ms
 from simulator.twin import Twin
 
 LIMIT_S = 25.0  # for a membership to form; token + consensus of five nodes are 10.9 s

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simulator.fidelity.case import Case, Verdict
-from simulator.pve.replay import Outcome, replay
+from simulator.fidelity.pve_api import Outcome, replay
 
 DRAWN = "an address, an id or a time in the file was drawn or measured"
 HASHED = "the order of a set in the file comes from Perl's hash order"

@@ -28,7 +28,7 @@ from simulator.fidelity import (
     pve_ha,
 )
 from simulator.fidelity.case import SEEDS, Case, Verdict
-from simulator.pve.replay import replay
+from simulator.fidelity.pve_api import replay
 
 
 @dataclass(frozen=True)

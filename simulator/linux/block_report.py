@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from simulator.disks import LVM, OFFSETS, Signature
 from simulator.linux import blocks
 from simulator.linux.blocks import Device
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs
+from simulator.storage.disks import LVM, OFFSETS, Signature
 
 programs = Programs()
 Row = dict[str, object]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.kinds.host import Host, Raid, RaidLevel
-from simulator.disks import LVM, LogicalVolume, Signature, VolumeGroup, usable
 from simulator.linux.state import File, Map, Mount, ScsiDisk
 from simulator.pve.api import PveApi
+from simulator.storage.disks import LVM, LogicalVolume, Signature, VolumeGroup, usable
 
 if TYPE_CHECKING:
     from simulator.linux.host import LinuxHost

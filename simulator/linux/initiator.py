@@ -24,7 +24,7 @@ from simulator.linux.records import (
     text_of,
 )
 from simulator.linux.state import Session
-from simulator.targets import PORT, owner, path_to, targets
+from simulator.storage.targets import PORT, owner, path_to, targets
 
 programs = Programs()
 TRANSPORT, INVALID, EXISTS, NOTHING = 4, 7, 15, 21

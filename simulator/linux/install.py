@@ -15,7 +15,6 @@ from uuid import UUID
 from lab.kinds.backup_server import BackupServer
 from lab.kinds.node import Node
 from lab.kinds.storage import Lvm
-from simulator.disks import LVM, LogicalVolume, Signature, VolumeGroup
 from simulator.linux import exports, mounts, multipath, packages, sessions
 from simulator.linux.blocks import local_disks
 from simulator.linux.files import Files
@@ -23,7 +22,8 @@ from simulator.linux.host import LinuxHost
 from simulator.linux.records import fresh, keep, records
 from simulator.linux.state import Account, File, HostState, Mount, Partition
 from simulator.model import initiator_of
-from simulator.targets import targets, volume_of
+from simulator.storage.disks import LVM, LogicalVolume, Signature, VolumeGroup
+from simulator.storage.targets import targets, volume_of
 from simulator.twin import Twin
 
 ADMINISTRATOR = "vlab"  # the unprivileged user of every host, who may use sudo

@@ -11,10 +11,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from simulator.disks import EXTENT_BYTES, LVM, OFFSETS, LogicalVolume, Signature, VolumeGroup
 from simulator.linux import blocks
 from simulator.linux.blocks import Device
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs
+from simulator.storage.disks import (
+    EXTENT_BYTES,
+    LVM,
+    OFFSETS,
+    LogicalVolume,
+    Signature,
+    VolumeGroup,
+)
 
 programs = Programs()
 FAILED = 5  # lvm(8): ECMD_FAILED

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from simulator.disks import LVM
 from simulator.linux import blocks
 from simulator.linux.call import SBIN, Call, Failed, Options, Programs, word_set
 from simulator.linux.lvm import FAILED, INVALID, need_root
+from simulator.storage.disks import LVM
 
 programs = Programs()
 Row = dict[str, str | int]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from simulator.linux.files import Files
-from simulator.targets import PORT
+from simulator.storage.targets import PORT
 
 NODES = "/etc/iscsi/nodes"
 DISCOVERED = "/etc/iscsi/send_targets"

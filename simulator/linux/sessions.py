@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from simulator.linux.daemons import DAEMONS, Daemon
 from simulator.linux.records import Record, initiator, records
 from simulator.linux.state import ScsiDisk, Session
-from simulator.targets import Lun, Target, owner, path_to, portal_at, targets
+from simulator.storage.targets import Lun, Target, owner, path_to, portal_at, targets
 
 if TYPE_CHECKING:
     from simulator.linux.host import LinuxHost

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import asyncssh
 
-from simulator.authority import Authority
 from simulator.linux.host import LinuxHost
 from simulator.linux.install import ADMINISTRATOR, declared, hosts_of
 from simulator.linux.state import File
 from simulator.linux.stdin import reads_stdin
-from simulator.place import Place
+from simulator.served.authority import Authority
+from simulator.served.place import Place
 from simulator.twin import Twin
 
 USERS = ("root", ADMINISTRATOR)

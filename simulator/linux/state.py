@@ -2,8 +2,8 @@
 
 Configuration is in files and nowhere else (node records of open-iscsi, known WWIDs, exports,
 fstab); what a daemon read of them stands beside, so a file that was changed and not reloaded is
-seen to be just that. What disks carry is the twin's (`simulator.disks`), for LUNs are shared.
-Every value in a dictionary is replaced, never changed in place.
+seen to be just that. What disks carry is the twin's (`simulator/storage/disks.py`), for LUNs
+are shared. Every value in a dictionary is replaced, never changed in place.
 """
 
 from __future__ import annotations

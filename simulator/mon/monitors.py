@@ -10,7 +10,6 @@ import errno
 from collections.abc import Mapping
 from typing import Any, Self
 
-from simulator.ceph import monitors_serve
 from simulator.mon import (
     auth,
     config,
@@ -27,6 +26,7 @@ from simulator.mon.documents import Documents
 from simulator.mon.install import declared
 from simulator.mon.load import spec_of
 from simulator.state import Timer
+from simulator.storage.ceph import monitors_serve
 from simulator.twin import Twin
 
 DEVICE = "ceph/"

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from simulator.unixsocket import short
+from simulator.served.unixsocket import short
 
 VALUED = {"-c": "conf", "--conf": "conf", "-n": "name", "--name": "name", "--id": "name",
           "-k": "keyring", "--keyring": "keyring", "--connect-timeout": "timeout",

@@ -16,8 +16,8 @@ from pathlib import Path
 from simulator.mon import program
 from simulator.mon.command import Reply
 from simulator.mon.monitors import DEVICE, Monitors, NoQuorum, monitors_of
+from simulator.served.unixsocket import short
 from simulator.twin import Twin
-from simulator.unixsocket import short
 
 TICK_S = 0.05
 

@@ -2,7 +2,7 @@
 
 `PveApi` is a device of the twin. `handle` is the plain function that the HTTPS server and the in-
 process adapter share; `settle` and `due` keep documents in step with what the physics does. Leaves
-out: how requests travel (`serve`, `inprocess`). Source: PVE::HTTPServer rest_handler, for the order
+out: how requests travel (`simulator/served`). Source: PVE::HTTPServer rest_handler, for the order
 of checks.
 """
 
@@ -16,20 +16,22 @@ from pkgutil import iter_modules
 from urllib.parse import unquote
 
 from simulator import guests
-from simulator.face import Reachable, Shown, reachable
-from simulator.pve import __path__ as here
-from simulator.pve import ha, lxc_config, rrd, tasks
+from simulator.pve import tasks
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Documents
-from simulator.pve.guest_config import KINDS
-from simulator.pve.guest_update import apply_pending
 from simulator.pve.load import Loads, Remembered, workload
 from simulator.pve.parameters import check
 from simulator.pve.releases import NEWEST, Release
-from simulator.pve.resources import settled_row
 from simulator.pve.routes import Guard, Route, Routes, Tree
 from simulator.pve.tickets import TICKET_LIFETIME_S, authenticate, password_hash
 from simulator.pve.wire import ApiError, Given, Request, Response, denied, died, wrong
+from simulator.pve_datacenter import ha
+from simulator.pve_datacenter.resources import settled_row
+from simulator.pve_guest import lxc_config
+from simulator.pve_guest.guest_config import KINDS
+from simulator.pve_guest.guest_update import apply_pending
+from simulator.pve_node import rrd
+from simulator.served.face import Reachable, Shown, reachable
 from simulator.state import GuestPower, GuestState, HostPower, Timer
 from simulator.twin import Twin
 from simulator.workload import Workload
@@ -43,11 +45,16 @@ BROKEN_LOCKS = frozenset({"migrate", "backup", "mounted", "clone", "snapshot", "
 """Locks that HA takes off a guest it recovers. Source: PVE::HA::Resources::PVEVM remove_locks."""
 
 
+ROOMS = ("pve", "pve_datacenter", "pve_guest", "pve_node")
+"""Packages whose modules answer calls."""
+
+
 @cache
 def tree() -> Tree:
-    """All calls: those of every module of this package that has `routes`."""
-    names = sorted(module.name for module in iter_modules(here))
-    areas = [getattr(import_module(f"simulator.pve.{name}"), "routes", None) for name in names]
+    """All calls: those of every module of these rooms that has `routes`."""
+    rooms = [import_module(f"simulator.{name}") for name in ROOMS]
+    names = [f"{room.__name__}.{m.name}" for room in rooms for m in iter_modules(room.__path__)]
+    areas = [getattr(import_module(name), "routes", None) for name in sorted(names)]
     return Tree([area for area in areas if isinstance(area, Routes)])
 
 

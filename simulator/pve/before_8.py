@@ -12,8 +12,8 @@ import re
 from simulator.pve.before_9 import BACKUP, CONTAINER, GUEST
 from simulator.pve.changes import Change
 from simulator.pve.formats import FORMATS, WORD, one_of
-from simulator.pve.guest_options import MACHINE
 from simulator.pve.propertystring import items
+from simulator.pve_guest.guest_options import MACHINE
 
 _DN = r'\w+=("[\w ,+/<>;=]+"|[^ ,+"/<>;=]+)'
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from simulator.multipart import File
 from simulator.pve.documents import Documents, LogLine
 from simulator.pve.parameters import Table, Value
 from simulator.pve.permissions import Permissions
 from simulator.pve.propertystring import items
 from simulator.pve.wire import ApiError, Given, denied, died
 from simulator.pve.world import World
+from simulator.served.multipart import File
 
 if TYPE_CHECKING:
     from simulator.pve.api import PveApi

@@ -20,13 +20,14 @@ from typing import Any
 from lab.errors import LabInvalid, VlabError
 from simulator import guests
 from simulator.build import twin_of
-from simulator.pve import etc_pve, load, sdn_state
+from simulator.pve import etc_pve, load
 from simulator.pve.api import PveApi
 from simulator.pve.documents import Documents
 from simulator.pve.etc_pve import EtcPve, Member
 from simulator.pve.formats import check_format
 from simulator.pve.install import installed
 from simulator.pve.plain_lab import declaration, loaded
+from simulator.pve_datacenter import sdn_state
 from simulator.twin import Twin
 
 MOST_FILE_BYTES = 2**20  # pmxcfs: MEMDB_MAX_FILE_SIZE

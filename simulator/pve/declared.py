@@ -15,7 +15,7 @@ from lab.lab import Lab
 from simulator.pve.documents import Documents, Entry, GuestConfig, Volume
 from simulator.pve.install import installed
 from simulator.pve.parameters import Value
-from simulator.pve.volumes import format_size, full_name, place_of
+from simulator.pve_node.volumes import format_size, full_name, place_of
 from simulator.twin import Twin
 
 

@@ -13,25 +13,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from simulator.pve import (
+from simulator.pve import user_cfg
+from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
+from simulator.pve.documents import Documents, GuestConfig, NodeFiles, Volume
+from simulator.pve.load import volumes as volume_options
+from simulator.pve.parameters import table
+from simulator.pve.propertystring import split
+from simulator.pve.sections import option_text
+from simulator.pve.storage_types import STORAGES
+from simulator.pve_datacenter import (
     cluster,
-    guest_file,
     ha_groups,
     metrics,
     notification_kinds,
     replication,
     sdn_state,
-    user_cfg,
 )
-from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
-from simulator.pve.documents import Documents, GuestConfig, NodeFiles, Volume
-from simulator.pve.load import volumes as volume_options
-from simulator.pve.mapping import KINDS as MAPPINGS
-from simulator.pve.parameters import table
-from simulator.pve.propertystring import split
-from simulator.pve.sections import option_text
-from simulator.pve.storage_types import STORAGES
-from simulator.pve.volumes import parse_size, place_of
+from simulator.pve_datacenter.mapping import KINDS as MAPPINGS
+from simulator.pve_guest import guest_file
+from simulator.pve_node.volumes import parse_size, place_of
 
 GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<folder>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
 NODE_FILE = re.compile(r"nodes/(?P<node>[^/]+)/config")

@@ -6,15 +6,15 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
-from simulator.login import Login
-from simulator.multipart import Form
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
 from simulator.pve.install import installed
 from simulator.pve.releases import release_of
 from simulator.pve.tickets import TICKET_LIFETIME_S
 from simulator.pve.wire import ApiError, Given, Request, decode
+from simulator.served.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
+from simulator.served.login import Login
+from simulator.served.multipart import Form
 from simulator.twin import Twin
 
 BASE = "/api2/json"

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from simulator.pve import load, propertystring, volumes
-from simulator.pve.backup import OBJECTS as JOB_OBJECTS
-from simulator.pve.cluster import OBJECTS as OPTION_OBJECTS
+from simulator.pve import load, propertystring
 from simulator.pve.documents import Documents, Entry, GuestConfig, NodeFiles, Volume
-from simulator.pve.network import activated, in_order
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.roles import ROLES_9
-from simulator.pve.volumes import parse_size
 from simulator.pve.world import World
+from simulator.pve_datacenter.backup import OBJECTS as JOB_OBJECTS
+from simulator.pve_datacenter.cluster import OBJECTS as OPTION_OBJECTS
+from simulator.pve_node import volumes
+from simulator.pve_node.network import activated, in_order
+from simulator.pve_node.volumes import parse_size
 from simulator.twin import Twin
 
 Answers = Mapping[str, object]

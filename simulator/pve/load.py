@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 from simulator.cluster.documents import CrsSettings, NodeAffinity, ResourceAffinity, Rule
 from simulator.pve import propertystring
 from simulator.pve.documents import Documents, Entry, GuestConfig
-from simulator.pve.ha_groups import GROUPS
 from simulator.pve.propertystring import items
+from simulator.pve_datacenter.ha_groups import GROUPS
 from simulator.workload import GuestSpec, HaResource, StorageSpec, Workload
 
 Name = TypeVar("Name")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from simulator.multipart import File
+from simulator.served.multipart import File
 
 Given = str | int | float | bool | None | list[object] | dict[str, object]
 """A parameter as it arrived: text from a form or a query, or any JSON value."""

@@ -16,7 +16,7 @@ from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
 from simulator.pve.documents import Entry
 from simulator.state import GuestPower, GuestState
-from simulator.storage import ceph_of_pool, osd_killed
+from simulator.storage.availability import ceph_of_pool, osd_killed
 from simulator.twin import Twin
 
 SYSTEM_DISK_BYTES = 32 * 2**30  # assumed where the lab declares no system disk

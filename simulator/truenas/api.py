@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulator.face import Reachable, reachable
-from simulator.iscsi import set_array
-from simulator.reach import Broken
+from simulator.network.reach import Broken
+from simulator.served.face import Reachable, reachable
 from simulator.state import HostPower, Timer
+from simulator.storage.iscsi import set_array
 from simulator.truenas import (
     alerts,
     associations,

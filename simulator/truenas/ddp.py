@@ -10,7 +10,7 @@ import errno
 import json
 from typing import Any
 
-from simulator.face import Close
+from simulator.served.face import Close
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.call import Session
 from simulator.truenas.documents import Job

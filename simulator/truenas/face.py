@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from secrets import token_hex
 
-from simulator.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
-from simulator.login import Login
+from simulator.served.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
+from simulator.served.login import Login
 from simulator.truenas import rest1, rest2
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.auth import SECRET_LENGTH

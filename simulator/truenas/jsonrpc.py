@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.face import Close
+from simulator.served.face import Close
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.call import Session
 from simulator.truenas.documents import Event, Job

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from simulator.face import HttpRequest, HttpResponse
+from simulator.served.face import HttpRequest, HttpResponse
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.call import Entry, Session
 from simulator.truenas.space import size_text

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from simulator.face import HttpRequest, HttpResponse
+from simulator.served.face import HttpRequest, HttpResponse
 from simulator.truenas.api import TrueNasApi
 from simulator.truenas.auth import by_key
 from simulator.truenas.call import Call, Session

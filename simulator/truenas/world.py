@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.kinds.nas import Nas
-from simulator.iscsi import offers
 from simulator.model import initiator_of
+from simulator.storage.iscsi import offers
 from simulator.twin import Twin
 
 

@@ -29,7 +29,7 @@ from controller.standing import Board, lab_conditions, object_conditions
 from lab.lab import Lab
 from lab.load import load_tree
 from simulator.build import twin_of
-from simulator.report import Verdict
+from simulator.outcome.report import Verdict
 
 TREE = Path(__file__).parents[2] / "desired-state"
 TOKEN = "open-sesame"

@@ -26,7 +26,7 @@ from controller.history import Event
 from lab.errors import Refused
 from lab.faults import parse_faults
 from lab.lab import Lab
-from simulator.simulate import simulate
+from simulator.outcome.simulate import simulate
 from tests.api.exhibit import TOKEN, Exhibit
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}

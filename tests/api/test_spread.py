@@ -11,7 +11,7 @@ import pytest
 from api import spread as shown
 from benchmarks.lab import DESIRED
 from lab.faults import parse_faults
-from simulator.spread import OutageSpread, Spread, spread
+from simulator.outcome.spread import OutageSpread, Spread, spread
 from tests.api.shell import Shell
 from tests.simulator.three_nodes import guest, three_nodes
 

@@ -9,8 +9,8 @@ import pytest
 
 from api.timeline import FORMAT_VERSION, render
 from lab.faults import parse_faults
-from simulator.report import Report
-from simulator.simulate import simulate
+from simulator.outcome.report import Report
+from simulator.outcome.simulate import simulate
 from tests.simulator.three_nodes import apart, guest, three_nodes
 
 SERVERS = [

@@ -15,9 +15,9 @@ from api import truth
 from api.exits import Exit
 from lab.errors import VlabError
 from simulator.fidelity import bonds, ceph, corosync, multipath, pve_files
+from simulator.fidelity import pve_known as known_differences
 from simulator.fidelity.case import Case, Known, Verdict
 from simulator.fidelity.rows import ROWS, measure
-from simulator.pve import known_differences
 from tests.reference import ROOT, reference
 
 Data = dict[str, Any]

@@ -17,8 +17,8 @@ from controller.pve.trail import LOG, TASKS, PveTrail
 from controller.rehearsal import TwinClock
 from controller.stage import devices_of, empty_stage
 from controller.step import Rest, Unanswered
-from simulator.inprocess import TwinAdapter
 from simulator.pve.api import PveApi
+from simulator.served.inprocess import TwinAdapter
 from simulator.twin import Twin
 from tests.labs import lab_of
 from tests.simulator.three_nodes import hardware

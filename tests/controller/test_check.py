@@ -10,7 +10,7 @@ from controller.check import Check, check
 from controller.gate import Rule
 from controller.managed import Cost
 from lab.errors import LabInvalid
-from simulator.report import Case
+from simulator.outcome.report import Case
 from tests.stories.site import guest, tree
 
 TWO = tuple(guest(name, 101 + n, memory="6GiB") for n, name in enumerate(("luffy", "zoro")))

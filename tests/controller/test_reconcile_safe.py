@@ -13,7 +13,7 @@ from controller.plan import Plan
 from controller.rehearsal import Rehearsal
 from controller.settings import Apply
 from lab.lab import Lab
-from simulator.report import Finding, Verdict
+from simulator.outcome.report import Finding, Verdict
 from tests.controller.station import LUFFY, Station, crew, station
 
 SAFE = Verdict()

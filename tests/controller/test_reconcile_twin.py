@@ -27,8 +27,8 @@ from controller.step import Rest
 from controller.triggers import Triggers
 from controller.world import World
 from lab.faults import parse_faults
-from simulator.inprocess import TwinAdapter
 from simulator.pve.api import PveApi
+from simulator.served.inprocess import TwinAdapter
 from simulator.twin import Twin
 from tests.controller.remotes import Remote
 from tests.labs import lab_of

@@ -14,7 +14,7 @@ import pytest
 from controller.source import Source, SourceUnreachable
 from lab.errors import LabInvalid
 from lab.tree import read_tree
-from simulator.authority import Authority
+from simulator.served.authority import Authority
 from tests.controller.remotes import LINK, SUBMODULE, GitServer, Remote
 
 LUFFY = "guests: {luffy: {vmid: 101, cluster: a}}\n"

@@ -18,9 +18,9 @@ from lab.lab import Lab
 from lab.load import load, load_tree
 from simulator.build import twin_of
 from simulator.declared import declared_workload
+from simulator.outcome.simulate import calm
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
-from simulator.simulate import calm
 from simulator.workload import Workload
 from tests.stories.site import guest, tree
 

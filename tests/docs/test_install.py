@@ -20,8 +20,8 @@ from controller.secrets import Vault, rehearsed
 from controller.stage import empty_stage
 from controller.truenas.family import NasFamily
 from lab.load import load_tree
-from simulator.inprocess import TwinAdapter
 from simulator.pve.api import PveApi
+from simulator.served.inprocess import TwinAdapter
 from simulator.twin import Twin
 from tests.docs.stages import HERE
 

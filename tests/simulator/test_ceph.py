@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.ceph import monitors_serve
 from simulator.state import OsdState
+from simulator.storage.ceph import monitors_serve
 from simulator.twin import Twin
 from simulator.workload import CephSpec
 from tests.simulator.rack import Tree, after, twin, when

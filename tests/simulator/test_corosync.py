@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.faults import parse_faults
-from simulator.corosync import leave, token_age_s
-from simulator.knet import memberships
-from simulator.redundancy import reduced
+from simulator.membership.corosync import leave, token_age_s
+from simulator.membership.knet import memberships
+from simulator.outcome.redundancy import reduced
+from simulator.outcome.steady import steady
 from simulator.state import View
-from simulator.steady import steady
 from simulator.twin import Twin
 from tests.simulator.rack import Tree, after, rack, twin, when
 

@@ -41,6 +41,11 @@ def commands() -> list[str]:
     return found
 
 
+def buffers() -> set[Path]:
+    """What daemons share memory by."""
+    return set(Path("/dev/shm").glob("qb-*"))
+
+
 def verdicts(change: Mapping[str, str] | None = None, late_s: float = 0.0) -> dict[str, Verdict]:
     """The twin against itself, as if `change` and `late_s` were the real outcome of the split."""
     twins = [run_twin(SCRIPT, seed) for seed in range(3)]
@@ -141,6 +146,7 @@ with Cluster(Path(sys.argv[1]), 2) as cluster:
 
 @pytest.mark.usefixtures("installed")
 def test_nothing_is_left_of_a_cluster_whose_owner_is_killed(tmp_path: Path) -> None:
+    before = buffers()
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     owner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
@@ -153,3 +159,4 @@ def test_nothing_is_left_of_a_cluster_whose_owner_is_killed(tmp_path: Path) -> N
     end_s = time.monotonic() + GONE_S
     while left := [command for command in commands() if str(tmp_path) in command]:
         assert time.monotonic() < end_s, left
+    assert buffers() <= before

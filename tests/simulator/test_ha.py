@@ -13,7 +13,7 @@ from simulator.build import twin_of
 from simulator.cluster.locks import MANAGER_LOCK, agent_lock
 from simulator.cluster.state import Lock
 from simulator.declared import declared_workload
-from simulator.ha import ha_request
+from simulator.ha.part import ha_request
 from simulator.twin import Twin
 from tests.simulator.three_nodes import (
     NODES,

@@ -10,7 +10,7 @@ from lab.faults import parse_faults
 from simulator import guests
 from simulator.build import twin_of
 from simulator.cluster.documents import CrsSettings
-from simulator.ha import ha_command
+from simulator.ha.part import ha_command
 from simulator.state import HostPower
 from simulator.twin import Twin
 from tests.simulator.three_nodes import (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.build import twin_of
-from simulator.ha import documents_of
+from simulator.ha.part import documents_of
 from simulator.twin import Event, Twin
 from tests.simulator.test_ha_skips import LAB, moments, play
 from tests.simulator.three_nodes import NODES

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lab.faults import Fault, FaultKind
 from simulator.build import twin_of
 from simulator.cluster.state import Cluster
-from simulator.ha import HaPart, documents_of, ha_command
-from simulator.simulate import simulate
+from simulator.ha.part import HaPart, documents_of, ha_command
+from simulator.outcome.simulate import simulate
 from simulator.twin import Twin
 from tests.simulator.three_nodes import NODES, apart, guest, three_nodes
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.disks import EXTENT_BYTES, usable
 from simulator.linux.exportfile import Reading, lines
 from simulator.linux.mounts import read_fstab
 from simulator.linux.mpconf import read as read_multipath
+from simulator.storage.disks import EXTENT_BYTES, usable
 from tests.simulator.linux_hosts import Hosts, hosts
 
 ENVIRONMENT = {

@@ -15,7 +15,7 @@ import pytest
 
 from simulator.build import twin_of
 from simulator.linux.host import LinuxHost
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from tests.simulator.linux_hosts import hosts
 from tests.simulator.rack import rack
 

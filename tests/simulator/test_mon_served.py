@@ -17,7 +17,7 @@ from controller.execute import execute
 from controller.journal import Journal
 from controller.planning import EVERYTHING, plan_changes
 from simulator.build import twin_of
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from tests.controller.ceph.sites import ceph, real_site
 
 POOL = "pools: {vm: {size: 3, min-size: 2, pgs: 16}}"

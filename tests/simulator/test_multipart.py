@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 from requests import Request
 
-from simulator.multipart import Form, FormReader, MalformedForm
+from simulator.served.multipart import Form, FormReader, MalformedForm
 
 KIND = "multipart/form-data; boundary=XyZ"
 CONTENT = bytes(range(256)) * 40 + b"\r\n--Xy not the boundary\r\n"

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from simulator.place import Place
+from simulator.served.place import Place
 
 ADDRESS = "127.0.10.200"
 

@@ -16,10 +16,10 @@ from benchmarks.lab import lab_of
 from lab.faults import parse_faults
 from lab.lab import Lab
 from simulator.build import twin_of
-from simulator.ha import let_lead
-from simulator.report import Report
-from simulator.simulate import simulate
-from simulator.spread import spread
+from simulator.ha.part import let_lead
+from simulator.outcome.report import Report
+from simulator.outcome.simulate import simulate
+from simulator.outcome.spread import spread
 
 SEEDS = range(24)
 BOOT_S = 60  # of zoro

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from proxmoxer import ProxmoxAPI
 
-from simulator.inprocess import TwinAdapter
 from simulator.mon.crushtext import decompiled
 from simulator.mon.monitors import monitors_of
 from simulator.pve.api import tree
 from simulator.pve.releases import RELEASES
 from simulator.pve.routes import Route
+from simulator.served.inprocess import TwinAdapter
 from tests.simulator.ceph_nodes import with_ceph
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
 

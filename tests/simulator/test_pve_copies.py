@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.pve import guest_file
+from simulator.pve_guest import guest_file
 from tests.simulator.pve_cluster import Cluster, cluster
 
 VM = "/nodes/pve1/qemu/100"

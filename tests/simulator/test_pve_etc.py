@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import VlabError
-from simulator.pve import copied, etc_pve, guest_file, user_cfg
+from simulator.pve import copied, etc_pve, user_cfg
 from simulator.pve.copied import read_archive, twin_of_archive
 from simulator.pve.documents import Documents, Entry, GuestConfig
 from simulator.pve.wire import Request
+from simulator.pve_guest import guest_file
 from tests.simulator.pve_cluster import cluster
 
 COROSYNC = """

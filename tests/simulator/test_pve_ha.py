@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from simulator.cluster.documents import NodeAffinity, ResourceAffinity, ServiceRecord
-from simulator.ha import documents_of
-from simulator.pve.ha_command import ha_manager
-from simulator.pve.ha_status import verbose_state
+from simulator.ha.part import documents_of
+from simulator.pve_datacenter.ha_command import ha_manager
+from simulator.pve_datacenter.ha_status import verbose_state
 from tests.simulator.pve_cluster import Cluster, cluster
 
 

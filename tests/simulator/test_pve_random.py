@@ -22,8 +22,8 @@ from simulator.pve import etc_pve
 from simulator.pve.api import tree
 from simulator.pve.releases import RELEASES
 from simulator.pve.routes import Route
-from simulator.pve.sdn_state import LOCK_FILE
 from simulator.pve.wire import ApiError, Given, Response, decode
+from simulator.pve_datacenter.sdn_state import LOCK_FILE
 from tests.simulator.pve_cluster import ROOT, Cluster, cluster
 from tests.simulator.pve_random import request
 

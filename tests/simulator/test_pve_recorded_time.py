@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.cluster.state import CRM, LRM
-from simulator.pve.recorded_time import instants_of, rounds_of
-from simulator.pve.replay import replay
+from simulator.fidelity.pve_api import replay
+from simulator.fidelity.pve_recorded import instants_of, rounds_of
 
 NOON_S = 1_795_348_800  # 2026-11-22 12:00:00
 STATUS = "/cluster/ha/status/current"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from simulator.pve.known_differences import KNOWN
-from simulator.pve.replay import Outcome, replay
+from simulator.fidelity.pve_api import Outcome, replay
+from simulator.fidelity.pve_known import KNOWN
 from tests.reference import reference
 from tests.simulator.pve_renaming import with_other_names
 

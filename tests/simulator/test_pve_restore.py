@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.pve.documents import Volume
-from simulator.pve.prune import marks
+from simulator.pve_node.prune import marks
 from tests.simulator.pve_cluster import Cluster, cluster
 
 LIST = "GET /nodes/pve1/storage/local/content"

@@ -8,7 +8,7 @@ import pytest
 
 from simulator.pve.api import PveApi
 from simulator.pve.releases import RELEASES
-from simulator.pve.rrd import share_on, switched
+from simulator.pve_node.rrd import share_on, switched
 from tests.simulator.pve_cluster import Cluster, cluster
 
 HOUR: dict[str, Any] = {"timeframe": "hour", "cf": "AVERAGE"}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.pve.documents import Documents, Entry
-from simulator.pve.sdn_state import SUBNETS, VNETS, ZONES
 from simulator.pve.sections import encode_text
 from simulator.pve.wire import ApiError
+from simulator.pve_datacenter.sdn_state import SUBNETS, VNETS, ZONES
 from tests.simulator.pve_cluster import Cluster, cluster
 
 ZONE, VNET = "/cluster/sdn/zones", "/cluster/sdn/vnets"

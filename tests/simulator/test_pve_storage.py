@@ -12,7 +12,7 @@ from lab.load import load_tree
 from simulator.build import twin_of
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
-from simulator.pve.volumes import format_size, parse_size
+from simulator.pve_node.volumes import format_size, parse_size
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
 
 TREE = Path(__file__).parents[2] / "desired-state"

@@ -11,10 +11,10 @@ from proxmoxer import ProxmoxAPI
 from proxmoxer.core import ResourceException
 from requests import Session
 
-from simulator.inprocess import TwinAdapter
-from simulator.multipart import File
 from simulator.pve.documents import Task
 from simulator.pve.wire import Request, Response
+from simulator.served.inprocess import TwinAdapter
+from simulator.served.multipart import File
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
 
 CONTENT = b"CD001" * 1000

@@ -9,7 +9,7 @@ import pytest
 from lab.faults import parse_faults
 from simulator.facts import Facts
 from simulator.model import Model
-from simulator.steady import steady
+from simulator.outcome.steady import steady
 from tests.simulator.rack import Tree, rack
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lab.errors import LabInvalid
 from lab.load import read_tree
-from simulator.scenario import ScenarioResult, read_scenario, run_scenario
+from simulator.outcome.scenario import ScenarioResult, read_scenario, run_scenario
 from tests.simulator.three_nodes import guest, hardware
 
 TREE = Path(__file__).parents[2] / "desired-state"

@@ -20,9 +20,9 @@ from requests.exceptions import ConnectionError as NotReached
 from requests.exceptions import ConnectTimeout, ReadTimeout, SSLError
 
 from simulator.build import twin_of
-from simulator.inprocess import TwinAdapter
 from simulator.pve.face import address_of
-from simulator.serve import ServedLab, ask
+from simulator.served.inprocess import TwinAdapter
+from simulator.served.lab import ServedLab, ask
 from tests.labs import lab_of
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
 from tests.simulator.three_nodes import guest, hardware, three_nodes

@@ -12,8 +12,8 @@ from lab.lab import Lab
 from lab.load import load_tree
 from simulator import guests
 from simulator.build import twin_of
-from simulator.report import Overcommit, Report, gibibytes
-from simulator.simulate import LIMIT_S, QUIET_S, simulate
+from simulator.outcome.report import Overcommit, Report, gibibytes
+from simulator.outcome.simulate import LIMIT_S, QUIET_S, simulate
 from simulator.twin import Twin
 from tests.labs import lab_of
 from tests.simulator.three_nodes import after, bound, guest, hardware, three_nodes, where

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.face import Close
+from simulator.served.face import Close
 from simulator.truenas.ddp import Ddp
 from simulator.truenas.jsonrpc import JsonRpc
 from tests.simulator.array import Array, array

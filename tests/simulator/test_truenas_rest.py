@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.auth import HTTPBasicAuth
 
-from simulator.inprocess import TwinAdapter
+from simulator.served.inprocess import TwinAdapter
 from tests.simulator.array import GIB, PASSWORD, Array, array
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from simulator.build import twin_of
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from simulator.truenas.ddp import Ddp
 from simulator.truenas.face import ArrayFace, attach_installed
 from simulator.truenas.jsonrpc import JsonRpc

@@ -11,8 +11,8 @@ from simulator import guests
 from simulator.build import twin_of
 from simulator.facts import Facts
 from simulator.model import Model
+from simulator.outcome.steady import steady
 from simulator.state import GuestState
-from simulator.steady import steady
 from simulator.twin import Event, Twin
 from tests.simulator.rack import Tree, rack, twin
 

@@ -11,10 +11,10 @@ from lab.faults import Fault, FaultKind, parse_faults
 from lab.lab import Lab
 from lab.load import load_tree
 from simulator.build import twin_of
-from simulator.judge import judge
-from simulator.report import Finding, Verdict
-from simulator.simulate import simulate
-from simulator.verdict import faults_to_try, invariants, worse
+from simulator.outcome.judge import judge
+from simulator.outcome.report import Finding, Verdict
+from simulator.outcome.simulate import simulate
+from simulator.outcome.verdict import faults_to_try, invariants, worse
 from tests.simulator.three_nodes import after, apart, guest, three_nodes
 
 LUFFY, ZORO = guest("luffy", 101, on="pve2"), guest("zoro", 102, on="pve3")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.kinds.corosync import Algorithm, Corosync, Edge, Qdevice
-from simulator.qdevice import granted
-from simulator.votequorum import Ballot, Votequorum
+from simulator.membership.qdevice import granted
+from simulator.membership.votequorum import Ballot, Votequorum
 
 Ballots = dict[str, Ballot]
 

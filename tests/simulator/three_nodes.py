@@ -6,7 +6,7 @@ from lab.faults import parse_faults
 from lab.lab import Lab
 from simulator.build import twin_of
 from simulator.cluster.state import Cluster
-from simulator.ha import documents_of
+from simulator.ha.part import documents_of
 from simulator.twin import Event, Twin
 from tests.labs import lab_of
 

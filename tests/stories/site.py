@@ -19,7 +19,7 @@ from controller.reconcile import Pass
 from controller.settings import Apply, Settings, read_settings
 from controller.stage import empty_stage
 from lab.load import load
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from tests.controller.remotes import Remote
 
 SPEED = 200.0

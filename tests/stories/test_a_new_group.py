@@ -21,7 +21,7 @@ from controller.settings import read_settings
 from controller.stage import empty_stage
 from lab.load import load
 from simulator.linux.host import LinuxHost
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from simulator.truenas.api import TrueNasApi
 from simulator.twin import Twin
 from tests.controller.remotes import Remote

@@ -19,7 +19,7 @@ from controller.settings import read_settings
 from lab.load import load
 from simulator.linux.host import LinuxHost
 from simulator.linux.install import ADMINISTRATOR
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from simulator.twin import Twin
 from tests.controller.linux.group3 import three_groups, two_groups
 from tests.controller.linux.worlds import World

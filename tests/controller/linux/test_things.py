@@ -18,8 +18,8 @@ from controller.plan import Action
 from controller.secrets import rehearsed
 from lab.errors import Refused
 from lab.load import load
-from simulator.disks import Signature
 from simulator.linux.state import File
+from simulator.storage.disks import Signature
 from tests.controller.linux.cases import CASES, Case
 from tests.controller.linux.group3 import three_groups, two_groups
 from tests.controller.linux.hosts import NAME, lab_with, wanted

@@ -19,9 +19,9 @@ from controller.rehearsal import TwinClock
 from controller.step import Step
 from lab.lab import Lab
 from simulator.build import twin_of
-from simulator.inprocess import TwinAdapter
 from simulator.pve.api import PveApi
 from simulator.pve.install import installed
+from simulator.served.inprocess import TwinAdapter
 from simulator.twin import Twin
 from tests.controller.pve.worlds import DEVICE
 from tests.labs import lab_of

@@ -17,10 +17,10 @@ from controller.pve import PvePort, connect
 from controller.step import Query, Rest
 from lab.errors import DeviceError
 from lab.faults import parse_faults
-from simulator.authority import Authority
 from simulator.build import twin_of
 from simulator.pve.documents import GuestConfig
-from simulator.serve import ServedLab
+from simulator.served.authority import Authority
+from simulator.served.lab import ServedLab
 from tests.controller.pve.served import TOKEN, Served, served, small_lab
 from tests.controller.pve.worlds import DEVICE
 from tests.simulator.three_nodes import NODES

@@ -35,7 +35,7 @@ from controller.truenas.port import NasPort
 from controller.truenas.transport import Transport, no_answer
 from lab.lab import Lab
 from simulator.build import twin_of
-from simulator.serve import ServedLab
+from simulator.served.lab import ServedLab
 from simulator.truenas.face import attach_installed
 from simulator.twin import Twin
 from tests.simulator.rack import Tree, rack

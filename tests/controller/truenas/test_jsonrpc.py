@@ -20,7 +20,7 @@ from controller.eventloop import event_loop
 from controller.truenas.jsonrpc import JsonRpc
 from controller.truenas.login import Login, tls_context
 from lab.errors import DeviceError
-from simulator.authority import Authority
+from simulator.served.authority import Authority
 
 KEY = "1-key-that-must-not-be-told"
 Answer = Callable[[ServerConnection, dict[str, Any]], Awaitable[object]]

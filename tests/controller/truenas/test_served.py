@@ -22,8 +22,8 @@ from controller.truenas.kinds import KINDS
 from lab.errors import DeviceError
 from lab.item import Act
 from lab.load import load
-from simulator.authority import Authority
 from simulator.linux.host import LinuxHost
+from simulator.served.authority import Authority
 from simulator.twin import Twin
 from tests.controller.truenas.served import (
     Served,

@@ -1,0 +1,1 @@
+"""The HA daemons on the twin: when rounds are, what they see, what comes of them."""

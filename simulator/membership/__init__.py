@@ -1,0 +1,1 @@
+"""Membership of a cluster: corosync's links and token, votequorum, the quorum device."""

@@ -1,0 +1,1 @@
+"""What came of faults: reports, verdicts, scenarios, how outages spread."""

@@ -1,0 +1,174 @@
+"""Stories with an expected end: a file says what is changed, what fails, and what should come of
+it.
+
+    title: ussop is turned on, then zoro's node is lost
+    changes: {guests: {ussop: {state: started}}}      laid over the desired state
+    faults: [fail-node pve2@0s]                       the one grammar of faults
+    expect:
+      verdict: unsafe
+      outages: {files: {at-least: 60s, at-most: 300s}}
+      says: [5 GiB missing on pve3]
+
+An outage that never ends is longer than any `at-least`. `says` is looked for in what the report
+says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from lab.compose import Document, compose
+from lab.errors import LabInvalid, Place, Problem
+from lab.faults import Fault, parse_faults
+from lab.item import Item
+from lab.load import load
+from lab.units import Duration
+from simulator.build import twin_of
+from simulator.outcome.report import Outage, Report
+from simulator.outcome.simulate import simulate
+
+
+class OutageBounds(Item):
+    """How long a service may, and must, be out. Neither: it does not matter."""
+
+    at_least: Duration = 0.0
+    at_most: Duration | None = None
+
+    def difference(self, outage: Outage) -> str:
+        """What is not as written; "" if it holds."""
+        if not outage.ongoing and outage.outage_s < self.at_least:
+            return f"out for {outage.outage_s:g} s, at least {self.at_least:g} s expected"
+        if self.at_most is not None and (outage.ongoing or outage.outage_s > self.at_most):
+            how = "does not come back" if outage.ongoing else f"out for {outage.outage_s:g} s"
+            return f"{how}, at most {self.at_most:g} s expected"
+        return ""
+
+
+class Expected(Item):
+    """What should come of a scenario."""
+
+    verdict: Literal["safe", "unsafe"]
+    outages: dict[str, OutageBounds] = Field(default_factory=dict)
+    says: tuple[str, ...] = ()
+
+
+class ScenarioFile(Item):
+    """A scenario as written, without its `changes`, which are in the language of the desired
+    state.
+    """
+
+    title: str
+    story: str = ""
+    faults: tuple[str, ...]
+    expect: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario that has been read."""
+
+    file: str
+    written: ScenarioFile
+    faults: tuple[Fault, ...]
+    faults_at: Place | None
+    changes: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """How a scenario went. `differences`: what did not come as it says; empty if all did."""
+
+    scenario: Scenario
+    report: Report
+    differences: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything came as written."""
+        return not self.differences
+
+
+def run_scenario(path: Path, files: Mapping[str, bytes], *, seed: int = 0) -> ScenarioResult:
+    """Run the scenario in the file `path` over the desired state in `files` (name -> content).
+
+    Raises LabInvalid for a scenario that can't be read or does not fit this desired state.
+    """
+    scenario = read_scenario(path.name, path.read_bytes())
+    twin = twin_of(load(files, changes=scenario.changes), seed=seed)
+    try:
+        for fault in scenario.faults:
+            twin.model.check(fault)
+    except ValueError as error:
+        raise LabInvalid((Problem(scenario.faults_at, str(error)),)) from error
+    report = simulate(twin, scenario.faults)
+    return ScenarioResult(scenario, report, tuple(_differences(scenario.written.expect, report)))
+
+
+def read_scenario(file: str, content: bytes) -> Scenario:
+    """A scenario from the text of its file. Raises LabInvalid."""
+    document = compose(file, content)
+    if document.problems:
+        raise LabInvalid(tuple(document.problems))
+    data = dict(document.data)
+    changes = _changes(document, data.pop("changes", None))
+    if isinstance(data.get("faults"), str):
+        data["faults"] = [data["faults"]]
+    try:
+        written = ScenarioFile.model_validate(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise LabInvalid(tuple(_problems(document, error))) from error
+    faults_at = document.find(("faults",))
+    try:
+        faults = parse_faults(written.faults)
+    except ValueError as error:
+        raise LabInvalid((Problem(faults_at, str(error)),)) from error
+    return Scenario(file, written, faults, faults_at, changes)
+
+
+def _changes(document: Document, data: Any) -> Document | None:
+    """The part of the file that is desired state, as a document whose places are those of the
+    file.
+    """
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise LabInvalid((Problem(document.find(("changes",)), "changes is not a map of words"),))
+    spots = document.spots["changes"][1]
+    resets = {path[1:] for path in document.resets if path[0] == "changes"}
+    return Document(document.file, data, spots, resets)
+
+
+def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
+    for detail in error.errors(include_url=False):
+        path = tuple(str(step) for step in detail["loc"])
+        near = (document.find(path[:length]) for length in range(len(path), 0, -1))
+        place = next((found for found in near if found is not None), None)
+        yield Problem(place, f"scenario {'.'.join(path)}: {detail['msg']}")
+
+
+def _differences(expected: Expected, report: Report) -> Iterator[str]:
+    if report.verdict.name != expected.verdict:
+        texts = [finding.text for finding in report.verdict.findings] or ["nothing found"]
+        yield f"verdict is {report.verdict.name}, {expected.verdict} expected: {'; '.join(texts)}"
+    for service, bounds in expected.outages.items():
+        outage = report.outages_by_subject.get(f"service {service}")
+        if outage is None:
+            yield f"{service}: did not serve before the faults"
+        elif difference := bounds.difference(outage):
+            yield f"{service}: {difference}"
+    said = "\n".join(_said(report))
+    for text in expected.says:
+        if text not in said:
+            yield f"nothing says {text!r}"
+
+
+def _said(report: Report) -> Iterator[str]:
+    yield from (event.text for event in report.events)
+    yield from (lost.text for lost in report.lost)
+    yield from (overcommit.text for overcommit in report.overcommit)
+    yield from (finding.text for finding in report.verdict.findings)

@@ -1,0 +1,1 @@
+"""Calls of the served Proxmox VE about the whole cluster: people, firewall, HA, SDN, jobs."""

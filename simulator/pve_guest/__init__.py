@@ -1,0 +1,1 @@
+"""Calls of the served Proxmox VE about guests: configuration, power, moves, backups."""

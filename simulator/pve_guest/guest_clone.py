@@ -1,0 +1,367 @@
+"""Copies of guests, templates, and which of both a guest can have. Source: PVE::API2::Qemu and
+::LXC clone_vm, template, vm_feature; PVE::AbstractConfig has_feature.
+
+Both ids are locked until the copy is done. Leaves out: copying a running guest's disks live, and
+how long a copy takes on what storage (a second for each disk).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+from simulator import guests
+from simulator.pve import load, propertystring
+from simulator.pve.call import Call
+from simulator.pve.documents import Entry, GuestConfig, Volume
+from simulator.pve.parameters import Value
+from simulator.pve.routes import Routes
+from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
+from simulator.pve.wire import TaskError, bad_parameters, denied, died
+from simulator.pve_datacenter import pools
+from simulator.pve_guest.guest_config import (
+    KINDS,
+    Kind,
+    check_lock,
+    find_guest,
+    find_snapshot,
+    mac_address,
+)
+from simulator.pve_guest.guest_options import DRIVES
+from simulator.pve_guest.guest_snapshots import GUEST, NOT_SAVED, can_snapshot
+from simulator.pve_node import volumes
+from simulator.pve_node.storage import enabled_on, find_storage, need_enabled, shared
+
+routes = Routes()
+
+SECONDS_FOR_A_DISK = 1.0  # assumed
+LINKABLE = frozenset({"dir", "nfs", "cifs", "btrfs", "lvmthin", "zfspool", "zfs", "rbd"})
+"""Storages where a copy may stand on a template's volume. Source: volume_has_feature, clone."""
+CONTENT = {"qemu": ("images", "vm images"), "lxc": ("rootdir", "container directories")}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A copy that may be made."""
+
+    source: Entry
+    full: bool
+    disks: tuple[tuple[str, str], ...]  # option and volume id
+
+
+def _disks(config: Entry, *, cloud_init: bool) -> tuple[tuple[str, str], ...]:
+    """Volumes that a copy gets its own of; media are only referred to."""
+    found = []
+    for option, volid in load.volumes(config):
+        cdrom = "media=cdrom" in str(config[option])
+        if not cdrom or (cloud_init and "cloudinit" in volid):
+            found.append((option, volid))
+    return tuple(found)
+
+
+def calls(kind: Kind) -> None:
+    """Register the calls for one kind of guest."""
+    base = f"/nodes/{{node}}/{kind.name}/{{vmid}}"
+    named = "name" if kind.name == "qemu" else "hostname"
+    own = "bwlimit? integer 0..\nformat? enum(raw,qcow2,vmdk)\n"
+    takes = own if kind.name == "qemu" else "bwlimit? number 0..\n"
+
+    @routes.add(
+        f"POST {base}/clone",
+        _may_clone,
+        GUEST
+        + takes
+        + f"""
+        {named}?      dns-name
+        description?  string
+        full?         boolean
+        newid         integer:pve-vmid 100..999999999
+        pool?         pve-poolid
+        snapname?     pve-configid ..40
+        storage?      pve-storage-id
+        target?       pve-node
+        """,
+    )
+    def clone(call: Call) -> object:
+        return _clone(call, kind, named)
+
+    disk = f"disk? enum({','.join(DRIVES)})\n" if kind.name == "qemu" else ""
+
+    @routes.add(f"POST {base}/template", "/vms/{vmid} VM.Allocate", GUEST + disk)
+    def template(call: Call) -> object:
+        vmid = call.number("vmid")
+        guest = find_guest(call, vmid, kind.name)
+        check_lock(guest.current, kind.word)
+        if guest.snapshots:
+            text = f"unable to create template, because {kind.word} contains snapshots"
+            raise died(text)
+        if guest.current.get("template") and not call.has("disk"):
+            raise died("you can't convert a template to a template")
+        if call.world.running(vmid):
+            subject = "VM" if kind.word == "VM" else "the CT"
+            text = f"you can't convert a {kind.word} to template if {subject} is running"
+            raise died(text)
+        upid = start_task(call, f"{kind.task}template", str(vmid), {"disk": call.text("disk")})
+        return upid if kind.name == "qemu" else None
+
+    @routes.add(
+        f"GET {base}/feature",
+        "/vms/{vmid} VM.Audit",
+        GUEST + "feature enum(snapshot,clone,copy)\nsnapname? pve-configid ..40\n",
+    )
+    def feature(call: Call) -> object:
+        return _feature(call, kind)
+
+    FINISH[f"{kind.task}clone"] = lambda worker: _finish_clone(worker, kind)
+    FINISH[f"{kind.task}template"] = lambda worker: _finish_template(worker, kind)
+
+
+def _may_clone(call: Call) -> None:
+    call.need(f"/vms/{call.text('vmid')}", "VM.Clone")
+    pool = call.text("pool")
+    if not call.may(f"/vms/{call.text('newid')}", "VM.Allocate") and not (
+        pool and call.may(f"/pool/{pool}", "VM.Allocate")
+    ):
+        raise denied(f"/vms/{call.text('newid')}, VM.Allocate")
+
+
+def _feature(call: Call, kind: Kind) -> object:
+    vmid, name = call.number("vmid"), call.text("feature")
+    if kind.name == "qemu":
+        _need_file(call, vmid, kind)
+    guest = find_guest(call, vmid, kind.name)
+    config = guest.current
+    if call.has("snapname"):
+        config = find_snapshot(guest, call.text("snapname"))
+    entries = [
+        call.documents.storages.get(volumes.storage_of(volid), {})
+        for _, volid in load.volumes(config)
+    ]
+    has = {
+        "snapshot": can_snapshot(call, config),
+        "clone": bool(config.get("template")) and all(e.get("type") in LINKABLE for e in entries),
+        "copy": all(entries),
+    }[name]
+    if kind.name == "lxc":
+        return {"hasFeature": int(has)}
+    everywhere = all(shared(entry) for entry in entries if entry)
+    nodes = list(call.world.nodes) if everywhere else [call.node]
+    return {"hasFeature": int(has), "nodes": nodes}
+
+
+def _need_file(call: Call, vmid: int, kind: Kind) -> None:
+    """Raise as PVE::QemuServer check_running does, where that is asked first."""
+    guest, state = call.documents.guests.get(vmid), call.world.guest(vmid)
+    if guest is None or guest.kind != kind.name or state is None or state.node != call.node:
+        text = f"unable to find configuration file for {kind.word} {vmid} on node '{call.node}'"
+        raise died(text)
+
+
+def _clone(call: Call, kind: Kind, named: str) -> object:
+    vmid, newid, target = call.number("vmid"), call.number("newid"), call.text("target", call.node)
+    if target not in call.world.nodes:
+        raise died(f"no such cluster node '{target}'")
+    pool = call.text("pool")
+    if pool and pool not in call.documents.pools:
+        raise denied(f"pool '{pool}' does not exist")
+    _check_storage(call, kind, target)
+    call.need_quorum()
+    if kind.name == "qemu":
+        _need_file(call, vmid, kind)
+    guest = find_guest(call, vmid, kind.name)
+    check_lock(guest.current, kind.word)
+    plan = _planned(call, kind, guest)
+    if target != call.node and not all(_is_shared(call, volid) for _, volid in plan.disks):
+        text = f"can't clone {kind.word} to node '{target}' ({kind.word} uses local storage)"
+        raise died(text)
+    if newid in call.documents.guests:
+        if kind.name == "qemu":
+            raise died(f"unable to create VM {newid}: config file already exists")
+        state = call.world.guest(newid)
+        where, word = state.node if state else call.node, _word(call, newid)
+        raise died(f"unable to create CT {newid} - {word} {newid} already exists on node '{where}'")
+    locked = "clone" if kind.name == "qemu" else "create"
+    call.documents.guests[newid] = GuestConfig(kind.name, {"lock": locked})
+    if pool:
+        pools.add_guest(call.documents, pool, newid)
+    call.api.sync(call.twin)
+    guests.place(call.twin, (call.api.cluster, newid), call.node)
+    work: dict[str, Value] = {
+        key: call.values[key]
+        for key in ("newid", "storage", "format", "description", "snapname", "target")
+        if call.has(key)
+    }
+    work |= {"name": call.text(named), "full": int(plan.full)}
+    took_s = DURATIONS_S["qmcreate"] + SECONDS_FOR_A_DISK * len(plan.disks)
+    return start_task(call, f"{kind.task}clone", str(vmid), work, took_s=took_s)
+
+
+def _word(call: Call, vmid: int) -> str:
+    return KINDS[call.documents.guests[vmid].kind].word
+
+
+def _is_shared(call: Call, volid: str) -> bool:
+    entry = call.documents.storages.get(volumes.storage_of(volid))
+    return entry is not None and shared(entry)
+
+
+def _check_storage(call: Call, kind: Kind, target: str) -> None:
+    """A storage that is named must serve both nodes and hold such volumes."""
+    if not call.has("storage"):
+        return
+    name = call.text("storage")
+    entry = need_enabled(call, name)
+    content, spoken = CONTENT[kind.name]
+    if content not in str(entry["content"]).split(","):
+        raise bad_parameters(storage=f"storage '{name}' does not support {spoken}")
+    if target != call.node:
+        if not enabled_on(entry, target):
+            raise died(f"storage '{name}' is not available on node '{target}'")
+        if not shared(entry):
+            raise died(f"can't clone to non-shared storage '{name}'")
+
+
+def _planned(call: Call, kind: Kind, guest: GuestConfig) -> _Plan:
+    source: Entry = guest.current
+    if call.has("snapname"):
+        source = find_snapshot(guest, call.text("snapname"))
+    full = call.flag("full", default=not guest.current.get("template"))
+    if not full:
+        for name in ("storage", "format"):
+            if call.has(name):
+                raise died(f"parameter '{name}' not allowed for linked clones")
+    disks = _disks(source, cloud_init=kind.name == "qemu")
+    for option, volid in disks:
+        what = "drive" if kind.name == "qemu" else "mountpoint"
+        entry = find_storage(call.documents, volumes.storage_of(volid))
+        base = "base-" in volid or "basevol-" in volid or call.has("snapname")
+        if not full and "cloudinit" not in volid and not (base and entry["type"] in LINKABLE):
+            raise died(f"Linked clone feature is not supported for {what} '{option}'")
+        call.need(
+            f"/storage/{call.text('storage', volumes.storage_of(volid))}", "Datastore.AllocateSpace"
+        )
+    return _Plan(source, full, disks)
+
+
+def _finish_clone(worker: Worker, kind: Kind) -> None:
+    vmid, newid = int(worker.task.id), worker.number("newid")
+    guest = find_guest(worker, vmid, kind.name)
+    source: Entry = guest.current
+    if name := worker.text("snapname"):
+        source = find_snapshot(guest, name)
+    config = _copied(worker, kind, source, newid)
+    for option, volid in _disks(source, cloud_init=kind.name == "qemu"):
+        volume = _copied_volume(worker, kind, newid, option, volid)
+        values = propertystring.split(
+            str(config[option]), "file" if kind.name == "qemu" else "volume", {"volume": "file"}
+        )
+        key = "file" if kind.name == "qemu" else "volume"
+        values.pop("file", None)
+        if "size" in values or "cloudinit" not in volid:
+            values["size"] = volumes.format_size(volume.size_bytes)
+        config[option] = propertystring.join({**values, key: volume.volid}, key)
+    worker.documents.guests[newid] = GuestConfig(kind.name, config)
+    firewall = worker.documents.files.get(f"firewall/{vmid}.fw")
+    if firewall is not None:
+        worker.documents.files[f"firewall/{newid}.fw"] = firewall
+    worker.api.sync(worker.twin)
+    if (target := worker.text("target")) and target != worker.node:
+        guests.migrate(worker.twin, (worker.api.cluster, newid), target)
+
+
+def _copied(worker: Worker, kind: Kind, source: Entry, newid: int) -> dict[str, Value]:
+    """The options of a copy: a name, addresses and ids of its own, no snapshots, nothing unused."""
+    config: dict[str, Value] = {}
+    for option, value in source.items():
+        if option in NOT_SAVED and option != "description" or option == "template":
+            continue
+        if option.startswith("unused"):
+            continue
+        config[option] = (
+            fresh_mac(worker, str(value))
+            if option.startswith("net") and option[3:].isdecimal()
+            else value
+        )
+    key = "name" if kind.name == "qemu" else "hostname"
+    if name := worker.text("name"):
+        config[key] = name
+    elif kind.name == "qemu":
+        config[key] = f"Copy-of-{source.get('name') or f'VM-{worker.task.id}'}"
+    else:
+        config[key] = f"Copy-of-{source.get('hostname') or f'CT-{worker.task.id}'}"
+    if "description" in worker.task.work:
+        config["description"] = worker.text("description")
+    if kind.name == "qemu":
+        chance = worker.chance
+        config["vmgenid"] = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        smbios = propertystring.split(str(source.get("smbios1") or ""))
+        smbios["uuid"] = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        config["smbios1"] = propertystring.join(smbios)
+    return config
+
+
+def fresh_mac(worker: Worker, text: str) -> str:
+    """A network card with another address."""
+    mac = mac_address(worker.documents, worker.chance)
+    parts = text.split(",")
+    model, equals, _ = parts[0].partition("=")
+    if any(part.startswith("hwaddr=") for part in parts):
+        return ",".join(f"hwaddr={mac}" if p.startswith("hwaddr=") else p for p in parts)
+    return ",".join([f"{model}={mac}" if equals else parts[0], *parts[1:]])
+
+
+def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: str) -> Volume:
+    old = volumes.find(worker.documents, worker.node, volid)
+    if old is None:
+        raise TaskError(f"clone failed: volume '{volid}' does not exist")
+    full = bool(worker.number("full")) or "cloudinit" in volid
+    what = "drive" if kind.name == "qemu" else "mountpoint"
+    worker.say(f"create {'full' if full else 'linked'} clone of {what} {option} ({volid})")
+    storage = worker.text("storage") if full else ""
+    storage = storage or old.storage
+    entry = worker.documents.storages[storage]
+    files = entry["type"] in volumes.FILE_TYPES
+    format_name = (worker.text("format") or old.format) if files else "raw"
+    name = ""
+    if "cloudinit" in volid:
+        name = volumes.full_name(entry, newid, f"vm-{newid}-cloudinit", format_name)
+    elif not full:
+        format_name = "qcow2" if files else "raw"
+        fresh = volumes.free_name(worker.documents, storage, entry, newid, format_name)
+        name = f"{old.name}/{fresh}"
+    return volumes.allocate(worker, storage, newid, old.size_bytes, format_name, name)
+
+
+def _finish_template(worker: Worker, kind: Kind) -> None:
+    make_template(worker, kind, int(worker.task.id), worker.text("disk"))
+
+
+def make_template(worker: Worker, kind: Kind, vmid: int, only: str = "") -> None:
+    """Turn a guest into a template, its volumes, or only that of one option, into bases."""
+    guest = find_guest(worker, vmid, kind.name)
+    config = {**guest.current, "template": 1}
+    for option, volid in _disks(guest.current, cloud_init=False):
+        if only and option != only:
+            continue
+        entry = worker.documents.storages.get(volumes.storage_of(volid), {})
+        if entry.get("type") not in LINKABLE:
+            raise TaskError(f"Template feature is not available for '{volid}'")
+        if (volume := volumes.find(worker.documents, worker.node, volid)) is None:
+            raise volumes.not_found(volid)
+        based = replace(volume, name=_base_name(volume.name, vmid))
+        del worker.documents.volumes[volume.key]
+        worker.documents.volumes[based.key] = based
+        config[option] = str(config[option]).replace(volid, based.volid)
+    worker.documents.guests[vmid] = replace(guest, current=config)
+    worker.api.sync(worker.twin)
+
+
+def _base_name(name: str, vmid: int) -> str:
+    """`vm-100-disk-0` becomes `base-100-disk-0`, `subvol-` becomes `basevol-`."""
+    return name.replace(f"subvol-{vmid}-", f"basevol-{vmid}-").replace(
+        f"vm-{vmid}-", f"base-{vmid}-"
+    )
+
+
+for _kind in KINDS.values():
+    calls(_kind)

@@ -1,0 +1,459 @@
+"""A node's network configuration: staged, shown, activated. Source: PVE::API2::Network,
+PVE::INotify.
+
+Interfaces are kept in the order in which /etc/network/interfaces is written, which is also what
+`priority` counts. Writing checks the whole file. Changes do not reach the physics: the twin's
+wiring is the lab's. Leaves out: Open vSwitch and SDN beyond keeping what was sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from simulator.pve.call import Call
+from simulator.pve.documents import Documents, Entry, NodeFiles
+from simulator.pve.parameters import Value
+from simulator.pve.propertystring import items
+from simulator.pve.routes import Routes
+from simulator.pve.tasks import FINISH, Worker, start_task
+from simulator.pve.wire import bad_parameters, died
+from simulator.pve_node.nodes import NODE, files, keep
+
+routes = Routes()
+WRITE = "/nodes/{node} Sys.Modify"
+
+SETTINGS = """
+address?                ipv4 requires=netmask
+address6?               ipv6 requires=netmask6
+autostart?              boolean
+bond-primary?           pve-iface
+bond_mode?              enum(balance-rr,active-backup,balance-xor,broadcast,802.3ad,balance-tlb,
+                             balance-alb,balance-slb,lacp-balance-slb,lacp-balance-tcp)
+bond_xmit_hash_policy?  enum(layer2,layer2+3,layer3+4)
+bridge_ports?           pve-iface-list
+bridge_vids?            pve-vlan-id-or-range-list
+bridge_vlan_aware?      boolean
+cidr?                   CIDRv4
+cidr6?                  CIDRv6
+comments?               string
+comments6?              string
+gateway?                ipv4
+gateway6?               ipv6
+mtu?                    integer 1280..65520
+netmask?                ipv4mask requires=address
+netmask6?               integer 0..128 requires=address6
+ovs_bonds?              pve-iface-list
+ovs_bridge?             pve-iface
+ovs_options?            string ..1024
+ovs_ports?              pve-iface-list
+ovs_tag?                integer 1..4094
+slaves?                 pve-iface-list
+vlan-id?                integer 1..4094
+vlan-raw-device?        pve-iface
+iface                   pve-iface 2..20
+type                    enum(bridge,bond,eth,alias,vlan,fabric,OVSBridge,OVSBond,OVSPort,OVSIntPort,
+                             vnet,unknown)
+"""
+IFACE = NODE + "iface pve-iface 2..20\n"
+CLASSES = ("eth", "OVSPort", "OVSIntPort", "OVSBond", "bond", "bridge", "OVSBridge", "vlan")
+"""Order of kinds in the file; a VLAN or alias named after its parent stands beside it."""
+BRIDGES = ("bridge", "OVSBridge")
+FIRST_PRIORITY = 3  # recorded: `auto lo` and `iface lo` come before
+
+Interfaces = Mapping[str, Entry]
+Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]
+
+
+def _parent(name: str, interfaces: Interfaces) -> str:
+    """bond0 of bond0.253, if it is there."""
+    parent = re.sub(r"[.:]\d+$", "", name)
+    return parent if parent != name and parent in interfaces else name
+
+
+def in_order(interfaces: Interfaces) -> dict[str, Entry]:
+    """As the file is written: by kind, within a kind in the order of coming."""
+
+    def rank(name: str) -> int:
+        kind = str(interfaces[_parent(name, interfaces)]["type"])
+        return CLASSES.index(kind) if kind in CLASSES else len(CLASSES)
+
+    return {name: interfaces[name] for name in sorted(interfaces, key=rank)}
+
+
+def _ports(entry: Entry) -> list[str]:
+    """What an interface is made of."""
+    return [
+        port
+        for key in ("bridge_ports", "slaves", "ovs_ports", "ovs_bonds")
+        for port in items(str(entry.get(key) or ""))
+    ]
+
+
+def _with_defaults(name: str, entry: Entry) -> dict[str, Value]:
+    """What the file's reader adds for a kind."""
+    made: dict[str, Value] = dict(entry)
+    match entry["type"]:
+        case "bridge":
+            for key, value in {"bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0"}.items():
+                made.setdefault(key, value)
+        case "bond":
+            for key, value in {
+                "slaves": "",
+                "bond_miimon": "100",
+                "bond_mode": "balance-rr",
+            }.items():
+                made.setdefault(key, value)
+        case "vlan":
+            if match := re.fullmatch(r"(\S+)\.(\d+)", name):
+                made |= {"vlan-raw-device": match[1], "vlan-id": match[2]}
+            elif match := re.fullmatch(r"vlan(\d+)", name):
+                made.setdefault("vlan-id", match[1])
+        case "OVSBridge" | "OVSBond" | "OVSPort" | "OVSIntPort":
+            made["ovs_type"] = entry["type"]
+        case _:
+            pass
+    return made
+
+
+def shown(name: str, entry: Entry, priority: int) -> dict[str, object]:
+    """One interface as GET shows it."""
+    row: dict[str, object] = {**_with_defaults(name, entry), "priority": priority}
+    row["method"] = entry.get("method", "manual")
+    row["method6"] = entry.get("method6", "manual")
+    only6 = row["method6"] != "manual" and row["method"] == "manual"
+    both = row["method6"] != "manual" and row["method"] != "manual"
+    row["families"] = ["inet", "inet6"] if both else ["inet6"] if only6 else ["inet"]
+    if entry["type"] == "vlan":
+        row["exists"] = None
+    return row
+
+
+def _visible(call: Call, name: str, entry: Entry) -> bool:
+    """Bridges are hidden from who may neither audit nor use them."""
+    if entry["type"] not in BRIDGES:
+        return True
+    return call.may(f"/sdn/zones/localnetwork/{name}", "SDN.Audit", "SDN.Use")
+
+
+def _fits(wanted: str, kind: str) -> bool:
+    if wanted in ("any_bridge", "any_local_bridge"):
+        return kind in BRIDGES
+    return wanted in ("", "include_sdn", kind)
+
+
+@routes.add(
+    "GET /nodes/{node}/network",
+    takes=NODE
+    + "type? enum(bridge,bond,eth,alias,vlan,fabric,OVSBridge,OVSBond,OVSPort,OVSIntPort,vnet,"
+    "any_bridge,any_local_bridge,include_sdn)",
+)
+def interfaces(call: Call) -> object:
+    """The staged interfaces, or the active ones where nothing is staged; `changes` is the
+    difference.
+    """
+    kept = files(call)
+    known = kept.network if kept.staged is None else kept.staged
+    if kept.staged is not None:
+        call.members["changes"] = difference(kept.network, kept.staged)
+    rows = []
+    for priority, (name, entry) in enumerate(in_order(known).items(), FIRST_PRIORITY):
+        if _fits(call.text("type"), str(entry["type"])) and _visible(call, name, entry):
+            rows.append({"iface": name, **shown(name, entry, priority)})
+    return rows
+
+
+def _staged(call: Call) -> dict[str, Entry]:
+    kept = files(call)
+    return dict(kept.network if kept.staged is None else kept.staged)
+
+
+@routes.add("GET /nodes/{node}/network/{iface}", "/nodes/{node} Sys.Audit", IFACE)
+def interface(call: Call) -> object:
+    """One interface."""
+    name = call.text("iface")
+    known = in_order(_staged(call))
+    if name not in known:
+        raise bad_parameters(iface="interface does not exist")
+    return shown(name, known[name], FIRST_PRIORITY + list(known).index(name))
+
+
+def _sent(call: Call) -> dict[str, Value]:
+    """The settings as the file keeps them: addresses in both notations, lists with spaces."""
+    skipped = ("node", "iface", "delete")
+    sent = {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
+    for key in ("bridge_ports", "slaves", "ovs_ports", "ovs_bonds", "bridge_vids"):
+        if key in sent:
+            sent[key] = " ".join(items(str(sent[key])))
+    for key in ("comments", "comments6"):
+        if key in sent:
+            sent[key] = str(sent[key]).rstrip("\n") + "\n"
+    for suffix in ("", "6"):
+        if f"cidr{suffix}" in sent:
+            address, _, prefix = str(sent[f"cidr{suffix}"]).partition("/")
+            sent |= {f"address{suffix}": address, f"netmask{suffix}": prefix}
+        elif f"address{suffix}" in sent:
+            sent[f"cidr{suffix}"] = f"{sent[f'address{suffix}']}/{sent[f'netmask{suffix}']}"
+    for key in ("mtu", "vlan-id"):
+        if key in sent:
+            sent[key] = str(sent[key])
+    for key in ("autostart", "bridge_vlan_aware"):
+        if sent.get(key) == 0:
+            del sent[key]
+    return sent
+
+
+def _methods(sent: Mapping[str, Value]) -> dict[str, Value]:
+    """Static where an address was sent in this very call; else manual."""
+    return {
+        "method": "static" if "address" in sent else "manual",
+        "method6": "static" if "address6" in sent else "manual",
+    }
+
+
+def _check_gateway(known: Interfaces, name: str, sent: Mapping[str, Value]) -> None:
+    for key, word in (("gateway", "gateway"), ("gateway6", "gateway6")):
+        if key in sent:
+            for other, entry in known.items():
+                if other != name and entry.get(key):
+                    text = f"Default gateway already exists on interface '{other}'."
+                    raise bad_parameters(**{word: text})
+
+
+def _check_ports(known: Interfaces, name: str, sent: Mapping[str, Value]) -> None:
+    for key in ("bridge_ports", "slaves"):
+        for port in items(str(sent.get(key) or "")):
+            for other, entry in known.items():
+                if other != name and port in _ports(entry):
+                    raise bad_parameters(**{key: f"{port} is already used on interface '{other}'."})
+
+
+def _check_file(known: Interfaces) -> None:
+    """What the writer refuses, interface by interface."""
+    for name, raw in known.items():
+        entry = _with_defaults(name, raw)
+        ports = items(str(entry.get("bridge_ports") or ""))
+        if entry["type"] == "bridge":
+            for port in ports:
+                if port not in known:
+                    raise died(f"bridge '{name}' - unable to find bridge port '{port}'")
+                if known[port].get("method") == "static":
+                    why = f"ip address can't be set on interface if bridged in {name}"
+                    raise died(f"iface {port} - {why}")
+        if entry["type"] == "bond":
+            for slave in items(str(entry["slaves"])):
+                kind = str(known[slave]["type"]) if slave in known else ""
+                if kind not in ("eth", "bond"):
+                    why = f"wrong interface type on slave '{slave}' ('{kind}' != 'eth or bond')"
+                    raise died(f"bond '{name}' - {why}")
+        if entry["type"] == "vlan":
+            _check_vlan(known, name, entry)
+
+
+def _check_vlan(known: Interfaces, name: str, entry: Entry) -> None:
+    if "vlan-raw-device" not in entry:
+        raise died(
+            "missing vlan-raw-device option at /usr/share/perl5/PVE/Network/Interfaces.pm line 954."
+        )
+    parent, number = str(entry["vlan-raw-device"]), int(str(entry.get("vlan-id") or 0))
+    if parent not in known:
+        raise died(f"vlan '{name}' - unable to find parent '{parent}'")
+    if number > 4094:
+        raise died(f"vlan '{name}' - vlan-id {number} should be <= 4094")
+
+
+def _stage(call: Call, known: dict[str, Entry]) -> None:
+    """Write interfaces.new. Members of bonds start with them."""
+    _check_file(known)
+    slaves = {slave for entry in known.values() for slave in items(str(entry.get("slaves") or ""))}
+    made = {
+        name: {**entry, "autostart": 1} if name in slaves else entry
+        for name, entry in known.items()
+    }
+    keep(call, replace(files(call), staged=in_order(made)))
+
+
+@routes.add("POST /nodes/{node}/network", WRITE, NODE + SETTINGS)
+def create(call: Call) -> object:
+    """Stage a new interface."""
+    name, known = call.text("iface"), _staged(call)
+    if name in known:
+        raise bad_parameters(iface="interface already exists")
+    sent = _sent(call)
+    _check_gateway(known, name, sent)
+    _check_ports(known, name, sent)
+    _stage(call, {**known, name: {**sent, **_methods(sent)}})
+    return None
+
+
+@routes.add(
+    "PUT /nodes/{node}/network/{iface}", WRITE, NODE + SETTINGS + "delete? pve-configid-list"
+)
+def update(call: Call) -> object:
+    """Stage a change. An address that is not sent again leaves the interface `manual`, though it
+    stays.
+    """
+    name, known = call.text("iface"), _staged(call)
+    if name not in known:
+        raise bad_parameters(iface="interface does not exist")
+    sent = _sent(call)
+    _check_gateway(known, name, sent)
+    _check_ports(known, name, sent)
+    new = {**known[name], **sent, **_methods(sent)}
+    for key in call.words("delete"):
+        gone = {"cidr": ("cidr", "address", "netmask"), "cidr6": ("cidr6", "address6", "netmask6")}
+        for word in gone.get(key, (key,)):
+            new.pop(word, None)
+    new["type"] = sent["type"]
+    _stage(call, {**known, name: new})
+    return None
+
+
+@routes.add("DELETE /nodes/{node}/network/{iface}", WRITE, IFACE)
+def delete(call: Call) -> object:
+    """Stage the removal of an interface."""
+    name, known = call.text("iface"), _staged(call)
+    if name not in known:
+        raise bad_parameters(iface="interface does not exist")
+    _stage(call, {key: entry for key, entry in known.items() if key != name})
+    return None
+
+
+@routes.add("DELETE /nodes/{node}/network", WRITE, NODE)
+def revert(call: Call) -> object:
+    """Drop all that is staged, whoever staged it."""
+    keep(call, replace(files(call), staged=None))
+    return None
+
+
+@routes.add("PUT /nodes/{node}/network", WRITE, NODE + "regenerate-frr? boolean")
+def reload(call: Call) -> object:
+    """Activate what is staged: a task."""
+    return start_task(call, "srvreload", "networking")
+
+
+def activate(documents: Documents, node: str) -> None:
+    """Make a node's staged interfaces the ones it has."""
+    kept = documents.nodes.get(node, NodeFiles())
+    if kept.staged is not None:
+        documents.nodes[node] = replace(kept, network=activated(kept.staged), staged=None)
+
+
+def _finish_reload(worker: Worker) -> None:
+    activate(worker.documents, worker.node)
+
+
+FINISH["srvreload"] = _finish_reload
+
+
+def activated(known: Interfaces) -> dict[str, Entry]:
+    """Interfaces after ifreload: those that start by themselves, and what those are made of, are
+    up.
+    """
+    up = {name for name, entry in known.items() if entry.get("autostart") or entry.get("active")}
+    up |= {port for name in up for port in _ports(known[name])}
+    return {name: {**entry, "active": 1} if name in up else entry for name, entry in known.items()}
+
+
+_HEADER = """\
+# network interface settings; autogenerated
+# Please do NOT modify this file directly, unless you know what
+# you're doing.
+#
+# If you want to manage parts of the network configuration manually,
+# please utilize the 'source' or 'source-directory' directives to do
+# so.
+# PVE will preserve these directives, but will NOT read its network
+# configuration from sourced files, so do not attempt to move any of
+# the PVE managed interfaces into external files!
+
+"""
+_LINES = {
+    "mtu": "mtu {}",
+    "bridge_ports": "bridge-ports {}",
+    "bridge_stp": "bridge-stp {}",
+    "bridge_fd": "bridge-fd {}",
+    "bridge_vlan_aware": "bridge-vlan-aware yes",
+    "bridge_vids": "bridge-vids {}",
+    "slaves": "bond-slaves {}",
+    "bond_miimon": "bond-miimon {}",
+    "bond_mode": "bond-mode {}",
+    "bond_xmit_hash_policy": "bond-xmit-hash-policy {}",
+    "bond-primary": "bond-primary {}",
+    "ovs_type": "ovs_type {}",
+    "ovs_bridge": "ovs_bridge {}",
+    "ovs_ports": "ovs_ports {}",
+    "ovs_bonds": "ovs_bonds {}",
+    "ovs_tag": "ovs_tag {}",
+    "ovs_options": "ovs_options {}",
+}
+
+
+def _stanza(name: str, raw: Entry, *, is_parent_in_name: bool) -> str:
+    entry = _with_defaults(name, raw)
+    only6 = entry.get("method6") == "static" and entry.get("method") != "static"
+    family, suffix = ("inet6", "6") if only6 else ("inet", "")
+    method = entry.get(f"method{suffix}", "manual")
+    lines = [f"auto {name}"] if entry.get("autostart") else []
+    lines.append(f"iface {name} {family} {method}")
+    if method == "static":
+        lines.append(f"\taddress {entry[f'cidr{suffix}']}")
+        if entry.get(f"gateway{suffix}"):
+            lines.append(f"\tgateway {entry[f'gateway{suffix}']}")
+    for key, text in _LINES.items():
+        if key in entry and entry[key] is not None:
+            lines.append("\t" + text.format(entry[key] or "none"))
+    if entry["type"] == "vlan" and not is_parent_in_name:
+        lines.append(f"\tvlan-raw-device {entry['vlan-raw-device']}")
+    lines += [f"#{line}" for line in str(entry.get("comments") or "").splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def interfaces_file(known: Interfaces) -> str:
+    """/etc/network/interfaces, without its header."""
+    text = "auto lo\niface lo inet loopback\n\n"
+    for name, entry in in_order(known).items():
+        text += _stanza(name, entry, is_parent_in_name=bool(re.search(r"\.\d+$", name))) + "\n"
+    return text + "source /etc/network/interfaces.d/*\n"
+
+
+class _Slid(difflib.SequenceMatcher[str]):
+    """Insertions stand as far down as they mean the same, which is where diff(1) shows them."""
+
+    def __init__(self, old: list[str], new: list[str]) -> None:
+        super().__init__(None, old, new)
+        self._new = new
+
+    def get_opcodes(self) -> list[Opcode]:
+        """As the base class finds them, slid."""
+        slid = super().get_opcodes()
+        for number in range(1, len(slid) - 1):
+            while slid[number][0] == "insert" and self._fits_below(slid[number], slid[number + 1]):
+                before, here, after = slid[number - 1 : number + 2]
+                slid[number - 1] = (before[0], before[1], before[2] + 1, before[3], before[4] + 1)
+                slid[number] = (here[0], here[1] + 1, here[2] + 1, here[3] + 1, here[4] + 1)
+                slid[number + 1] = (after[0], after[1] + 1, after[2], after[3] + 1, after[4])
+        return slid
+
+    def _fits_below(self, here: Opcode, after: Opcode) -> bool:
+        return after[1] < after[2] and self._new[here[3]] == self._new[here[4]]
+
+
+def difference(active: Interfaces, staged: Interfaces) -> str:
+    """What `diff -u` says of the two files. Leaves out the times of the files."""
+    old = interfaces_file(active).splitlines()
+    new = (_HEADER + interfaces_file(staged)).splitlines()
+    lines = ["--- /etc/network/interfaces", "+++ /etc/network/interfaces.new"]
+    for group in _Slid(old, new).get_grouped_opcodes():
+        (_, i1, _, j1, _), (_, _, i2, _, j2) = group[0], group[-1]
+        lines.append(f"@@ -{i1 + 1},{i2 - i1} +{j1 + 1},{j2 - j1} @@")
+        for tag, a1, a2, b1, b2 in group:
+            if tag == "equal":
+                lines += [f" {line}" for line in old[a1:a2]]
+            else:
+                lines += [f"-{line}" for line in old[a1:a2]]
+                lines += [f"+{line}" for line in new[b1:b2]]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""The lab behind sockets on this machine, and the same faces in process."""
