@@ -22,6 +22,7 @@ from simulator.cluster import lrm
 from simulator.cluster.locks import MANAGER_LOCK
 from simulator.cluster.state import CRM, Cluster
 from simulator.ha_driver import Driver
+from simulator.model import BROKEN
 from simulator.state import Timer
 from simulator.twin import Twin
 
@@ -32,6 +33,7 @@ class HaPart:
     """
 
     name = "ha"
+    reads = (*BROKEN, "stopped", "views", "orders", "workloads", "guests")
 
     def __init__(self, *, skips: bool = True) -> None:
         self.skips = skips

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from simulator.facts import Facts
+from simulator.model import BROKEN
 from simulator.state import Groups, Timer
 from simulator.storage import connected
 from simulator.twin import Twin
@@ -27,6 +28,7 @@ class KnetPart:
     """Keeps `state.rings`, of clusters with more than one link."""
 
     name = "knet"
+    reads = (*BROKEN, "stopped", "rings")
 
     def settle(self, twin: Twin) -> bool:
         """Let each link be marked down, or up, some time after the network."""

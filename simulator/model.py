@@ -34,6 +34,9 @@ from simulator.workload import EVERYBODY, ArraySpec
 Offers = Mapping[tuple[str, str], frozenset[str]]
 """(Node, portal) -> volumes that the node sees over the portal."""
 
+BROKEN = ("faults", "hosts", "boxes", "left")
+"""What `Model.broken` reads of a state, and all who ask only what is broken."""
+
 # States of the world whose reachability is kept; a long sweep must not fill memory.
 REMEMBERED = 4096
 

@@ -20,7 +20,7 @@ from lab.kinds.corosync import Qdevice
 from simulator import qdevice
 from simulator.facts import Facts
 from simulator.knet import memberships, names
-from simulator.model import Model
+from simulator.model import BROKEN, Model
 from simulator.state import Timer, View
 from simulator.twin import Twin
 from simulator.votequorum import Ballot, Votequorum
@@ -32,6 +32,7 @@ class QuorumPart:
     """Keeps `state.ballots` and `devices`, and whether the views are quorate."""
 
     name = OWNER
+    reads = (*BROKEN, "stopped", "devices")
 
     def settle(self, twin: Twin) -> bool:
         """Let connections to quorum devices break and be made some time after the network."""

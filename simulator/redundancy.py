@@ -1,8 +1,8 @@
 """What works on with less in reserve: bonds, paths, copies, votes, links, disks.
 
-Asked by `simulator/simulate.py` at every instant of a run; what was so before the run began is
-left out there. Leaves out what has no reserve by design (a single port), and boxes that do not run
-at all: that is no loss of reserve but the fault itself.
+Asked by `simulator/simulate.py` whenever it may have changed in a run; what was so before the run
+began is left out there. Leaves out what has no reserve by design (a single port), and boxes that
+do not run at all: that is no loss of reserve but the fault itself.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from collections.abc import Iterator
 
 from simulator.facts import Facts
 from simulator.knet import memberships, names, ring
+from simulator.model import BROKEN
 from simulator.quorum import rules_of
 from simulator.storage import osd_works, path_works, portals_of
+
+RESERVES = (*BROKEN, "stopped", "views", "ballots", "ceph", "osds", "arrays", "linux")
+"""What of a state decides what is reduced."""
 
 
 def reduced(facts: Facts) -> dict[str, str]:
     """What runs on reduced redundancy, with how much is left, by vertex name: `bond pve1/bond1`."""
-    found = [*_bonds(facts), *_paths(facts), *_pools(facts), *_votes(facts)]
-    found += [*_links(facts), *_raids(facts)]
-    return dict(found)
+    bonds = facts.reach.once(("reserves", "bonds"), lambda: tuple(_bonds(facts)))
+    raids = facts.reach.once(("reserves", "raids"), lambda: tuple(_raids(facts)))
+    asked = (*_paths(facts), *_pools(facts), *_votes(facts), *_links(facts))
+    return dict((*bonds, *asked, *raids))
 
 
 def _bonds(facts: Facts) -> Iterator[tuple[str, str]]:
