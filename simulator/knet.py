@@ -82,7 +82,7 @@ def _groups(facts: Facts, cluster: str, vlans: tuple[str, ...]) -> Groups:
         nodes = [node for node in known if facts.host_on(node) and node not in stopped]
         return tuple(connected(facts, nodes, *vlans))
 
-    return facts.reach.once((f"knet {cluster}", " ".join((*vlans, "-", *stopped))), groups)
+    return facts.reach.once(("knet", cluster, vlans, *stopped), groups)
 
 
 def settled(facts: Facts) -> None:
