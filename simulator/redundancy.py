@@ -40,8 +40,7 @@ def _paths(facts: Facts) -> Iterator[tuple[str, str]]:
     """iSCSI paths of each node to each array, of those that its clusters' LUNs use."""
     for (cluster, _), lun in facts.model.luns.items():
         for node in facts.model.nodes[cluster]:
-            portals = portals_of(facts, lun, node)
-            if not portals or not facts.host_on(node):
+            if not facts.host_on(node) or not (portals := portals_of(facts, lun, node)):
                 continue
             alive = sum(path_works(facts, node, lun.nas, portal) for portal in portals)
             if alive < len(portals):
