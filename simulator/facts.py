@@ -20,7 +20,7 @@ from simulator.model import Model
 from simulator.network.reach import Broken, Reach
 from simulator.network.wiring import Uplink
 from simulator.state import GuestKey, GuestPower, HostPower, State, View
-from simulator.storage.availability import Trouble, trouble
+from simulator.storage.availability import Trouble, pool_trouble, trouble
 from simulator.workload import GuestSpec, Workload
 
 STRANGER = View(frozenset(), quorate=False)
@@ -34,6 +34,7 @@ class Facts:
         self.model = model
         self.state = state
         self._troubles: dict[tuple[str, str, str], Trouble] = {}
+        self._pools: dict[tuple[str, str], Trouble] = {}
 
     @cached_property
     def reach(self) -> Reach:
@@ -92,6 +93,12 @@ class Facts:
     def storage_problem(self, cluster: str, name: str, node: str) -> str:
         """Why a storage does not serve on a node now: `pool vm: 1 of 2 copies needed are alive`."""
         return self._trouble(cluster, name, node).text
+
+    def pool_trouble(self, ceph: str, pool: str) -> Trouble:
+        """Why a pool of a Ceph cluster serves nobody."""
+        if (ceph, pool) not in self._pools:
+            self._pools[ceph, pool] = pool_trouble(self, ceph, pool)
+        return self._pools[ceph, pool]
 
     def guest_problem(self, key: GuestKey, vlan: str | None = None) -> str:
         """Why a guest does not serve on `vlan` (None: on all of its nets)."""

@@ -45,6 +45,7 @@ class FaultPart:
     """Keeps the faults in force."""
 
     name = "fault"
+    reads = ()
 
     def settle(self, twin: Twin) -> bool:
         """Faults depend on time alone."""

@@ -18,6 +18,7 @@ from lab.kinds.host import Nic
 from simulator.facts import Facts
 from simulator.model import Model
 from simulator.state import GuestKey, GuestPower, GuestState, HostPower, Timer
+from simulator.storage.availability import STORAGES
 from simulator.twin import Twin
 from simulator.workload import Workload
 
@@ -34,6 +35,7 @@ class GuestPart:
     """Keeps `state.guests`."""
 
     name = "guests"
+    reads = (*STORAGES, "onboot", "views", "guests")
 
     def settle(self, twin: Twin) -> bool:
         """Let every guest follow its node and its storages."""

@@ -28,11 +28,14 @@ from lab.references import nearest
 from simulator.network.reach import Broken, Reach
 from simulator.network.topology import hosts_by_kind, topology, vertex
 from simulator.network.wiring import Wiring, wired
-from simulator.state import GuestKey, HostPower, State
+from simulator.state import Glimpse, GuestKey, HostPower, State
 from simulator.workload import EVERYBODY, ArraySpec
 
 Offers = Mapping[tuple[str, str], frozenset[str]]
 """(Node, portal) -> volumes that the node sees over the portal."""
+
+BROKEN = ("faults", "hosts", "boxes", "left")
+"""What `Model.broken` reads of a state, and all who ask only what is broken."""
 
 # States of the world whose reachability is kept; a long sweep must not fill memory.
 REMEMBERED = 4096
@@ -85,6 +88,7 @@ class Model:
         }
         self.wiring: Wiring = wired(self.graph, self.bits)
         self._reach: dict[Broken, Reach] = {}
+        self._last: tuple[Glimpse, Reach] | None = None
         self._offered: dict[str, tuple[ArraySpec, Offers]] = {}
         self.hosts: Mapping[str, Host] = lab.hosts
         self.vertex: Mapping[str, str] = {
@@ -155,12 +159,18 @@ class Model:
         return Broken(hard, silent, left)
 
     def reach(self, state: State) -> Reach:
-        """Who reaches whom in `state`; worked out once for each way of being broken."""
+        """Who reaches whom in `state`; worked out once for each way of being broken.
+
+        Most ask about what was broken when somebody asked last: then that is not summed up anew.
+        """
+        if self._last is not None and self._last[0].holds(state):
+            return self._last[1]
         broken = self.broken(state)
         if (found := self._reach.get(broken)) is None:
             if len(self._reach) >= REMEMBERED:
                 self._reach.clear()
             found = self._reach[broken] = Reach(self.wiring, broken)
+        self._last = Glimpse(state, BROKEN), found
         return found
 
     def offered(self, nas: str, spec: ArraySpec) -> Offers:

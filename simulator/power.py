@@ -18,7 +18,7 @@ Leaves out: uninterruptible supplies, dual power supplies, firmware that stays o
 from __future__ import annotations
 
 from simulator.faults import drop, update
-from simulator.model import Model
+from simulator.model import BROKEN, Model
 from simulator.network.reach import Broken
 from simulator.state import HostPower, State, Timer
 from simulator.twin import Twin
@@ -35,6 +35,7 @@ class PowerPart:
     """Keeps `state.hosts` and `state.boxes`."""
 
     name = "power"
+    reads = (*BROKEN, "orders", "halted")
 
     def settle(self, twin: Twin) -> bool:
         """Switch off what has no power, start what has it again, let watchdogs run."""

@@ -6,6 +6,7 @@ deadline kept here; whoever sets it is told when it is due, in the original and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -88,6 +89,20 @@ class OsdState:
     reported_s: float | None = None
     started_s: float | None = None
     out_s: float | None = None
+
+
+class Glimpse:
+    """Some dictionaries of a state, by their names, as they were at one instant.
+
+    Their values are immutable, so shallow copies show every change.
+    """
+
+    def __init__(self, state: State, names: Iterable[str]) -> None:
+        self._seen = {name: getattr(state, name).copy() for name in names}
+
+    def holds(self, state: State) -> bool:
+        """Whether they are in `state` as they were then."""
+        return all(getattr(state, name) == seen for name, seen in self._seen.items())
 
 
 @dataclass

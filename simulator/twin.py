@@ -1,28 +1,30 @@
 """The timed engine: SimPy drives deadlines that are kept in plain state.
 
-The physics is a row of parts (`Part`). A part never waits: it looks at the world when anything
-changed (`settle`), compares it with what it knew, and sets or clears deadlines; when one is due it
-is told (`due`). So the state says everything, a fork is a copy of it, and SimPy's processes can be
-started again from it at any instant. Same seed, same trace; a fork has the trace of its original.
+The physics is a row of parts (`Part`). A part never waits: it looks at the world when something
+changed that it `reads` (`settle`), compares it with what it knew, and sets or clears deadlines;
+when one is due it is told (`due`). So the state says everything, a fork is a copy of it, and
+SimPy's events can be set again from it at any instant. Same seed, same trace; a fork has the trace
+of its original.
 
 Leaves out: the physics itself, which is in the parts, and what one may ask, which is in `facts`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, repeat
 from random import Random
 from typing import Protocol, Self
 
 import simpy
-from simpy.events import ProcessGenerator
 
 from lab.faults import Fault
 from simulator.facts import Facts
 from simulator.model import Model
-from simulator.state import Due, State, Timer
+from simulator.state import Due, Glimpse, State, Timer
 
 TICKS_PER_S = 2**20
 # Far more rounds than any chain of causes needs.
@@ -49,8 +51,8 @@ class Event:
     text: str
 
 
-class Part(Protocol):
-    """A piece of physics. Its `name` owns the timers whose first word it is."""
+class Follower(Protocol):
+    """What follows the world. Its `name` owns the timers whose first word it is."""
 
     name: str
 
@@ -61,7 +63,18 @@ class Part(Protocol):
         """A timer of this part rang. False: nothing came of it, so nobody needs to look."""
 
 
-class Device(Part, Protocol):
+class Part(Follower, Protocol):
+    """A piece of physics: what it does follows from the state alone."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of all dictionaries of the state by which `settle` decides.
+
+        Besides these it may look at its own timers, but not at the time: that is what they are for.
+        """
+
+
+class Device(Follower, Protocol):
     """A served device that lives on the twin and keeps documents of its own."""
 
     def fork(self) -> Self:
@@ -81,8 +94,10 @@ class Twin:
         self.trace: list[Event] = []
         self.env = simpy.Environment(initial_time=on_grid(state.now_s))
         self._changed = False
-        for timer, _ in sorted(state.timers.items(), key=lambda item: item[1].rank):
-            self._start(timer)
+        self._moves: Counter[str] = Counter()  # times that timers were touched, by their owner
+        self._rests: dict[Part, tuple[int, Glimpse]] = {}  # as each last changed nothing
+        for timer, due in sorted(state.timers.items(), key=lambda item: item[1].rank):
+            self._start(timer, due)
 
     @property
     def now_s(self) -> float:
@@ -99,6 +114,7 @@ class Twin:
         devices = [device.fork() for device in self.devices.values()]
         fork = Twin(self.model, self.parts, self.state.copy(), devices)
         fork._changed = self._changed
+        fork._moves, fork._rests = self._moves.copy(), self._rests.copy()
         return fork
 
     def note(self, subject: str, kind: str, text: str) -> None:
@@ -109,8 +125,9 @@ class Twin:
         """Ring `timer` at `due_s`; one that is set already is moved. Answers the exact instant."""
         due_s = max(on_grid(due_s), self.now_s)
         self.state.rank += 1
-        self.state.timers[timer] = Due(due_s, self.state.rank)
-        self._start(timer)
+        due = self.state.timers[timer] = Due(due_s, self.state.rank)
+        self._moves[timer[0]] += 1
+        self._start(timer, due)
         return due_s
 
     def after(self, delay_s: float, timer: Timer) -> float:
@@ -119,7 +136,8 @@ class Twin:
 
     def cancel(self, timer: Timer) -> None:
         """Forget a timer; unset ones are fine."""
-        self.state.timers.pop(timer, None)
+        if self.state.timers.pop(timer, None) is not None:
+            self._moves[timer[0]] += 1
 
     def is_set(self, timer: Timer) -> bool:
         """Whether `timer` waits to ring."""
@@ -177,26 +195,48 @@ class Twin:
 
         Raises RuntimeError if the parts never agree, which is an error of theirs.
         """
-        row = (*self.parts, *self.devices.values())
-        quiet = 0 if self._changed else len(row)
-        for part in chain.from_iterable(repeat(row, SETTLING_ROUNDS)):
-            if quiet == len(row):
-                return
+        if not self._changed:
+            return
+        looks = [
+            *(partial(self._look, part) for part in self.parts),
+            *(partial(self._ask, device) for device in self.devices.values()),
+        ]
+        quiet = 0
+        for look in chain.from_iterable(repeat(looks, SETTLING_ROUNDS)):
             self._changed = False
-            changed = part.settle(self) or self._changed
-            quiet = 0 if changed else quiet + 1
+            quiet = 0 if look() else quiet + 1
+            if quiet == len(looks):
+                return
         raise RuntimeError("the parts of the twin do not settle")
 
-    def _start(self, timer: Timer) -> None:
-        self.env.process(self._alarm(timer, self.state.timers[timer]))
+    def _look(self, part: Part) -> bool:
+        """Ask a part whether it changes anything, unless that is known.
 
-    def _alarm(self, timer: Timer, due: Due) -> ProcessGenerator:
-        """Wait for one deadline. A timer moved or forgotten meanwhile has another rank, or none."""
-        yield self.env.timeout(due.at_s - self.now_s)
-        if self.state.timers.get(timer) != due:
-            return
-        del self.state.timers[timer]
-        self._ring(timer)
+        It does not while the dictionaries that it reads are as when it last changed nothing, and
+        none of its timers was set, cleared or due since.
+        """
+        rest = self._rests.get(part)
+        if rest is not None and rest[0] == self._moves[part.name] and rest[1].holds(self.state):
+            return False
+        if self._ask(part):
+            return True
+        self._rests[part] = self._moves[part.name], Glimpse(self.state, part.reads)
+        return False
+
+    def _ask(self, follower: Follower) -> bool:
+        """Let it follow the world; whether that changed anything."""
+        return follower.settle(self) or self._changed
+
+    def _start(self, timer: Timer, due: Due) -> None:
+        """Let SimPy ring. A timer moved or forgotten meanwhile has another rank, or none."""
+
+        def ring(_: simpy.Event) -> None:
+            if self.state.timers.get(timer) == due:
+                del self.state.timers[timer]
+                self._moves[timer[0]] += 1
+                self._ring(timer)
+
+        self.env.timeout(due.at_s - self.now_s).callbacks.append(ring)
 
     def _ring(self, timer: Timer) -> None:
         part = self.devices.get(timer[0]) or next(p for p in self.parts if p.name == timer[0])

@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from lab.kinds.service import Service
 from simulator.facts import Facts
+from simulator.model import BROKEN
 from simulator.state import State, Timer
 from simulator.twin import Twin
 
@@ -21,6 +22,7 @@ class WatchPart:
     """Follows guests and services as people see them."""
 
     name = "watch"
+    reads = (*BROKEN, "workloads", "guests", "down_since", "outages")
 
     def settle(self, twin: Twin) -> bool:
         known = set()

@@ -98,10 +98,11 @@ def _healthy(cluster: Cluster, node: str) -> bool:
     except CfsUnavailable as error:
         cluster.tell(node, CRM, "err", f"could not read manager status: {error}")
         return False
-    fenced = any(
-        rec.state == "fence" and rec.node == node for rec in cluster.status.services.values()
+    return (
+        cluster.quorate(node)
+        and cluster.machines[node].cfs_current
+        and node not in cluster.status.fenced
     )
-    return cluster.quorate(node) and cluster.machines[node].cfs_current and not fenced
 
 
 def _can_lead(cluster: Cluster, node: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 DEFAULT_MAXCPU = 24.0  # of a node nothing is said of; pve-ha-manager's own simulator
 DEFAULT_MAXMEM_BYTES = 128 * 1024**3  # likewise
@@ -72,7 +73,11 @@ class Disarm:
 
 @dataclass(frozen=True)
 class ManagerStatus:
-    """What the master has written. `maintenance`: nodes that are asked to be in maintenance."""
+    """What the master has written. `maintenance`: nodes that are asked to be in maintenance.
+
+    It is written once and read in every round of every daemon, so what they look for is worked out
+    at the first question.
+    """
 
     master_node: str = ""
     nodes: Mapping[str, str] = field(default_factory=dict)  # states
@@ -80,6 +85,28 @@ class ManagerStatus:
     maintenance: frozenset[str] = frozenset()
     disarm: Disarm | None = None
     timestamp_s: float = 0
+
+    def services_of(self, node: str) -> Mapping[str, ServiceRecord]:
+        """Those that are on a node, or go to it, by sid."""
+        return self._by_node.get(node, {})
+
+    @cached_property
+    def _by_node(self) -> Mapping[str, Mapping[str, ServiceRecord]]:
+        found: dict[str, dict[str, ServiceRecord]] = {}
+        for sid, record in self.services.items():
+            for node in {record.node, record.target}:
+                found.setdefault(node, {})[sid] = record
+        return found
+
+    @cached_property
+    def fenced(self) -> frozenset[str]:
+        """Nodes on which services wait for the fence."""
+        return frozenset(rec.node for rec in self.services.values() if rec.state == "fence")
+
+    @cached_property
+    def uids(self) -> frozenset[str]:
+        """Of all services."""
+        return frozenset(record.uid for record in self.services.values())
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ hears of it. Acts end at once but for a move, which may go on for as long as its
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from simulator.cluster.documents import LrmResult
@@ -40,8 +41,8 @@ class Hypervisor(Protocol):
 def process(cluster: Cluster, node: str, hypervisor: Hypervisor) -> None:
     """Derive jobs from what the manager wants, and do them; raises CfsUnavailable."""
     lrm = cluster.lrms[node]
-    lrm.restarts = {sid: n for sid, n in lrm.restarts.items() if sid in lrm.records}
-    for sid, record in lrm.records.items():
+    lrm.restarts = {sid: n for sid, n in lrm.restarts.items() if sid in lrm.status.services}
+    for sid, record in lrm.status.services_of(node).items():
         if record.node != node or not record.uid or record.state in NOT_THE_LRMS:
             continue
         if sid in lrm.moving:
@@ -66,12 +67,13 @@ def end_move(cluster: Cluster, node: str, sid: str, *, arrived: bool) -> None:
     """Let a move that went on be over."""
     lrm = cluster.lrms[node]
     job = lrm.moving.pop(sid)
-    _report(lrm, job, _moved(cluster, node, sid, arrived=arrived))
+    _report(lrm, [(job, _moved(cluster, node, sid, arrived=arrived))])
 
 
 def _run(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
     if lrm.jobs:
         cluster.need_cfs(node)
+    ended: list[tuple[Job, int]] = []
     for sid in sorted(lrm.jobs):
         job = lrm.jobs.pop(sid)
         code = _do(cluster, node, job, hypervisor)
@@ -82,14 +84,16 @@ def _run(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
         if not job.uid:
             lrm.failed_stops += code != OK
         elif heard is not None:
-            _report(lrm, job, heard)
+            ended.append((job, heard))
+    if ended:
+        _report(lrm, ended)
 
 
-def _report(lrm: Lrm, job: Job, code: int) -> None:
-    """Keep a result for the manager; those that nobody waits for any more go."""
-    uids = {record.uid for record in lrm.records.values()}
-    lrm.results[job.uid] = LrmResult(job.sid, job.state, code)
-    lrm.results = {uid: res for uid, res in lrm.results.items() if uid in uids}
+def _report(lrm: Lrm, ended: Iterable[tuple[Job, int]]) -> None:
+    """Keep exit codes for the manager; results that nobody waits for any more go."""
+    new = {job.uid: LrmResult(job.sid, job.state, code) for job, code in ended}
+    uids = lrm.status.uids
+    lrm.results = {uid: res for uid, res in {**lrm.results, **new}.items() if uid in uids}
 
 
 def _counted(cluster: Cluster, node: str, lrm: Lrm, job: Job, code: int) -> int | None:

@@ -53,7 +53,7 @@ def _prepare_shutdown(cluster: Cluster, node: str, lrm: Lrm, word: str) -> None:
         _say(cluster, node, "err", unknown)
     freeze = policy == "freeze" or (word == "reboot" and policy not in ("failover", "migrate"))
     if policy != "migrate":
-        for sid, record in lrm.records.items():
+        for sid, record in lrm.status.services_of(node).items():
             if record.node == node and sid not in lrm.moving:
                 lrm.jobs[sid] = Job(sid, "", "request_stop")
     if lrm.mode == "maintenance":
@@ -108,7 +108,7 @@ def _read(cluster: Cluster, node: str) -> bool:
     except CfsUnavailable as error:
         _say(cluster, node, "err", f"updating service status from manager failed: {error}")
         return False
-    lrm.records, lrm.node_state = status.services, status.nodes.get(node, "unknown")
+    lrm.status = status
     if lrm.shutdown:
         return True
     if node in status.maintenance:
@@ -121,9 +121,11 @@ def _read(cluster: Cluster, node: str) -> bool:
 
 
 def _to_be_fenced(node: str, lrm: Lrm) -> bool:
-    return lrm.node_state == "fence" or any(
-        rec.state == "fence" and rec.node == node for rec in lrm.records.values()
-    )
+    return lrm.status.nodes.get(node) == "fence" or node in lrm.status.fenced
+
+
+def _active(node: str, lrm: Lrm) -> int:
+    return active_count(node, lrm.status.services_of(node))
 
 
 def _renew(cluster: Cluster, node: str) -> bool:
@@ -140,11 +142,7 @@ def _let_go(cluster: Cluster, node: str) -> None:
 
 
 def _wait(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> None:
-    needed = (
-        lrm.mode != "disarm"
-        and not _to_be_fenced(node, lrm)
-        and active_count(node, lrm.records) > 0
-    )
+    needed = lrm.mode != "disarm" and not _to_be_fenced(node, lrm) and _active(node, lrm) > 0
     if needed and _renew(cluster, node):
         _enter(cluster, node, "active")
 
@@ -167,9 +165,9 @@ def _stay_active(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) 
         _say(cluster, node, "info", disarmed)
         _let_go(cluster, node)
         _enter(cluster, node, "wait_for_agent_lock")
-    elif any(rec.node == node for rec in lrm.records.values()) or not jobs.finished(
-        cluster, node, hypervisor
-    ):
+    elif any(
+        rec.node == node for rec in lrm.status.services_of(node).values()
+    ) or not jobs.finished(cluster, node, hypervisor):
         lrm.idle_rounds = 0
     elif lrm.idle_rounds < IDLE_ROUNDS:
         lrm.idle_rounds += 1
@@ -187,7 +185,7 @@ def _stay_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hype
         _say(cluster, node, "err", fenced)
         _enter(cluster, node, "lost_agent_lock")
         return
-    busy = active_count(node, lrm.records) > 0 or not jobs.finished(cluster, node, hypervisor)
+    busy = _active(node, lrm) > 0 or not jobs.finished(cluster, node, hypervisor)
     if lrm.mode == "disarm" and not busy:
         disarmed = "HA disarm requested during maintenance, releasing agent lock and watchdog"
         _say(cluster, node, "info", disarmed)
@@ -235,7 +233,7 @@ def _end(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     if not jobs.finished(cluster, node, hypervisor):
         return False
     if lrm.mode == "restart":
-        if active_count(node, lrm.records) > 0:
+        if _active(node, lrm) > 0:
             return False
         _let_go(cluster, node)
     elif not lrm.failed_stops:
@@ -246,7 +244,7 @@ def _end(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
 def _work_lost(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hypervisor) -> bool:
     if not lrm.shutdown:
         return False
-    active = active_count(node, lrm.records)
+    active = _active(node, lrm)
     if not active:
         locks.close_watchdog(cluster, node, LRM)
         return True
@@ -263,7 +261,7 @@ def _work_in_maintenance(cluster: Cluster, node: str, lrm: Lrm, hypervisor: Hype
     exits = False
     if _read(cluster, node):
         try:
-            if active_count(node, lrm.records) == 0 and jobs.finished(cluster, node, hypervisor):
+            if _active(node, lrm) == 0 and jobs.finished(cluster, node, hypervisor):
                 _let_go(cluster, node)
                 exits = lrm.shutdown
             if not exits:

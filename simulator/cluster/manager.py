@@ -79,6 +79,7 @@ def round_of(cluster: Cluster, node: str, manager: Manager) -> None:
         usage,
         modes,
         {uid: res for status in lrms.values() if status for uid, res in status.results.items()},
+        online_nodes(manager),
     )
     commands.process(turn)
     restricted = _prepare(turn)
@@ -143,6 +144,7 @@ def _fence(turn: Turn, sids: Collection[str]) -> bool:
     def fence(node: str) -> bool:
         if node not in fenced:
             fenced[node] = nodes.fence(turn.cluster, turn.node, turn.manager, node, turn.say)
+            turn.online = online_nodes(turn.manager)
         return fenced[node]
 
     waiting = [sid for sid in sids if turn.records[sid].state == "fence"]

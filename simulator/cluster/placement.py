@@ -7,7 +7,7 @@ scheduling; pve-ha-manager 5.2. Leaves out what Proxmox VE leaves out: whether t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 
 from simulator.cluster.documents import Records, ServiceConfig
 from simulator.cluster.rules import Compiled
@@ -40,15 +40,19 @@ def separate_nodes(
     sid: str, rules: Compiled, records: Records, online: Collection[str]
 ) -> Set[str]:
     """The nodes of all that the service must be apart from: where they are and are going."""
-    at = [placed(records[other], online) for other in rules.negative(sid) if other in records]
+    if not (others := rules.negative(sid)):
+        return frozenset()
+    at = [placed(records[other], online) for other in others if other in records]
     return {node for one in at for node in (one.current, one.target) if node}
 
 
 def together_nodes(
     sid: str, rules: Compiled, records: Records, online: Collection[str]
-) -> Counter[str]:
+) -> Mapping[str, int]:
     """How many of those it belongs with each node has, or will have."""
-    at = [placed(records[other], online) for other in rules.positive(sid) if other in records]
+    if not (others := rules.positive(sid)):
+        return {}
+    at = [placed(records[other], online) for other in others if other in records]
     return Counter(node for one in at if (node := one.target or one.current))
 
 

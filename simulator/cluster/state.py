@@ -138,13 +138,12 @@ class Job:
 
 @dataclass
 class Lrm:
-    """An LRM. `records`, `node_state`: from the manager status that it read last."""
+    """An LRM. `status`: the manager's, as it read it last."""
 
     state: str = "wait_for_agent_lock"
     mode: str = "active"
     entered_s: float = 0
-    records: Mapping[str, ServiceRecord] = field(default_factory=dict)
-    node_state: str = "unknown"
+    status: ManagerStatus = field(default_factory=ManagerStatus)
     results: dict[str, LrmResult] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     moving: dict[str, Job] = field(default_factory=dict)  # jobs that go on, by sid

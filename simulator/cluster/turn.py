@@ -27,16 +27,12 @@ class Turn:
     usage: Usage
     modes: Mapping[str, str]
     results: Mapping[str, LrmResult]
+    online: frozenset[str]  # nodes that services may be placed on
 
     @property
     def records(self) -> dict[str, ServiceRecord]:
         """What the manager knows of services."""
         return self.manager.records
-
-    @property
-    def online(self) -> frozenset[str]:
-        """Nodes that services may be placed on."""
-        return online_nodes(self.manager)
 
     def say(self, level: str, message: str) -> None:
         """Write the master's line."""

@@ -73,24 +73,35 @@ class Usage:
     amounts: Mapping[str, Amount]
     measured: Mapping[str, Amount] | None = None
     _held: dict[str, _Held] = field(default_factory=dict)
+    _put: dict[str, ServiceRecord | None] = field(default_factory=dict)  # not in `_held` yet
 
     def put(self, sid: str, record: ServiceRecord | None, config: ServiceConfig | None) -> None:
-        """Count this service anew. Without a record it counts as its wanted state says."""
+        """Count this service anew. Without a record it counts as its wanted state says.
+
+        What that comes to is worked out when somebody asks: in most rounds nobody does.
+        """
         if record is None and config is not None:
             record = ServiceRecord(config.state, config.node, uid="")
-        at = placed(record, self.nodes) if record else Placed()
-        nodes = tuple(dict.fromkeys(node for node in (at.current, at.target) if node))
-        started = record is not None and record.state == "started"
-        running = record.running if record and started else bool(at.current)
-        self._held.pop(sid, None)
-        if nodes:
-            self._held[sid] = _Held(nodes, running)
+        self._put[sid] = record
+
+    def _counted(self) -> dict[str, _Held]:
+        """The services that load nodes."""
+        for sid, record in self._put.items():
+            at = placed(record, self.nodes) if record else Placed()
+            nodes = tuple(dict.fromkeys(node for node in (at.current, at.target) if node))
+            started = record is not None and record.state == "started"
+            running = record.running if record and started else bool(at.current)
+            self._held.pop(sid, None)
+            if nodes:
+                self._held[sid] = _Held(nodes, running)
+        self._put.clear()
+        return self._held
 
     def scores(self, sid: str) -> dict[str, float]:
         """How good each node is to start the service on, lower is better."""
         if self.mode == "basic":
             counts = dict.fromkeys(self.nodes, 0.0)
-            for held in self._held.values():
+            for held in self._counted().values():
                 for node in held.nodes:
                     counts[node] += 1
             return counts
@@ -142,7 +153,7 @@ class Usage:
     def _start_loads(self) -> dict[str, Amount]:
         """The load by node as for a start: a service that isn't measured takes its limits."""
         loads = dict(self.measured or dict.fromkeys(self.nodes, Amount()))
-        for sid, held in sorted(self._held.items()):
+        for sid, held in sorted(self._counted().items()):
             if self.measured is None or not held.running:
                 for node in held.nodes:
                     loads[node] = self._with_started(node, loads[node], sid)

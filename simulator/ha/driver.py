@@ -62,13 +62,13 @@ class Driver:
         """Let the daemons see the world as it is; whether that made them act on it."""
         stack, state = self.stack, self.twin.state
         workload = state.workloads.get(self.name, NO_WORKLOAD)
-        if workload is not stack.workload:
+        if workload != stack.workload:
             keys = tuple((sid, guest_key(self.name, sid)) for sid in workload.ha)
         else:
             keys = stack.keys
         found = tuple(map(state.guests.get, [key for _, key in keys]))
         places = stack.sight.places
-        if workload is not stack.workload or found != stack.guests:
+        if workload != stack.workload or found != stack.guests:
             places = tuple(
                 (sid, guest.node, guest.power is not GuestPower.STOPPED)
                 for (sid, _), guest in zip(keys, found, strict=True)
@@ -76,7 +76,7 @@ class Driver:
             )
         sight = _sight(facts, self.name, places)
         stack.guests = found
-        if sight == stack.sight and workload is stack.workload:
+        if sight == stack.sight and workload == stack.workload:
             if not self.skips and stack.resting_s is not None:
                 self.wake()
                 self.arm()
@@ -126,6 +126,8 @@ class Driver:
     def tell(self) -> bool:
         """Bring what the daemons logged into the trace; whether any of it is new."""
         cluster, twin = self.stack.cluster, self.twin
+        if not cluster.log:
+            return False
         entries, cluster.log = cluster.log, []
         said = False
         for subject, kind, text in news(cluster, self.name, self.stack.at, entries):
@@ -170,7 +172,7 @@ class Driver:
                 wait_s = self.twin.between(0, RESUMED_S, "ha", node, kind)
                 stack.next_s[node, kind] = on_grid(cluster.now_s + wait_s)
         cluster.views = dict(sight.members)
-        if sight.places != stack.sight.places or workload is not stack.workload:
+        if sight.places != stack.sight.places or workload != stack.workload:
             running: dict[str, set[str]] = {}
             cluster.services = {}
             for sid, node, runs in sight.places:
@@ -178,7 +180,7 @@ class Driver:
                 if runs:
                     running.setdefault(node, set()).add(sid)
             cluster.running = {node: frozenset(sids) for node, sids in running.items()}
-        if workload is not stack.workload:
+        if workload != stack.workload:
             cluster.rules = workload.rules
             cluster.datacenter = Datacenter(workload.shutdown_policy, workload.crs)
             limits = {

@@ -23,6 +23,7 @@ from simulator.cluster import lrm
 from simulator.cluster.locks import MANAGER_LOCK
 from simulator.cluster.state import CRM, Cluster
 from simulator.ha.driver import Driver
+from simulator.model import BROKEN
 from simulator.state import Timer
 from simulator.twin import Twin
 
@@ -33,6 +34,7 @@ class HaPart:
     """
 
     name = "ha"
+    reads = (*BROKEN, "stopped", "views", "orders", "workloads", "guests")
 
     def __init__(self, *, skips: bool = True) -> None:
         self.skips = skips

@@ -153,14 +153,13 @@ class Stack:
 
     def round(self, until_s: float, hypervisor: Hypervisor) -> Daemon | None:
         """Do the first round that is due, if any is; returns whose it was."""
-        ready = [
-            (at_s, daemon)
-            for daemon, at_s in self.next_s.items()
-            if at_s <= until_s and daemon[0] not in self.sight.frozen
-        ]
-        if not ready:
+        frozen, next_s = self.sight.frozen, self.next_s
+        if frozen:
+            next_s = {daemon: at_s for daemon, at_s in next_s.items() if daemon[0] not in frozen}
+        first = min(zip(next_s.values(), next_s.keys(), strict=True), default=None)
+        if first is None or first[0] > until_s:
             return None
-        at_s, daemon = min(ready)
+        at_s, daemon = first
         node, kind = daemon
         cluster = self.cluster
         cluster.now_s = at_s

@@ -18,6 +18,7 @@ from simulator.pve.api import PveApi
 from simulator.storage.disks import LVM, LogicalVolume, Signature, VolumeGroup, usable
 
 if TYPE_CHECKING:
+    from simulator.facts import Facts
     from simulator.linux.host import LinuxHost
     from simulator.twin import Twin
 
@@ -99,31 +100,38 @@ def without_volumes(host: LinuxHost, twin: Twin) -> dict[str, Device]:
 
 
 def _disks(host: LinuxHost, twin: Twin) -> Iterator[Device]:
-    declared, facts = twin.model.hosts[host.host], twin.facts
-    joined = {disk: raid for raid in declared.raids.values() for disk in raid.disks}
-    for number, (name, size_bytes) in enumerate(local_disks(declared)):
-        raid = joined.get(name, Raid(level=RaidLevel.SINGLE, disks=(name,)))
-        lost = {
-            disk
-            for disk in raid.disks
-            if disk in declared.disks and not facts.works(f"disk {host.host}/{disk}")
-        }
-        if not raid.survives(frozenset(lost)):
-            continue
-        yield Device(
-            name, f"/dev/{name}", "disk", size_bytes, f"{host.host}/{name}", number=(8, 16 * number)
-        )
+    """The host's own disks, each with its partitions."""
+    facts = twin.facts
+    alive = facts.reach.once(("disks", host.host), lambda: tuple(_alive(host.host, facts)))
+    for disk in alive:
+        yield disk
         for place, (part, known) in enumerate(host.state.partitions.items(), 1):
-            if known.disk == name:
+            if known.disk == disk.name:
                 yield Device(
                     part,
                     f"/dev/{part}",
                     "part",
                     known.size_bytes,
                     f"{host.host}/{part}",
-                    (name,),
-                    number=(8, 16 * number + place),
+                    (disk.name,),
+                    number=(8, disk.number[1] + place),
                 )
+
+
+def _alive(host: str, facts: Facts) -> Iterator[Device]:
+    """The disks that answer, which follows from what is broken."""
+    declared = facts.model.hosts[host]
+    joined = {disk: raid for raid in declared.raids.values() for disk in raid.disks}
+    for number, (name, size_bytes) in enumerate(local_disks(declared)):
+        raid = joined.get(name, Raid(level=RaidLevel.SINGLE, disks=(name,)))
+        lost = {
+            disk
+            for disk in raid.disks
+            if disk in declared.disks and not facts.works(f"disk {host}/{disk}")
+        }
+        if raid.survives(frozenset(lost)):
+            path, volume = f"/dev/{name}", f"{host}/{name}"
+            yield Device(name, path, "disk", size_bytes, volume, number=(8, 16 * number))
 
 
 def _map(host: LinuxHost, wwid: str, known: Map) -> Device | None:

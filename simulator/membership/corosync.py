@@ -21,7 +21,7 @@ from lab.kinds.corosync import CONSENSUS_PER_TOKEN
 from simulator.facts import Facts
 from simulator.membership import quorum
 from simulator.membership.knet import memberships, names
-from simulator.model import Model
+from simulator.model import BROKEN, Model
 from simulator.state import HostPower, Timer
 from simulator.twin import Twin
 
@@ -55,6 +55,7 @@ class CorosyncPart:
     """Keeps `state.views`, and forgets what nodes knew whose daemon runs no more."""
 
     name = "corosync"
+    reads = (*BROKEN, "stopped", "views")
 
     def settle(self, twin: Twin) -> bool:
         """Start and forget formations as the network demands."""

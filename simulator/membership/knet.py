@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from simulator.facts import Facts
+from simulator.model import BROKEN
 from simulator.state import Groups, Timer
 from simulator.storage.availability import connected
 from simulator.twin import Twin
@@ -27,6 +28,7 @@ class KnetPart:
     """Keeps `state.rings`, of clusters with more than one link."""
 
     name = "knet"
+    reads = (*BROKEN, "stopped", "rings")
 
     def settle(self, twin: Twin) -> bool:
         """Let each link be marked down, or up, some time after the network."""
@@ -80,7 +82,7 @@ def _groups(facts: Facts, cluster: str, vlans: tuple[str, ...]) -> Groups:
         nodes = [node for node in known if facts.host_on(node) and node not in stopped]
         return tuple(connected(facts, nodes, *vlans))
 
-    return facts.reach.once((f"knet {cluster}", " ".join((*vlans, "-", *stopped))), groups)
+    return facts.reach.once(("knet", cluster, vlans, *stopped), groups)
 
 
 def settled(facts: Facts) -> None:

@@ -21,7 +21,7 @@ from simulator.facts import Facts
 from simulator.membership import qdevice
 from simulator.membership.knet import memberships, names
 from simulator.membership.votequorum import Ballot, Votequorum
-from simulator.model import Model
+from simulator.model import BROKEN, Model
 from simulator.state import Timer, View
 from simulator.twin import Twin
 
@@ -32,6 +32,7 @@ class QuorumPart:
     """Keeps `state.ballots` and `devices`, and whether the views are quorate."""
 
     name = OWNER
+    reads = (*BROKEN, "stopped", "devices")
 
     def settle(self, twin: Twin) -> bool:
         """Let connections to quorum devices break and be made some time after the network."""

@@ -16,6 +16,7 @@ backup servers other than as Linux does them, the partner's own rate (taken as t
 from __future__ import annotations
 
 from lab.kinds.host import Bond, BondMode, Driver, LacpRate
+from simulator.model import BROKEN
 from simulator.network.reach import Reach
 from simulator.network.wiring import Leg, Uplink
 from simulator.state import Timer
@@ -35,6 +36,7 @@ class LinkPart:
     """Keeps `state.unnoticed` and `state.left`, by port vertices."""
 
     name = "links"
+    reads = (*BROKEN, "unnoticed")
 
     def settle(self, twin: Twin) -> bool:
         """Look at every member of every bond of a running host."""

@@ -25,7 +25,7 @@ reached by all, the others only by those on the same switch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple, TypeVar, cast
 from zlib import crc32
 
@@ -59,12 +59,12 @@ class Reach:
     def __init__(self, wiring: Wiring, broken: Broken) -> None:
         self.wiring = wiring
         self.broken = broken
-        self._known: dict[tuple[str, str], object] = {}
+        self._known: dict[Hashable, object] = {}
         self._segments: dict[str, Mapping[str, frozenset[str]]] = {}
         self._passing: dict[str, tuple[Leg, ...]] = {}
         self._core: dict[str, str] = {}
 
-    def once(self, what: tuple[str, str], work: Callable[[], Known]) -> Known:
+    def once(self, what: Hashable, work: Callable[[], Known]) -> Known:
         """The result of `work`, which must depend on nothing but what is broken."""
         if what not in self._known:
             self._known[what] = work()

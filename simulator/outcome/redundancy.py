@@ -1,8 +1,8 @@
 """What works on with less in reserve: bonds, paths, copies, votes, links, disks.
 
-Asked by `simulate` at every instant of a run; what was so before the run began is
-left out there. Leaves out what has no reserve by design (a single port), and boxes that do not run
-at all: that is no loss of reserve but the fault itself.
+Asked by `simulate` whenever it may have changed in a run; what was so before the run began is left
+out there. Leaves out what has no reserve by design (a single port), and boxes that do not run at
+all: that is no loss of reserve but the fault itself.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from simulator.facts import Facts
 from simulator.membership.knet import memberships, names, ring
 from simulator.membership.quorum import rules_of
+from simulator.model import BROKEN
 from simulator.storage.availability import osd_works, path_works, portals_of
+
+RESERVES = (*BROKEN, "stopped", "views", "ballots", "ceph", "osds", "arrays", "linux")
+"""What of a state decides what is reduced."""
 
 
 def reduced(facts: Facts) -> dict[str, str]:
     """What runs on reduced redundancy, with how much is left, by vertex name: `bond pve1/bond1`."""
-    found = [*_bonds(facts), *_paths(facts), *_pools(facts), *_votes(facts)]
-    found += [*_links(facts), *_raids(facts)]
-    return dict(found)
+    bonds = facts.reach.once(("reserves", "bonds"), lambda: tuple(_bonds(facts)))
+    raids = facts.reach.once(("reserves", "raids"), lambda: tuple(_raids(facts)))
+    asked = (*_paths(facts), *_pools(facts), *_votes(facts), *_links(facts))
+    return dict((*bonds, *asked, *raids))
 
 
 def _bonds(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -35,8 +40,7 @@ def _paths(facts: Facts) -> Iterator[tuple[str, str]]:
     """iSCSI paths of each node to each array, of those that its clusters' LUNs use."""
     for (cluster, _), lun in facts.model.luns.items():
         for node in facts.model.nodes[cluster]:
-            portals = portals_of(facts, lun, node)
-            if not portals or not facts.host_on(node):
+            if not facts.host_on(node) or not (portals := portals_of(facts, lun, node)):
                 continue
             alive = sum(path_works(facts, node, lun.nas, portal) for portal in portals)
             if alive < len(portals):

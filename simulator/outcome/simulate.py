@@ -17,8 +17,9 @@ from lab.lab import Lab
 from simulator import watch
 from simulator.build import twin_of
 from simulator.outcome.judge import judge
-from simulator.outcome.redundancy import reduced
+from simulator.outcome.redundancy import RESERVES, reduced
 from simulator.outcome.report import LostRedundancy, Outage, Overcommit, Report, Verdict
+from simulator.state import Glimpse
 from simulator.twin import Twin
 
 LIMIT_S = 3600.0
@@ -127,13 +128,24 @@ class _Record:
     lost: dict[tuple[str, str], LostRedundancy] = field(default_factory=dict)
     overcommit: dict[str, Overcommit] = field(default_factory=dict)
     spans: dict[str, list[tuple[float, float | None]]] = field(default_factory=dict)
+    reserves: Glimpse | None = None  # what `lost` follows from
+    places: Glimpse | None = None  # what `overcommit` follows from
 
     def __post_init__(self) -> None:
         self.look()
 
     def look(self) -> None:
-        """Look at this instant."""
-        at_s = _since(self.twin.now_s, self.start_s)
+        """Look at this instant, at what is not as it was at the last look."""
+        state, at_s = self.twin.state, _since(self.twin.now_s, self.start_s)
+        if self.reserves is None or not self.reserves.holds(state):
+            self.reserves = Glimpse(state, RESERVES)
+            self._reserves(at_s)
+        if self.places is None or not self.places.holds(state):
+            self.places = Glimpse(state, ("workloads", "guests"))
+            self._memory(at_s)
+        self._out(at_s)
+
+    def _reserves(self, at_s: float) -> None:
         now = {
             (subject, text)
             for subject, text in reduced(self.twin.facts).items()
@@ -146,8 +158,6 @@ class _Record:
                 self.lost[key] = known if known.until_s is None else replace(known, until_s=None)
             elif known.until_s is None:
                 self.lost[key] = replace(known, until_s=at_s)
-        self._memory(at_s)
-        self._out(at_s)
 
     def _out(self, at_s: float) -> None:
         """Follow who is out; every change has a line in the trace, so none is missed."""

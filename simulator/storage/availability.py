@@ -20,6 +20,7 @@ from collections.abc import Set
 from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
+from simulator.model import BROKEN
 from simulator.network.reach import Broken
 from simulator.workload import CephPoolSpec, StorageSpec
 
@@ -36,6 +37,8 @@ class Trouble(NamedTuple):
 
 
 FINE = Trouble("")
+STORAGES = (*BROKEN, "workloads", "ceph", "osds", "pools", "arrays", "linux", "stale", "paths")
+"""What of a state decides whether a storage serves; a pool that is peering says so in `pools`."""
 PAUSE = frozenset({"pause", "pauserd", "pausewr"})
 """Flags that stop client I/O."""
 
@@ -57,12 +60,16 @@ def _rbd(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     if name is None:
         return Trouble(f"cluster {cluster} has no Ceph pool {spec.backing}")
     ceph = facts.model.lab.ceph[name]
-    for osd, declared in ceph.osds.items():
-        if osd_works(facts, name, osd) and not facts.talks(node, declared.node, ceph.public):
-            return Trouble(
-                f"{node} does not reach osd.{osd} on {declared.node} in VLAN {ceph.public}"
-            )
-    return pool_trouble(facts, name, spec.backing)
+
+    def cut_off() -> tuple[str, ...]:
+        osds = ceph.osds.items()
+        return tuple(osd for osd, it in osds if not facts.talks(node, it.node, ceph.public))
+
+    for osd in facts.reach.once((node, f"osds {name}"), cut_off):
+        if osd_works(facts, name, osd):
+            where = f"osd.{osd} on {ceph.osds[osd].node} in VLAN {ceph.public}"
+            return Trouble(f"{node} does not reach {where}")
+    return facts.pool_trouble(name, spec.backing)
 
 
 def ceph_of_pool(facts: Facts, cluster: str, pool: str) -> str | None:

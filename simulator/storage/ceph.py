@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from lab.kinds.ceph import Ceph
 from simulator.facts import Facts
+from simulator.model import BROKEN
 from simulator.state import OsdState, Timer
 from simulator.storage.availability import (
     osd_killed,
@@ -64,6 +65,7 @@ class CephPart:
     """Keeps `state.mons`, `state.osds` and `state.pools`."""
 
     name = "ceph"
+    reads = (*BROKEN, "mons", "ceph", "osds", "pools")
 
     def settle(self, twin: Twin) -> bool:
         """Follow every Ceph cluster."""

@@ -16,6 +16,7 @@ bandwidth of one path.
 from __future__ import annotations
 
 from simulator.facts import Facts
+from simulator.model import BROKEN
 from simulator.state import HostPower, Timer
 from simulator.storage.availability import logged_in, path_works
 from simulator.twin import Twin
@@ -32,6 +33,7 @@ class IscsiPart:
     """Keeps `state.paths`."""
 
     name = "iscsi"
+    reads = (*BROKEN, "arrays", "linux", "stale", "paths")
 
     def settle(self, twin: Twin) -> bool:
         """Compare every path with the network, and with what the arrays offer."""

@@ -12,11 +12,12 @@ from simulator.build import twin_of
 from simulator.facts import Facts
 from simulator.model import Model
 from simulator.outcome.steady import steady
-from simulator.state import GuestState
-from simulator.twin import Event, Twin
+from simulator.state import GuestState, State
+from simulator.twin import Event, Part, Twin
 from tests.simulator.rack import Tree, rack, twin
 
 HORIZON_S = 1200.0
+OWN = {"ha": {"ha"}}  # what nobody else changes
 
 
 def with_ha(tree: Tree) -> None:
@@ -73,6 +74,39 @@ def test_a_fork_at_any_instant_has_the_trace_of_its_original(
 
     assert trace == expected
     assert alike.state == original.state
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(faults(), min_size=1, max_size=4), st.integers(0, 3))
+def test_a_part_that_is_not_asked_would_change_nothing(happening: list[Fault], seed: int) -> None:
+    world = WORLD.fork()
+    world.state.seed = seed
+    world.inject(happening)
+    look, asked = Twin._look, set[str]()
+    kept = {name for name, value in vars(world.state).items() if isinstance(value, dict)} - {
+        "timers"
+    }
+
+    def doubted(twin: Twin, part: Part) -> bool:
+        if look(twin, part):
+            return True
+        known, told = twin.state.copy(), list(twin.trace)
+        asked.clear()
+        assert not part.settle(twin), part.name
+        assert asked.intersection(kept) <= {*part.reads, *OWN.get(part.name, ())}, part.name
+        assert (twin.state, twin.trace) == (known, told), part.name
+        return False
+
+    def heard(state: State, name: str) -> object:
+        asked.add(name)
+        return object.__getattribute__(state, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Twin, "_look", doubted)
+        patch.setattr(State, "__getattribute__", heard)
+        trace = run(world, HORIZON_S)
+
+    assert [event for event in trace if event.kind == "fault"]
 
 
 @settings(max_examples=25, deadline=None)
