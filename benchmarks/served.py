@@ -57,10 +57,10 @@ def _multiplied(one: Documents, vmids: range) -> Documents:
             for name, value in pattern.current.items()
         }
         many.guests[vmid] = replace(pattern, current={**config, "name": f"g{number}"})
-        many.ha_resources[f"vm:{vmid}"] = one.ha_resources[f"vm:{first}"]
         for volume in one.volumes.values():
             copy = replace(volume, vmid=vmid, name=volume.name.replace(first, str(vmid)))
             many.volumes[copy.key] = copy
+    many.ha_resources.put({f"vm:{vmid}": one.ha_resources[f"vm:{first}"] for vmid in vmids})
     return many
 
 

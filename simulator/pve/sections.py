@@ -260,7 +260,7 @@ def _table(text: str) -> Table:
     return table(text)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _read(file: SectionFile, text: str) -> Mapping[str, Entry]:
     """All sections: those in the file, then those that are there without it."""
     written = _written(file, text)
@@ -271,7 +271,7 @@ def _read(file: SectionFile, text: str) -> Mapping[str, Entry]:
     }
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _written(file: SectionFile, text: str) -> dict[str, Entry]:
     """The sections in a file."""
     entries: dict[str, Entry] = {}
