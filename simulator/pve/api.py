@@ -312,8 +312,12 @@ def _authorize(call: Call, may: Guard) -> None:
         if call.user != "root@pam":
             raise denied("user != root@pam")
     elif may not in ("world", "all"):
-        path, _, privileges = may.partition(" ")
-        call.need(_filled(path, call), *privileges.split("|"))
+        rules = [rule.partition(" ") for rule in may.split(", ")]
+        needs = [(_filled(path, call), privileges.split("|")) for path, _, privileges in rules]
+        if len(needs) == 1:
+            call.need(needs[0][0], *needs[0][1])
+        elif not any(call.may(path, *privileges) for path, privileges in needs):
+            raise denied()
 
 
 def _filled(path: str, call: Call) -> str:

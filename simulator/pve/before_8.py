@@ -38,6 +38,7 @@ _ABSENT = (
     r"\w+ /cluster/jobs/realm-sync.*",
     r"PUT /access/users/\{userid\}/unlock-tfa",
     r"GET /nodes/\{node\}/ceph/cfg/value",
+    r"GET /cluster/acme/meta",
 )
 _CEPH = r"(/nodes/[^/]+/ceph)"
 FORMER_IN_7 = {
@@ -65,6 +66,17 @@ BEFORE_8 = (
         may="/sdn/vnets/{vnet}/subnets/{subnet} SDN.Allocate",
     ),
     Change(r".*", differs="digest? string ..40"),
+    Change(r"(POST|PUT) /nodes/\{node\}/apt/repositories", differs="digest? string ..80"),
+    Change(
+        r"GET /nodes/\{node\}/disks/(directory|lvm|lvmthin|smart|zfs)",
+        may="/ Sys.Audit|Datastore.Audit",
+    ),
+    Change(
+        r"GET /nodes/\{node\}/disks/list",
+        may="/ Sys.Audit|Datastore.Audit, /nodes/{node} Sys.Audit|Datastore.Audit",
+    ),
+    Change(r"(POST|PUT) /nodes/\{node\}/ceph/pool.*", differs="name string"),
+    Change(r"POST /nodes/.*/qemu/.*/agent/exec", takes="command? string-alist"),
     Change(r"\w+ /access/roles.*", differs="privs? pve-priv-7-list"),
     Change(
         r"\w+ /access/users.*",
@@ -165,9 +177,9 @@ BEFORE_8 = (
         differs="format? enum(raw,qcow2,subvol) requires=size",
     ),
     Change(
-        r"POST /nodes/\{node\}/storage/\{storage\}/download-url",
+        r"POST /nodes/\{node\}/storage/\{storage\}/(download-url|upload)",
         lacks="compression",
-        differs="content enum(iso,vztmpl)",
+        differs="content enum(iso,vztmpl)\ntmpfilename? string",
     ),
 )
 _IMAGES = "enum(raw,cow,qcow,qed,qcow2,vmdk,cloop)"

@@ -10,6 +10,7 @@ import re
 
 from simulator.pve.changes import Change
 from simulator.pve.formats import FORMATS, Format
+from simulator.pve_node.ceph_config import CONFIG_KEYS
 
 GUEST = r"POST /nodes/\{node\}/qemu|(PUT|POST) /nodes/\{node\}/qemu/\{vmid\}/config"
 CONTAINER = r"POST /nodes/\{node\}/lxc|PUT /nodes/\{node\}/lxc/\{vmid\}/config"
@@ -49,8 +50,25 @@ _ABSENT = (
 BEFORE_9 = (
     *(Change(calls, absent=True) for calls in _ABSENT),
     Change(
-        r"POST /nodes/\{node\}/qemu/\{vmid\}/agent|\w+ /nodes/\{node\}/qemu/\{vmid\}/agent/.+",
+        r"POST /nodes/\{node\}/qemu/\{vmid\}/(agent|monitor)|\w+ /nodes/.*/qemu/.*/agent/.+",
         may="/vms/{vmid} VM.Monitor",
+    ),
+    Change(r"GET /nodes/.*/qemu/.*/agent/file-read", lacks="count decode offset"),
+    Change(r"GET /nodes/\{node\}/capabilities/qemu/(cpu|machines)", lacks="arch"),
+    Change(r"GET /nodes/\{node\}/ceph/cfg/value", differs=f"config-keys {CONFIG_KEYS}"),
+    Change(r"GET /cluster/metrics/export", lacks="node-list"),
+    Change(
+        r"GET /nodes/\{node\}/journal",
+        lacks="identifiers kernel priority service structured unit units",
+    ),
+    Change(r"GET /nodes/\{node\}/rrddata", differs="timeframe enum(hour,day,week,month,year)"),
+    Change(
+        r"\w+ /nodes/\{node\}/services/\{service\}.*",
+        differs="""
+        service  enum(chrony,corosync,cron,ksmtuned,postfix,pve-cluster,pve-firewall,pve-ha-crm,
+                      pve-ha-lrm,pvedaemon,pvefw-logger,pveproxy,pvescheduler,pvestatd,spiceproxy,
+                      sshd,syslog,systemd-journald,systemd-timesyncd)
+        """,
     ),
     Change(
         r"(POST|PUT|DELETE) /cluster/replication.*|POST /nodes/.*/replication/.*",
@@ -87,7 +105,11 @@ BEFORE_9 = (
     Change(GUEST, lacks="allow-ksm intel-tdx", differs="serial[4]? /(/dev/.+|socket)/"),
     Change(CONTAINER, lacks="entrypoint env"),
     Change(r"POST /nodes/\{node\}/(qemu|lxc)", lacks="ha-managed"),
-    Change(r"POST /nodes/\{node\}/(start|stop|migrate)all", lacks="max-workers"),
+    Change(
+        r"POST /nodes/\{node\}/(start|stop|migrate)all",
+        lacks="max-workers",
+        differs="maxworkers? integer 1..",
+    ),
     Change(r"POST /nodes/.*/qemu/.*/(migrate|status/start)", lacks="with-conntrack-state"),
     Change(
         r"GET /nodes/\{node\}/network",

@@ -1,8 +1,9 @@
 """Which function answers which call: a table that the area modules fill with decorators.
 
 A call names who may make it: `world` (no login), `all` (any user), `root` (root@pam by ticket), or
-`PATH PRIVILEGE|PRIVILEGE`, one of which is needed there; a bar of `&` asks for all. `{name}` stands
-for a segment of the path, `{name*}` for all that follow. Source: the official API schema.
+`PATH PRIVILEGE|PRIVILEGE`, one of which is needed there; where any of several will do, they have
+`, ` between them. `{name}` stands for a segment of the path, `{name*}` for all that follow. Source:
+the official API schema.
 """
 
 from __future__ import annotations
@@ -87,10 +88,19 @@ def index(
 
     def listed(call: Call) -> object:
         """What the release has of it."""
-        release = call.api.release
-        return [{key: name} for name in names.split() if not release.lacks(f"GET {base}/{name}")]
+        return [{key: name} for name in names.split() if _there(call, f"{base}/{name}")]
 
     routes.add(f"GET {path}", may, node + vmid + takes)(listed)
+
+
+def _there(call: Call, path: str) -> bool:
+    """Whether the release has a call of a path, or below it, such as are served or else to read."""
+    calls = [
+        route.call
+        for route in call.api.calls.routes
+        if route.path == path or route.path.startswith(f"{path}/")
+    ]
+    return not all(map(call.api.release.lacks, calls or [f"GET {path}"]))
 
 
 @dataclass

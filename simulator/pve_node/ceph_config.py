@@ -20,6 +20,7 @@ from simulator.pve_node.ceph_rados import AUDIT, NODE, mon_command, site
 routes = Routes()
 index(routes, "/nodes/{node}/ceph/cfg", "db raw value")
 _ITEM = r"[0-9a-zA-Z\-_\.]+:[0-9a-zA-Z\-_]+"
+CONFIG_KEYS = rf"/{_ITEM}([;,\x20]{_ITEM})*/"
 
 
 def conf(scene: Environment) -> Mapping[str, Mapping[str, str]]:
@@ -61,7 +62,7 @@ def store(call: Call) -> object:
 @routes.add(
     "GET /nodes/{node}/ceph/cfg/value",
     "/ Sys.Audit",
-    rf"{NODE}config-keys /{_ITEM}([;,\x20]{_ITEM})*/ ..4096",
+    f"{NODE}config-keys {CONFIG_KEYS} ..4096",
 )
 def values(call: Call) -> object:
     """Values of `section:key` from the file, else from the store; none of what is in neither.

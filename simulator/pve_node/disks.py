@@ -138,14 +138,9 @@ class Disks:
         return row | ({"used": used} if used else {})
 
 
-def _may_list(call: Call) -> None:
-    if not call.may("/", "Sys.Audit"):
-        call.need(f"/nodes/{call.text('node')}", "Sys.Audit")
-
-
 @routes.add(
     "GET /nodes/{node}/disks/list",
-    _may_list,
+    "/ Sys.Audit, /nodes/{node} Sys.Audit",
     NODE + "include-partitions? boolean\nskipsmart? boolean\ntype? enum(unused,journal_disks)",
 )
 def disks(call: Call) -> object:

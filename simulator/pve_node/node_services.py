@@ -5,7 +5,7 @@ Where the twin serves the node's Linux side too, cron, chrony and sshd are that 
 `systemctl` there tells the same; corosync is that of the physics, and a node without it falls out
 of the cluster. All that is enabled runs again after a boot. Leaves out: stopping the HA services
 and pvestatd, which the twin can't do without (501); what is lost while another one is stopped;
-changes of what is enabled.
+changes of what is enabled; that the Debian of 7.4 logs by rsyslog.
 """
 
 from __future__ import annotations
@@ -99,8 +99,11 @@ def _state(scene: Environment, service: str) -> dict[str, object]:
 
 @routes.add("GET /nodes/{node}/services", AUDIT, "node pve-node\n")
 def services(call: Call) -> object:
-    """All of them."""
-    return [_state(call, service) for service in SERVICES]
+    """All that the release has."""
+    state = next(route for route in routes.all if route.call == f"GET {_PATH}/state")
+    return [
+        _state(call, service) for service in call.api.release.table(state).params["service"].enum
+    ]
 
 
 @routes.add(f"GET {_PATH}", AUDIT, _SERVICE)

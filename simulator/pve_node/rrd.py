@@ -46,7 +46,6 @@ FRAMES_BEFORE_9: Mapping[str, tuple[int, int]] = {
         "week": 3 * 3600,
         "month": 12 * 3600,
         "year": 7 * _DAY_S,
-        "decade": 7 * _DAY_S,
     }.items()
 }
 
@@ -148,7 +147,7 @@ def guest_data(call: Call) -> object:
     guest, state = call.documents.guests.get(vmid), call.world.guest(vmid)
     switches = call.api.switches.get(f"guest/{vmid}", ())
     if guest is None or state is None or not switches:
-        raise _no_file(f"vm-9.0/{vmid}")
+        raise _no_file(call, "vm", str(vmid))
     row = call.api.guest_rows.of(vmid, guest)
     size: Row = {key: float(str(row[key])) for key in ("maxcpu", "maxmem", "maxdisk")}
     stopped = {**size, "disk": 0.0}
@@ -169,8 +168,10 @@ def guest_data(call: Call) -> object:
     return rows
 
 
-def _no_file(name: str) -> Exception:
-    path = f"/var/lib/rrdcached/db/pve-{name}"
+def _no_file(call: Call, kind: str, name: str) -> Exception:
+    """What rrdcached says; files have been named after their format since 9."""
+    folder = f"pve-{kind}-9.0" if call.api.release.measures_pressure else f"pve2-{kind}"
+    path = f"/var/lib/rrdcached/db/{folder}/{name}"
     return died(f"RRD error: opening '{path}': No such file or directory")
 
 
@@ -184,7 +185,7 @@ def storage_data(call: Call) -> object:
     name = call.text("storage")
     entry = call.documents.storages.get(name)
     if entry is None or not storage.enabled_on(entry, call.node):
-        raise _no_file(f"storage-9.0/{call.node}/{name}")
+        raise _no_file(call, "storage", f"{call.node}/{name}")
     state = storage.status(call, name, call.node)
     active = bool(state["active"])
     return _rows(call, {key: float(str(state[key])) for key in ("total", "used")} if active else {})

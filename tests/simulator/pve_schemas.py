@@ -111,7 +111,7 @@ def misfits(known: Schema, value: Any, where: str = "data") -> Iterator[str]:
         for name, inner in known.get("properties", {}).items():
             if name in value:
                 yield from misfits(inner, value[name], f"{where}.{name}")
-            elif not inner.get("optional") and "[n]" not in name:
+            elif not inner.get("optional") and "[n]" not in name and not name.startswith("{"):
                 yield f"{where}.{name} is missing"
     elif "enum" in known and str(value) not in map(str, known["enum"]):
         yield f"{where} is {value!r}, none of {known['enum']}"
@@ -119,14 +119,16 @@ def misfits(known: Schema, value: Any, where: str = "data") -> Iterator[str]:
 
 LESS_SAID = (
     r"GET /access/users data\[\d+\]\.tokens is null.*",
+    r"GET /cluster/ceph/metadata data\.(mds|mgr|mon|osd) is missing",
     r"GET /cluster/mapping/(dir|pci|usb) data\[\d+\]\.(description|error) is missing",
     r"GET /cluster/options data\.\S+ is (\{.*\}|\[.*\]), not string",
     r"GET /cluster/resources data\[\d+\]\.type is 'network'.*",
     r"GET /nodes/\{node\}/network data\[\d+\]\.(active|exists) is null.*",
     r"POST /nodes/\{node\}/replication/\{id\}/schedule_now data is null.*",
 )
-"""Where answers of the real API are none of their schema, either: recorded ones, and that of a
-replication to run now, whose handler ends by writing a file (PVE::ReplicationState).
+"""Where answers of the real API are none of their schema, either: recorded ones, that of a
+replication to run now, whose handler ends by writing a file (PVE::ReplicationState), and Ceph's
+metadata with `scope=versions`, whose handler returns after the nodes (PVE::API2::Cluster::Ceph).
 """
 
 
@@ -135,7 +137,8 @@ def answer_misfits(release: Release, request: Request, response: Response) -> li
     name = release.version["release"]
     if response.status != 200 or not has_schema(name):
         return []
-    segments = [unquote(part) for part in request.path.split("/") if part]
+    path = release.path(f"{request.method} {request.path}")
+    segments = [unquote(part) for part in path.split("/") if part]
     found = tree().find(request.method, segments)
     assert found is not None, f"{request.method} {request.path} is no call and was answered"
     known = official(found[0], name)

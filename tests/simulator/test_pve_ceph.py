@@ -333,6 +333,8 @@ def test_metadata_names_daemons_and_versions_by_host() -> None:
     only = here.ok("GET /cluster/ceph/metadata", scope="versions")
     assert only.keys() == {"node"}
     assert only["node"]["pve1"]["version"] == {"str": "19.2", "parts": ["19", "2"]}
+    here.api.release = RELEASES["8.4"]
+    assert here.ok("GET /cluster/ceph/metadata") == found
 
 
 def test_configuration_comes_from_the_file_and_the_store() -> None:

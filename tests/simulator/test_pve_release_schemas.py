@@ -13,7 +13,7 @@ import pytest
 
 from simulator.pve.api import tree
 from simulator.pve.releases import RELEASES
-from simulator.pve.routes import Route
+from simulator.pve.routes import Guard, Route
 from tests.simulator.pve_cluster import cluster
 from tests.simulator.pve_schemas import base, official, parameters, schema, unlike
 
@@ -24,15 +24,11 @@ NOT_BUILT = {"auto-rebalance"}
 GONE = {
     "8.4": {"GET /nodes/{node}/scan/glusterfs"},
     "7.4": {
-        "DELETE /nodes/{node}/ceph/pools/{name}", "GET /nodes/{node}/ceph/config",
-        "GET /nodes/{node}/ceph/configdb", "GET /nodes/{node}/ceph/pools",
-        "GET /nodes/{node}/ceph/pools/{name}", "GET /nodes/{node}/hardware/pci/{pciid}",
-        "GET /nodes/{node}/hardware/pci/{pciid}/mdev", "GET /nodes/{node}/scan/glusterfs",
-        "POST /access/tfa", "POST /nodes/{node}/ceph/pools",
-        "PUT /nodes/{node}/ceph/pools/{name}",
+        "GET /nodes/{node}/hardware/pci/{pciid}", "GET /nodes/{node}/hardware/pci/{pciid}/mdev",
+        "GET /nodes/{node}/scan/glusterfs", "POST /access/tfa",
     },
 }  # fmt: skip
-"""Calls that only older releases have: none of them is served."""
+"""Calls that only older releases have and that are not served by a path of now, either."""
 
 
 def _named(route: Route) -> str:
@@ -51,7 +47,30 @@ def test_a_release_has_the_calls_that_its_schema_has(release: str) -> None:
 
 @pytest.mark.parametrize("release", OLDER)
 def test_no_call_that_only_an_older_release_has_is_forgotten(release: str) -> None:
-    assert _calls(release) - _calls("9.2") == GONE[release]
+    only_then = _calls(release) - _calls("9.2")
+    assert only_then - _former(release).keys() == GONE[release]
+
+
+@pytest.mark.parametrize("release", OLDER)
+def test_a_former_path_takes_and_answers_what_the_one_of_now_does(release: str) -> None:
+    former = _former(release)
+    assert bool(former) is (release == "7.4")
+    for call, route in former.items():
+        method, _, path = call.partition(" ")
+        now, then = official(route, release) or {}, schema(release)[path][method]
+        assert parameters(now) == parameters(then), call
+        assert now["returns"] == then["returns"], call
+
+
+def _former(release: str) -> dict[str, Route]:
+    """Calls that only an older release has -> the one of now that answers them."""
+    known = {route.call: route for route in ROUTES}
+    moved = {}
+    for call in _calls(release) - _calls("9.2"):
+        method, path = call.split(" ")[0], RELEASES[release].path(call)
+        if f"{method} {path}" != call:
+            moved[call] = known[f"{method} {path}"]
+    return moved
 
 
 def _calls(release: str) -> set[str]:
@@ -118,13 +137,32 @@ def test_rights_that_are_one_check_are_those_of_the_release(release: str) -> Non
     for route in ROUTES:
         check = ((official(route, release) or {}).get("permissions") or {}).get("check")
         may = RELEASES[release].may(route)
-        if not (isinstance(check, list) and check[0] == "perm"):
-            continue
-        path, _, privileges = may.partition(" ") if isinstance(may, str) else ("", "", "")
-        needed = {check[2]} if isinstance(check[2], str) else set(check[2])
-        if (path, set(privileges.split("|"))) != (check[1], needed):
+        if isinstance(check, list) and check[0] == "perm" and _rules(may) != [_rule(check)]:
             wrong[route.call] = (may, check)
     assert wrong.keys() == OPEN.keys(), wrong
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_right_on_any_of_several_paths_is_that_of_the_release(release: str) -> None:
+    several = [route for route in ROUTES if len(_rules(RELEASES[release].may(route))) > 1]
+    assert several
+    for route in several:
+        check = ((official(route, release) or {}).get("permissions") or {})["check"]
+        assert check[0] == "or"
+        assert _rules(RELEASES[release].may(route)) == [*map(_rule, check[1:])], route.call
+
+
+def _rules(may: Guard) -> list[tuple[str, set[str]]]:
+    """Paths, and the privileges one of which is needed there."""
+    if not isinstance(may, str) or " " not in may:
+        return []
+    rules = [rule.partition(" ") for rule in may.split(", ")]
+    return [(path, set(privileges.split("|"))) for path, _, privileges in rules]
+
+
+def _rule(check: Any) -> tuple[str, set[str]]:
+    """The same of a schema's check."""
+    return check[1], {check[2]} if isinstance(check[2], str) else set(check[2])
 
 
 _PRIVILEGE = re.compile(
@@ -153,9 +191,9 @@ def test_every_privilege_of_a_schema_is_known_and_no_rule_names_an_unknown_one(
     }
     assert named - known == set()
     for route in ROUTES:
-        may = RELEASES[release].may(route)
-        if isinstance(may, str) and " " in may and not RELEASES[release].lacks(route.call):
-            assert set(may.partition(" ")[2].split("|")) <= known, route.call
+        if not RELEASES[release].lacks(route.call):
+            for _, privileges in _rules(RELEASES[release].may(route)):
+                assert privileges <= known, route.call
 
 
 LISTED_TOO = {"move", "migrate"}
@@ -168,18 +206,24 @@ def test_a_directory_lists_only_what_its_release_has_below(release: str) -> None
     here, listed = cluster(), 0
     here.api.release = RELEASES[release]
     here.guest(100)
-    below: dict[str, set[str]] = {}
-    for path in schema(release):
-        parts = path.strip("/").split("/")
-        for depth, name in enumerate(parts):
-            below.setdefault("/" + "/".join(parts[:depth]), set()).add(name)
+    directories, below = set().union(*(_below(name) for name in RELEASES)), _below(release)
     for route in tree().routes:
         path = route.path.replace("{node}", "pve1").replace("{vmid}", "100")
-        if route.method != "GET" or "{" in path:
+        if route.method != "GET" or "{" in path or route.path not in directories:
             continue
         rows = (here.send(f"GET {path}").members or {}).get("data")
         for row in rows if isinstance(rows, list) else ():
             if isinstance(row, dict) and len(row) == 1 and (key := next(iter(row))) in KEYS:
                 listed += 1
-                assert row[key] in below[route.path] | LISTED_TOO, route.path
+                assert row[key] in below.get(route.path, set()) | LISTED_TOO, route.path
     assert listed > 100
+
+
+def _below(release: str) -> dict[str, set[str]]:
+    """The names that a release has directly below each path."""
+    below: dict[str, set[str]] = {}
+    for path in schema(release):
+        parts = path.strip("/").split("/")
+        for depth, name in enumerate(parts):
+            below.setdefault("/" + "/".join(parts[:depth]), set()).add(name)
+    return below

@@ -102,6 +102,10 @@ def test_a_change_removes_adds_and_replaces_parameters() -> None:
         ("POST /access/roles", {"roleid": "x1", "privs": "VM.Replicate"}, "privs", {"8.4", "7.4"}),
         ("POST /access/roles", {"roleid": "x1", "privs": "SDN.Use"}, "privs", {"7.4"}),
         ("POST /pools", {"poolid": "a/b"}, "poolid", {"7.4"}),
+        ("GET /nodes/pve1/rrddata", {"timeframe": "decade"}, "timeframe", {"8.4", "7.4"}),
+        ("GET /nodes/pve1/journal", {"priority": "3"}, "priority", {"8.4", "7.4"}),
+        ("GET /nodes/pve1/services/lxcfs/state", {}, "service", {"8.4", "7.4"}),
+        ("GET /nodes/pve1/capabilities/qemu/cpu", {"arch": "x86_64"}, "arch", {"8.4", "7.4"}),
         (
             "PUT /nodes/pve1/lxc/200/config",
             {"rootfs": "a:1,mountoptions=discard"},
@@ -182,6 +186,62 @@ def test_asking_a_guests_agent_takes_the_privilege_of_the_release() -> None:
         allowed = here.send(asked, user=here.user("ana@pve", "Asks"))
         assert (allowed.status, allowed.reason) == (500, "VM 100 is not running")
         assert here.send(asked, user=here.user("bob@pve", "Other")).status == 403
+
+
+def test_a_directory_lists_a_name_as_long_as_the_release_has_any_call_of_it() -> None:
+    for name in RELEASES:
+        here = _at(name)
+        listed = {row["subdir"] for row in here.ok("GET /nodes/pve1/lxc/100")}
+        assert "migrate" in listed  # 8.4 has no GET of it
+        assert ("interfaces" in listed) is (name != "7.4")
+        acme = {row["name"] for row in here.ok("GET /cluster/acme")}
+        assert ("meta" in acme) is (name != "7.4")
+
+
+def test_services_listed_are_those_that_can_be_asked_about() -> None:
+    listed = {}
+    for name in RELEASES:
+        here = _at(name)
+        listed[name] = {row["service"] for row in here.ok("GET /nodes/pve1/services")}
+        for service in listed[name]:
+            assert here.ok(f"GET /nodes/pve1/services/{service}/state")["service"] == service
+    assert listed["8.4"] == listed["7.4"]
+    assert listed["9.2"] - listed["8.4"] == {
+        "lxcfs", "proxmox-firewall", "pve-lxc-syscalld", "qmeventd",
+    }  # fmt: skip
+
+
+def test_who_may_look_at_storages_saw_the_disks_of_7_4_too() -> None:
+    seen = {}
+    for name in RELEASES:
+        here = _at(name)
+        everywhere = here.user("ana@pve", "PVEDatastoreUser")
+        of_node = here.user("bob@pve", "PVEDatastoreUser", path="/nodes/pve1")
+        seen[name] = [
+            here.send(f"GET /nodes/pve1/disks/{kind}", user=user).status
+            for kind in ("list", "lvm")
+            for user in (everywhere, of_node)
+        ]
+    assert seen == {"9.2": [403] * 4, "8.4": [403] * 4, "7.4": [200, 200, 200, 403]}
+
+
+def test_a_guests_command_is_a_text_in_7_4_and_a_list_since() -> None:
+    sent = {"call": "POST /nodes/pve1/qemu/100/agent/exec", "command": ["ls", "/"]}
+    answers = {}
+    for name in RELEASES:
+        here = _at(name)
+        here.guest(100)
+        answers[name] = here.send(**sent).status  # type: ignore[arg-type]
+    assert answers == {"9.2": 500, "8.4": 500, "7.4": 400}
+    here = _at("7.4")
+    here.guest(100)
+    assert here.refusal(str(sent["call"]), command="ls /")[1] == "VM 100 is not running"
+
+
+def test_the_file_of_figures_that_is_missing_is_named_as_the_release_names_it() -> None:
+    for name, folder in (("9.2", "pve-vm-9.0"), ("8.4", "pve2-vm"), ("7.4", "pve2-vm")):
+        refused = _at(name).refusal("GET /nodes/pve1/qemu/100/rrddata", timeframe="hour")
+        assert f"/{folder}/100'" in refused[1]
 
 
 def test_an_option_that_came_later_can_not_be_unset_before() -> None:
