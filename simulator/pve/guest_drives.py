@@ -15,6 +15,7 @@ from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Entry, Volume
 from simulator.pve.guest_options import drive_kind, is_drive
 from simulator.pve.parameters import Value, parse
+from simulator.pve.storage import find_storage
 from simulator.pve.volumes import format_size, is_iso, storage_of
 from simulator.pve.wire import TaskError, bad_parameters, denied, died
 
@@ -123,7 +124,7 @@ def _new_volume(
     else:
         return None
     storage = match["storage"]
-    entry = scene.documents.storages[storage]
+    entry = find_storage(scene.documents, storage)
     files = entry["type"] in volumes.FILE_TYPES
     default = "qcow2" if files and CLOUD_INIT.fullmatch(file) else str(entry.get("format") or "raw")
     format_name = str(drive.get("format") or default) if files else "raw"

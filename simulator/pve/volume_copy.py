@@ -11,7 +11,7 @@ from dataclasses import replace
 from simulator.pve import volumes
 from simulator.pve.call import Call
 from simulator.pve.routes import Routes
-from simulator.pve.storage import need_enabled
+from simulator.pve.storage import find_storage, need_enabled
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.volumes import place_of, storage_of, volid_in_path
 from simulator.pve.wire import TaskError, died
@@ -52,7 +52,7 @@ def _finish(worker: Worker) -> None:
     storage, there = storage_of(target), replace(worker, node=node)
     if (volume := volumes.find(worker.documents, worker.node, source)) is None:
         raise volumes.not_found(source)
-    entry = worker.documents.storages[storage]
+    entry = find_storage(worker.documents, storage)
     if not worker.world.reaches(worker.node, node) or worker.world.problem(storage, node):
         raise TaskError(f"copy failed: storage '{storage}' is not online on node '{node}'")
     name = target.partition(":")[2]
