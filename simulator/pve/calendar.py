@@ -3,7 +3,8 @@
 Read by backup jobs. The accepted forms are those of the Proxmox VE administration guide, appendix
 calendar events (a part of systemd.time(7)): `[weekdays] [date] time`, with lists, ranges (`..`) and
 repetitions (`/`), and the words minutely, hourly, daily, weekly, monthly, yearly. Times are UTC.
-Leaves out: wording of the parser after "unable to parse calendar event".
+Leaves out: wording of the parser after "unable to parse calendar event", and what would run before
+the year 1 or after 9990.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ WORDS = {
     "semiannually": "*-01,07-01 00:00:00",
 }
 _SEARCH_DAYS = 366 * 8 + 2  # a 29 February on a given weekday may be that far
+_FIRST_S = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+_LAST_S = (datetime(9999, 1, 1, tzinfo=UTC) - timedelta(days=_SEARCH_DAYS)).timestamp()
 
 
 class NoEvent(ValueError):
@@ -43,7 +46,11 @@ class CalendarEvent:
     minutes: frozenset[int]
 
     def next_run_s(self, after_s: float) -> int | None:
-        """The first run after `after_s`, both seconds of the Unix epoch; None if there is none."""
+        """The first run after `after_s`, both seconds of the Unix epoch; None if there is none, or
+        if the search would leave the years that a date can have.
+        """
+        if not _FIRST_S <= after_s <= _LAST_S:
+            return None
         moment = datetime.fromtimestamp(after_s, UTC).replace(second=0, microsecond=0)
         moment += timedelta(minutes=1)
         for _ in range(_SEARCH_DAYS):

@@ -7,13 +7,13 @@ in bulk (501), as suspending one guest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from simulator.pve.call import Call
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Guard, Routes, index
-from simulator.pve.wire import bad_parameters, denied, died
+from simulator.pve.wire import Given, bad_parameters, denied, died
 from simulator.pve_datacenter.bulk import Guest, begin, guest_of
 from simulator.pve_guest.guest_config import KINDS
 from simulator.pve_guest.guest_power import in_ha
@@ -27,7 +27,7 @@ SHUTDOWN_TIMEOUT_S = 180  # PVE::API2::Nodes stopall
 
 def _chosen(call: Call, *, templates: bool = False, ha: bool = False) -> list[Guest]:
     """The guests that are named, or all; without names those under HA only if `ha` says so."""
-    named = {int(vmid) for vmid in _named(call)}
+    named = {int(vmid) for vmid in _named(call.values)}
     found = []
     for vmid in call.documents.guests:
         guest = guest_of(call, vmid)
@@ -40,12 +40,12 @@ def _chosen(call: Call, *, templates: bool = False, ha: bool = False) -> list[Gu
     return found
 
 
-def _named(call: Call) -> list[str]:
-    """The guests that a request names, checked or not yet."""
-    given = call.given.get("vms")
-    if isinstance(given, list):
-        return [str(item) for item in given]
-    return items("" if given is None else str(given))
+def _named(params: Mapping[str, Given] | Mapping[str, Value]) -> list[str]:
+    """The guests that parameters name, checked or as they arrived."""
+    told = params.get("vms")
+    if isinstance(told, list | tuple):
+        return [str(item) for item in told]
+    return items("" if told is None else str(told))
 
 
 def _here(call: Call, guests: Iterable[Guest]) -> list[Guest]:
@@ -58,7 +58,7 @@ def _may(*privileges: str) -> Guard:
     def check(call: Call) -> None:
         if all(call.may("/", privilege) for privilege in privileges):
             return
-        if not (named := _named(call)):
+        if not (named := _named(call.given)):
             raise denied(f"/, {' && '.join(privileges)}")
         for vmid in named:
             for privilege in privileges:

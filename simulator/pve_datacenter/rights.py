@@ -237,6 +237,8 @@ def create_token(call: Call) -> object:
             entry["comment"] = call.text("comment")
         call.documents.tokens[name] = {**entry, "secret": secret}
     info = {key: call.given[key] for key in ("comment", "expire", "privsep") if call.has(key)}
+    if isinstance(info.get("privsep"), bool):  # told as it was sent, but not as JSON's own
+        info["privsep"] = call.number("privsep")
     return {"full-tokenid": name, "info": {"privsep": 1, **info}, "value": secret}
 
 

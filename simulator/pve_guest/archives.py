@@ -108,7 +108,8 @@ def _by_path(call: Call, path: str) -> str:
         raise died("Only root can pass arbitrary filesystem paths.")
     for volume in call.documents.volumes.values():
         here = volume.content == "backup" and volume.node in ("", call.node)
-        if here and volumes.path_of(call.documents.storages[volume.storage], volume) == path:
+        entry = call.documents.storages.get(volume.storage)
+        if here and entry is not None and volumes.path_of(entry, volume) == path:
             return volume.volid
     raise died(f"can't find file '{path}'")
 

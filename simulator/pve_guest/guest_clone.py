@@ -319,7 +319,7 @@ def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: s
     worker.say(f"create {'full' if full else 'linked'} clone of {what} {option} ({volid})")
     storage = worker.text("storage") if full else ""
     storage = storage or old.storage
-    entry = worker.documents.storages[storage]
+    entry = find_storage(worker.documents, storage)
     files = entry["type"] in volumes.FILE_TYPES
     format_name = (worker.text("format") or old.format) if files else "raw"
     name = ""

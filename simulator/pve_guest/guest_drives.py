@@ -17,6 +17,7 @@ from simulator.pve.parameters import Value, parse
 from simulator.pve.wire import TaskError, bad_parameters, denied, died
 from simulator.pve_guest.guest_options import drive_kind, is_drive
 from simulator.pve_node import volumes
+from simulator.pve_node.storage import find_storage
 from simulator.pve_node.volumes import format_size, is_iso, storage_of
 
 NEW_DISK = re.compile(r"(?P<storage>[^:/]+):(?P<size_gib>\d+(\.\d+)?)")
@@ -124,7 +125,7 @@ def _new_volume(
     else:
         return None
     storage = match["storage"]
-    entry = scene.documents.storages[storage]
+    entry = find_storage(scene.documents, storage)
     files = entry["type"] in volumes.FILE_TYPES
     default = "qcow2" if files and CLOUD_INIT.fullmatch(file) else str(entry.get("format") or "raw")
     format_name = str(drive.get("format") or default) if files else "raw"

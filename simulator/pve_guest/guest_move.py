@@ -23,7 +23,7 @@ from simulator.pve_guest.guest_drives import volid_of
 from simulator.pve_guest.guest_options import DRIVES
 from simulator.pve_guest.lxc_options import MOUNTS
 from simulator.pve_node import volumes
-from simulator.pve_node.storage import need_enabled
+from simulator.pve_node.storage import find_storage, need_enabled
 
 routes = Routes()
 
@@ -131,7 +131,7 @@ def _finish(worker: Worker, kind: Kind, key: str) -> None:
     old_volid = _volid(guest.current.get(option))
     if (old := volumes.find(worker.documents, worker.node, old_volid)) is None:
         raise volumes.not_found(old_volid)
-    entry = worker.documents.storages[storage]
+    entry = find_storage(worker.documents, storage)
     files = entry["type"] in volumes.FILE_TYPES
     format_name = (worker.text("format") or old.format) if files else "raw"
     if kind.name == "qemu":
@@ -195,7 +195,7 @@ def _finish_reassign(worker: Worker) -> None:
 
 def _owned(worker: Worker, volume: Volume, vmid: int) -> Volume:
     """The volume under a name of its new owner."""
-    entry = worker.documents.storages[volume.storage]
+    entry = find_storage(worker.documents, volume.storage)
     name = volumes.free_name(worker.documents, volume.storage, entry, vmid, volume.format)
     if re.search(r"subvol-", volume.name):
         name = name.replace("vm-", "subvol-")

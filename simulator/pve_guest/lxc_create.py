@@ -163,7 +163,7 @@ def _unpack(worker: Worker) -> str:
     if volume is None:
         worker.say(f"volume '{volid}' does not exist")
         raise TaskError(f"volume '{volid}' does not exist\n")
-    entry = worker.documents.storages[volume.storage]
+    entry = find_storage(worker.documents, volume.storage)
     file = volid.rpartition("/")[2]
     folder = entry.get("path", f"/mnt/pve/{volume.storage}")
     worker.say(f"extracting archive '{folder}/template/cache/{file}'")

@@ -101,7 +101,7 @@ PACKAGES = {
 
 def _sources(call: Call) -> Sources:
     if not call.api.release.version["release"].startswith("9"):
-        raise ApiError(501, f"Method 'GET {call.path}' not implemented for this release")
+        raise ApiError(501, f"'{call.path}' not implemented for this release")
     known = files(call).sources
     return INSTALLED if known is None else known
 

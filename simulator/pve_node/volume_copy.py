@@ -13,7 +13,7 @@ from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import TaskError, died
 from simulator.pve_node import volumes
-from simulator.pve_node.storage import need_enabled
+from simulator.pve_node.storage import find_storage, need_enabled
 from simulator.pve_node.volumes import place_of, storage_of, volid_in_path
 
 routes = Routes()
@@ -52,7 +52,7 @@ def _finish(worker: Worker) -> None:
     storage, there = storage_of(target), replace(worker, node=node)
     if (volume := volumes.find(worker.documents, worker.node, source)) is None:
         raise volumes.not_found(source)
-    entry = worker.documents.storages[storage]
+    entry = find_storage(worker.documents, storage)
     if not worker.world.reaches(worker.node, node) or worker.world.problem(storage, node):
         raise TaskError(f"copy failed: storage '{storage}' is not online on node '{node}'")
     name = target.partition(":")[2]

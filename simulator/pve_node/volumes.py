@@ -29,15 +29,16 @@ FOLDERS = {
     "vztmpl": "template/cache",
 }
 """Where a storage of files keeps each content. Source: PVE::Storage::Plugin, vtype_subdirs."""
+LARGEST_BYTES = 2**63 - 1  # what a file can be (off_t)
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def parse_size(text: str) -> int:
-    """Bytes in `32G`, `528K`, `4.5M`."""
+    """Bytes in `32G`, `528K`, `4.5M`, at most those of the largest file."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text)
     if match is None:
         raise ValueError(f"no disk size: {text}")
-    return int(float(match[1]) * UNITS[match[2]])
+    return int(min(float(match[1]) * UNITS[match[2]], LARGEST_BYTES))
 
 
 def format_size(size_bytes: int) -> str:
@@ -124,7 +125,8 @@ def allocate(
     """Make a volume on a storage, as the scene's node sees it. Raises if the storage does not
     serve.
     """
-    entry = scene.documents.storages[storage]
+    if (entry := scene.documents.storages.get(storage)) is None:
+        raise died(f"storage '{storage}' does not exist")
     if problem := scene.world.problem(storage, scene.node):
         raise died(f"storage '{storage}' is not online: {problem}")
     volume = Volume(
@@ -312,7 +314,8 @@ def _finish_delete(worker: Worker) -> None:
     volid = worker.text("volid")
     found = find(worker.documents, worker.node, volid)
     if found is None:
-        entry = worker.documents.storages[storage_of(volid)]
+        if (entry := worker.documents.storages.get(storage_of(volid))) is None:
+            raise died(f"storage '{storage_of(volid)}' does not exist")
         name = volid.partition(":")[2]
         missing = Volume(storage_of(volid), "", name, 0, 0, "raw", 0)
         worker.say(f"disk image '{path_of(entry, missing)}' does not exist")

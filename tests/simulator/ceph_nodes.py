@@ -11,11 +11,12 @@ from tests.simulator.rack import Tree, rack
 
 
 def _change(tree: Tree) -> None:
-    """Placement groups that are soon worked out, and addresses for Ceph."""
+    """Placement groups soon worked out, addresses for Ceph, and a disk that nothing is on."""
     tree["vlans"]["ceph"]["subnet"] = "10.0.253.0/24"
     tree["ceph"]["a"]["pools"]["vm"]["pgs"] = 16
     for number, node in enumerate(tree["nodes"].values(), 1):
         node["addresses"]["ceph"] = f"10.0.253.{number}"
+        node["disks"]["sde"] = {"size": "100GB"}
 
 
 def with_ceph(*, loaded: bool = False) -> Cluster:
@@ -23,6 +24,7 @@ def with_ceph(*, loaded: bool = False) -> Cluster:
     twin = twin_of(rack(change=_change), empty=not loaded)
     api = PveApi("a", (declared if loaded else installed)(twin, "a"))
     api.add_token(ROOT, SECRET)
+    api.set_password("root@pam", SECRET)
     twin.attach(api)
     api.sync(twin)
     twin.settle()

@@ -12,6 +12,7 @@ from simulator.pve.api import PveApi
 from simulator.pve.documents import GuestConfig, Task
 from simulator.pve.install import installed
 from simulator.pve.wire import Given, Request, Response
+from simulator.served.multipart import File
 from simulator.twin import Twin
 from tests.labs import lab_of
 from tests.simulator.three_nodes import hardware
@@ -33,6 +34,7 @@ class Cluster:
         user: str | None = ROOT,
         node: str = "pve1",
         headers: dict[str, str] | None = None,
+        upload: File | None = None,
         **params: Given,
     ) -> Response:
         """`GET /version`: the whole answer. Underscores before a parameter's name are dropped."""
@@ -41,7 +43,7 @@ class Cluster:
         if user is not None:
             known.setdefault("authorization", f"PVEAPIToken={user}={SECRET}")
         given = {name.strip("_").replace("__", "-"): value for name, value in params.items()}
-        return self.api.handle(self.twin, Request(node, method, path, given, known))
+        return self.api.handle(self.twin, Request(node, method, path, given, known, upload))
 
     def ok(self, call: str, **params: Any) -> Any:
         """The data of an answer that has to be 200."""

@@ -18,15 +18,20 @@ from simulator.pve.parameters import Param, Table
 from simulator.pve.releases import Release
 from simulator.pve.routes import Route
 
+NAMES = ["web", "one", "new1", "v1", "z1"]
+TEMPORARY = "/var/tmp/pveupload-01"
+BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
+SAVED_CONTAINER = "local:backup/vzdump-lxc-200-2026_01_01-00_00_00.tar"
 IN_PATHS = {
     "node": ["pve1", "pve2"], "vmid": ["100", "200", "101"], "pos": ["0", "1"],
     "storage": ["data", "local"], "userid": ["ana@pve", "root@pam"], "realm": ["pam", "corp"],
     "cidr": ["10.0.0.0/24"], "subnet": ["z1-10.0.0.0-24"], "iface": ["vmbr0", "eno1", "vmbr7"],
-    "volume": ["data:100/vm-100-disk-0.qcow2", "local:iso/x.iso"], "sid": ["vm:100", "ct:200"],
-    "id": ["web", "100-0", "nightly"], "roleid": ["Few", "PVEAdmin"], "tokenid": ["t1"],
+    "volume": ["data:100/vm-100-disk-0.qcow2", "local:iso/x.iso", BACKUP],
+    "sid": ["vm:100", "ct:200"], "id": ["web", "100-0", "nightly"],
+    "roleid": ["Few", "PVEAdmin"], "tokenid": ["t1"],
     "groupid": ["ops"], "group": ["web", "home"], "snapname": ["one"], "rule": ["near"],
+    "osdid": ["0", "3"], "name": [*NAMES, "vm", "mail-to-root"],
 }  # fmt: skip
-NAMES = ["web", "one", "new1", "v1", "z1"]
 EVIL = [
     "", " ", "-", "a\nb", "x\n\tbad 1", "[RULES]", "a: b", "ä€", "../x", "%0a", "0", "-1", "9" * 30,
     "-" + "9" * 30, "1.5", "1e400", "nan", "true", "\0", "a,b;c d", "=", "a=b,a=c", "' or 1", "٣",
@@ -56,7 +61,23 @@ GOOD = {
     "pve-storage-content-list": ["images,iso", "rootdir"], "urlencoded": ["a%20b"],
     "pve-storage-path": ["/srv/x"], "prune-backups": ["keep-last=2"], "mac-prefix": ["BC:24"],
     "pve-vm-cpu-conf": ["host", "cputype=kvm64"], "pve-startup-order": ["order=1,up=5"],
+    "email-or-username": ["a@b.de", "root"], "pve-storage-content": ["iso", "backup", "images"],
 }  # fmt: skip
+NAMED = {
+    "ostemplate": [SAVED_CONTAINER, "local:vztmpl/x.tar.zst"],
+    "archive": [BACKUP, BACKUP, "/x.vma"], "handle": ["test", "enterprise", "ceph-squid"],
+    "path": ["/etc/apt/sources.list.d/debian.sources", "/srv"], "tmpfilename": [TEMPORARY],
+    "target": [BACKUP.replace(".vma", ".vma.zst"), "data:100/vm-100-disk-7.qcow2", "pve2", "web"],
+    "config-keys": ["global:fsid", "osd:osd_max_backfills,client:keyring"], "service": ["osd.0"],
+    "match-field": ["exact:type=vzdump", "regex:hostname=^pve"], "size": ["1G"],
+    "match-severity": ["error", "info,notice"], "secret": ["name=key,value=eA=="], "id": ["0"],
+    "crush_rule": ["replicated_rule"], "server": ["h1", "10.0.0.1"], "name": ["web", "vm", "a.b"],
+    "filename": ["x.iso", "vm-100-disk-5.raw"], "volume": [BACKUP],
+    "disk": ["/dev/sda", "/dev/sdb", "/dev/sde", "scsi0"],
+}  # fmt: skip
+"""What fits parameters of these names, where their tables do not say it."""
+DECISIVE = frozenset({"archive", "restore", "force", "storage", "tmpfilename"})
+"""What makes another call of one with hundreds of parameters."""
 WORDS = [
     *NAMES, "pve1", "100", "data", "root@pam", "scsi0", "net0", "rootfs", "ACCEPT", "10.0.0.0/24",
     "1", "2G", "+1G", "data:1", "/", "local:vztmpl/x.tar.zst", "https://h1/x.iso", "a=b",
@@ -78,7 +99,9 @@ def request(draw: Random, routes: Sequence[Route], release: Release) -> Asked:
     path = route.path
     for name in names:
         odd = draw.random() < 0.05
-        known = [word for word in EVIL if word] if odd else IN_PATHS.get(name, [*NAMES, "0"])
+        param = release.table(route).params.get(name.rstrip("*"))
+        told = param.enum if param and param.enum else IN_PATHS.get(name.rstrip("*"), [*NAMES, "0"])
+        known = [word for word in EVIL if word] if odd else told
         text = draw.choice(known)
         path = path.replace(f"{{{name}}}", quote(text, safe="", errors="replace"))
         path = path.replace(f"{{{name}*}}", quote(text, errors="replace"))
@@ -87,9 +110,11 @@ def request(draw: Random, routes: Sequence[Route], release: Release) -> Asked:
     wish = draw.choice([1, 3, 9]) / max(1, sum(p.optional for p in table.params.values()))
     for name, param in table.params.items():
         again = re.search(r"[2-9]$|\d\d$", name) is not None
-        asked = not param.optional or draw.random() < (wish / 4 if again else wish)
+        rare = again or name == "digest"  # with a made-up one nothing is changed
+        chance = 0.3 if name in DECISIVE else wish / 4 if rare else wish
+        asked = not param.optional or draw.random() < chance
         if name not in names and asked:
-            params[name] = value(draw, param, release)
+            params[name] = value(draw, name, param, release)
     if "delete" in table.params and draw.random() < 0.3:
         params["delete"] = ",".join(draw.sample(sorted(table.params), draw.randint(1, 3)))
     if draw.random() < 0.03:
@@ -97,10 +122,18 @@ def request(draw: Random, routes: Sequence[Route], release: Release) -> Asked:
     return Asked(route, path, params)
 
 
-def value(draw: Random, param: Param, release: Release) -> Any:
+def value(draw: Random, name: str, param: Param, release: Release) -> Any:
     """A value of a parameter; one in ten does not fit."""
     if draw.random() < 0.03:
         return draw.choice(ODD)
+    if (
+        name in NAMED
+        and param.format in ("", "pve-volume-id")
+        and not param.enum
+        and draw.random() < 0.7
+    ):
+        text = draw.choice(NAMED[name])
+        return [text] if param.type == "array" else text
     if param.type == "array":
         return [_text(draw, param, release) for _ in range(draw.randint(0, 3))]
     text = _text(draw, param, release)

@@ -108,27 +108,38 @@ def misfits(known: Schema, value: Any, where: str = "data") -> Iterator[str]:
         for number, item in enumerate(value):
             yield from misfits(known.get("items", {}), item, f"{where}[{number}]")
     elif kind == "object":
-        for name, inner in known.get("properties", {}).items():
-            if name in value:
+        properties, more = known.get("properties", {}), known.get("additionalProperties")
+        for name, inner in properties.items():
+            if name.startswith("{"):  # stands for every name, in older schemas
+                more = inner
+            elif name in value:
                 yield from misfits(inner, value[name], f"{where}.{name}")
-            elif not inner.get("optional") and "[n]" not in name and not name.startswith("{"):
+            elif not inner.get("optional") and "[n]" not in name:
                 yield f"{where}.{name} is missing"
+        if isinstance(more, dict):
+            for name in value.keys() - properties.keys():
+                yield from misfits(more, value[name], f"{where}.{name}")
     elif "enum" in known and str(value) not in map(str, known["enum"]):
         yield f"{where} is {value!r}, none of {known['enum']}"
 
 
 LESS_SAID = (
+    r"GET /cluster/ceph/metadata data\.(mds|mgr|mon|osd|(mgr|mon)\.\S+@\S+\.\w+) is missing",
     r"GET /access/users data\[\d+\]\.tokens is null.*",
-    r"GET /cluster/ceph/metadata data\.(mds|mgr|mon|osd) is missing",
     r"GET /cluster/mapping/(dir|pci|usb) data\[\d+\]\.(description|error) is missing",
     r"GET /cluster/options data\.\S+ is (\{.*\}|\[.*\]), not string",
     r"GET /cluster/resources data\[\d+\]\.type is 'network'.*",
+    r"GET /nodes/\{node\}/ceph/mon data\[\d+\]\.host is '\S+', not boolean",
+    r"GET /nodes/\{node\}/ceph/osd/\{osdid\}/metadata data\.devices\[\d+\]\.devices is missing",
     r"GET /nodes/\{node\}/network data\[\d+\]\.(active|exists) is null.*",
+    r"GET /cluster/sdn/(controllers|zones) data\[\d+\]\.pending is \{.*\}, not boolean",
     r"POST /nodes/\{node\}/replication/\{id\}/schedule_now data is null.*",
 )
-"""Where answers of the real API are none of their schema, either: recorded ones, that of a
-replication to run now, whose handler ends by writing a file (PVE::ReplicationState), and Ceph's
-metadata with `scope=versions`, whose handler returns after the nodes (PVE::API2::Cluster::Ceph).
+"""Where answers of the real API are none of their schema, either: recorded ones; that of a
+replication to run now, whose handler ends by writing a file (PVE::ReplicationState); Ceph's
+versions alone, when `scope` asks for no more, and daemons that do not answer for themselves; and
+what schemas before 9 say otherwise than their handlers do (PVE::API2::Ceph::MON, ::OSD,
+PVE::Network::SDN pending_config).
 """
 
 

@@ -162,6 +162,8 @@ def test_a_tokens_secret_is_told_once_and_the_token_works() -> None:
     }
     here.ok("DELETE /access/users/ana@pve/token/ci")
     assert here.refusal("GET /version", headers=headers)[0] == 401
+    again = here.ok("POST /access/users/ana@pve/token/ci", privsep=False)
+    assert (type(again["info"]["privsep"]), again["info"]["privsep"]) == (int, 0)
 
 
 def test_what_a_user_may_not_see_is_left_out_and_not_refused() -> None:

@@ -166,3 +166,11 @@ def test_containers_go_along_in_their_own_way() -> None:
     assert here.ok("GET /nodes/pve2/lxc/200/status/current")["status"] == "running"
     here.done("POST /nodes/pve2/stopall")
     assert (_running(here), len(_begun(here, "vzshutdown"))) == ([], 1)
+
+
+def test_several_guests_may_be_named_in_one_item_of_a_list() -> None:
+    here = cluster()
+    _guests(here, a="", b="", c="")
+    here.done("POST /nodes/pve1/startall", vms=["100,101"])
+    assert _running(here) == [100, 101]
+    assert "vms[0]" in here.errors("POST /cluster/bulk-action/guest/start", vms=["100,101"])

@@ -54,6 +54,9 @@ def test_a_schedule_tells_when_it_would_run() -> None:
     assert len(here.ok("GET /cluster/jobs/schedule-analyze", schedule="hourly")) == 10
     once = here.ok("GET /cluster/jobs/schedule-analyze", schedule="2027-05-01", iterations=5)
     assert len(once) == 1, "an event that is over comes no more"
+    for start_s in (10**14, -(10**14), 253_402_300_700):
+        far: dict[str, object] = {"schedule": "hourly", "starttime": start_s}
+        assert here.ok("GET /cluster/jobs/schedule-analyze", **far) == [], "no date is that far"
     assert "schedule" in here.errors("GET /cluster/jobs/schedule-analyze", schedule="never")
     assert here.ok("GET /cluster/jobs/realm-sync") == []
 

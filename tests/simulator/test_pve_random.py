@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -18,17 +18,24 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from simulator.mon.load import spec_of
+from simulator.mon.monitors import monitors_of
 from simulator.pve import etc_pve
 from simulator.pve.api import tree
+from simulator.pve.documents import Backup, Volume
 from simulator.pve.releases import RELEASES
 from simulator.pve.routes import Route
 from simulator.pve.wire import ApiError, Given, Response, decode
 from simulator.pve_datacenter.sdn_state import LOCK_FILE
+from simulator.pve_node import volumes
 from tests.simulator.pve_cluster import ROOT, Cluster, cluster
-from tests.simulator.pve_random import request
+from tests.simulator.pve_random import BACKUP, SAVED_CONTAINER, request
+from tests.simulator.pve_story import SENT, beginning
 
 STATUS = frozenset({200, 400, 401, 403, 500, 501, 595})
+NOTIFICATIONS = re.compile(r"\w+ /cluster/notifications/.*")  # answer 404 for what is not there
 ROUTES = [route for route in tree().routes if route.path != "/"]
+CEPH = [route for route in ROUTES if re.search("/(ceph|disks)", route.path)]
 PYTHON = re.compile(
     r"Traceback|NoneType|object has no|invalid literal|list index|not subscriptable|codec can't"
     r"|unsupported operand|\w+Error\b"
@@ -45,6 +52,7 @@ def _full() -> Cluster:
     here.done("POST /nodes/pve1/storage/local/download-url", content="vztmpl",
               url="http://h1/x", filename="x.tar.zst")  # fmt: skip
     here.done("POST /nodes/pve1/lxc", vmid=200, ostemplate=TEMPLATE, rootfs="data:1")
+    here.ok("PUT /nodes/pve2/config", wakeonlan="BC:24:11:00:00:02")
     here.ok("POST /pools", poolid="web")
     here.ok("POST /access/groups", groupid="ops")
     here.ok("POST /access/users", userid="ana@pve", groups="ops")
@@ -67,18 +75,39 @@ def _full() -> Cluster:
     here.ok("POST /cluster/ha/rules", rule="near", type="node-affinity", nodes="pve1",
             resources="vm:100")  # fmt: skip
     here.ok("POST /access/domains", realm="corp", type="ad", server1="h1", domain="corp.lab")
+    ends = "/cluster/notifications/endpoints"
+    here.ok(f"POST {ends}/gotify", name="web", server="https://h1", token="x")
+    here.ok(f"POST {ends}/webhook", name="new1", url="https://h1", method="post")
+    here.ok(f"POST {ends}/smtp", name="v1", server="h1", mailto=["a@b.de"], from__address="c@b.de")
+    here.ok("POST /cluster/notifications/matchers", name="one", target=["web"])
+    disk = (
+        "scsi0: data:100/vm-100-disk-0.qcow2,size=1G\n#qmdump#map:scsi0:drive-scsi0:data:qcow2:\n"
+    )
+    _save(here, BACKUP, 100, disk, "scsi0")
+    _save(here, SAVED_CONTAINER, 200, "rootfs: data:200/vm-200-disk-0.raw,size=1G\n", "rootfs")
     return here
+
+
+def _save(here: Cluster, volid: str, vmid: int, config: str, disk: str) -> None:
+    """Put a backup of a guest on its storage, where the requests look for it."""
+    kept, name = Backup(config, ((disk, 2**30),)), volid.partition(":")[2]
+    suffix = volid.rpartition(".")[2]
+    volume = Volume("local", "pve1", name, vmid, 1, suffix, 0, "backup", backup=kept)
+    here.api.documents.volumes[volume.key] = volume
 
 
 def _not_json(text: str) -> None:
     raise AssertionError(f"{text} is no JSON")
 
 
-def _sound(here: Cluster, response: Response) -> None:
+def _sound(here: Cluster, call: str, response: Response) -> None:
     """The answer can be sent, and the files can be read."""
-    assert response.status in STATUS, response
+    absent = response.status == 404 and NOTIFICATIONS.fullmatch(call)
+    assert response.status in STATUS or absent, response
     assert "\n" not in response.reason
-    assert not PYTHON.search(response.reason), response.reason
+    ends = (f"{task.status} {task.log}" for task in here.api.documents.tasks.values())
+    for text in (response.reason, *ends):
+        assert not PYTHON.search(text), text
     json.loads(response.body or b"null", parse_constant=_not_json)
     documents = here.api.documents
     places = {vmid: "pve1" for vmid in documents.guests}
@@ -127,9 +156,20 @@ def _settled(known: dict[Any, Any]) -> dict[Any, Any]:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(draw=st.randoms(use_true_random=False), release=st.sampled_from(sorted(RELEASES)))
 def test_no_request_breaks_the_api_or_a_file(draw: Random, release: str) -> None:
-    here = _full()
+    _answers_any(_full(), draw, release, ROUTES)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(draw=st.randoms(use_true_random=False), release=st.sampled_from(sorted(RELEASES)))
+def test_no_request_breaks_ceph(draw: Random, release: str) -> None:
+    here = beginning()
+    _answers_any(here, draw, release, CEPH)
+    assert here.twin.state.ceph["a"] == spec_of(monitors_of(here.twin, "a").site(here.twin))
+
+
+def _answers_any(here: Cluster, draw: Random, release: str, among: Sequence[Route]) -> None:
     here.api.release = RELEASES[release]
-    served = [route for route in ROUTES if not here.api.release.lacks(route.call)]
+    served = [route for route in among if not here.api.release.lacks(route.call)]
     writes = [route for route in served if route.method != "GET"]
     headers = here.login() if draw.random() < 0.5 else None  # else by token
     for _ in range(draw.randint(1, 12)):
@@ -137,9 +177,10 @@ def test_no_request_breaks_the_api_or_a_file(draw: Random, release: str) -> None
         asked = request(draw, routes, here.api.release)
         params = {f"_{name}": value for name, value in asked.params.items()}
         call, user = f"{asked.route.method} {asked.path}", None if headers else ROOT
-        response = here.send(call, user, headers=headers, **params)
+        file = SENT if asked.path.endswith("/upload") else None
+        response = here.send(call, user, headers=headers, upload=file, **params)
         here.wait(3)
-        _sound(here, response)
+        _sound(here, call, response)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: str(route.call))
@@ -147,11 +188,18 @@ def test_every_call_answers_an_empty_request(route: Route) -> None:
     here = cluster()
     path = re.sub(r"\{node\}", "pve1", route.path)
     path = re.sub(r"\{vmid\}", "100", path)
-    _sound(here, here.send(f"{route.method} {re.sub(r'{[^}]*}', 'web', path)}"))
+    call = f"{route.method} {re.sub(r'{[^}]*}', 'web', path)}"
+    _sound(here, call, here.send(call))
 
 
 DIGITS = "9" * 5000
 """More than Python turns into a number."""
+
+
+def test_no_size_is_beyond_that_of_the_largest_file() -> None:
+    for text in (DIGITS, f"{DIGITS}T", "1" * 310 + ".5", "9" * 30 + "K"):
+        assert volumes.parse_size(text) == 2**63 - 1
+    assert volumes.parse_size("4.5M") == 4.5 * 2**20
 
 
 @pytest.mark.parametrize(

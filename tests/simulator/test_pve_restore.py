@@ -13,6 +13,7 @@ from tests.simulator.pve_cluster import Cluster, cluster
 
 LIST = "GET /nodes/pve1/storage/local/content"
 RESTORE = "POST /nodes/pve1/qemu"
+EXTRACT = "GET /nodes/pve1/vzdump/extractconfig"
 TEMPLATE = "local:vztmpl/debian-12-standard.tar.zst"
 
 
@@ -332,3 +333,12 @@ def test_a_period_keeps_its_newest_backup(
     assert [int(v.rpartition("/")[2]) for v, mark in found.items() if mark == "keep"] == kept
     guarded = marks([replace(backup, protected=True) for backup in backups], keep)
     assert set(guarded.values()) == {"protected"}
+
+
+def test_a_backup_is_not_found_by_its_path_once_its_storage_is_gone() -> None:
+    here, volid = _backed_up()
+    path = f"/var/lib/vz/dump/{volid.rpartition('/')[2]}"
+    login: dict[str, Any] = {"user": None, "headers": here.login()}
+    assert "name: web" in here.ok(EXTRACT, volume=path, **login)
+    here.ok("DELETE /storage/local")
+    assert here.refusal(EXTRACT, volume=path, **login) == (500, f"can't find file '{path}'")

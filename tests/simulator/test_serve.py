@@ -201,6 +201,8 @@ def _closed(address: str) -> bool:
         socket.create_connection((host, int(port)), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it closed while this one waited to be let in
+        return False
     return False
 
 
