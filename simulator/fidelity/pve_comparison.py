@@ -40,7 +40,7 @@ _NOISE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?"), "TIME"),
     (re.compile(r"\.conf\.tmp\.\d+"), ".conf.tmp"),
     (re.compile(r"\(duration \d\d:\d\d:\d\d\)"), "(duration)"),
-    (re.compile(r"\bSun Nov 22 \d\d:\d\d:\d\d 2026\b"), "TIME"),
+    (re.compile(r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\b"), "TIME"),
 )
 _UID = re.compile(r"[A-Za-z0-9+/]{22}")  # of an entry into an HA state
 _MAC = re.compile(r"(?:(?<==)|^)(?:[0-9A-F]{2}:){3}(?:[0-9A-F]{2}:){2}[0-9A-F]{2}")

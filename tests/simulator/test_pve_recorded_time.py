@@ -10,7 +10,7 @@ from simulator.cluster.state import CRM, LRM
 from simulator.fidelity.pve_api import replay
 from simulator.fidelity.pve_recorded import instants_of, rounds_of
 
-NOON_S = 1_795_348_800  # 2026-11-22 12:00:00
+NOON_S = 1_796_040_000  # 2026-11-30 12:00:00, a day on which nothing was recorded
 STATUS = "/cluster/ha/status/current"
 Exchange = dict[str, Any]
 
@@ -27,7 +27,7 @@ def sent(method: str, path: str, data: object = None, **params: object) -> Excha
 
 
 def clock(second: int) -> str:
-    return f"Sun Nov 22 12:{second // 60:02}:{second % 60:02} 2026"
+    return f"Mon Nov 30 12:{second // 60:02}:{second % 60:02} 2026"
 
 
 def master(node: str, second: int) -> Exchange:
