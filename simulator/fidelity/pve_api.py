@@ -289,6 +289,6 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
     if not why:
         return Outcome(area, seq, n, call, "equal", digests=found, drawn=player.drawn)
     for known in KNOWN:
-        if known.fits(area, seq, n, call):
+        if known.fits(f"{area}/{seq}/{n}", call, why):
             return Outcome(area, seq, n, call, "known", known.why)
     return Outcome(area, seq, n, call, "different", why)
