@@ -17,6 +17,7 @@ from simulator.pve.documents import Documents, LogLine
 from simulator.pve.parameters import Table, Value
 from simulator.pve.permissions import Permissions
 from simulator.pve.propertystring import items
+from simulator.pve.sections import CHANGED
 from simulator.pve.wire import ApiError, Given, denied, died
 from simulator.pve.world import World
 from simulator.served.multipart import File
@@ -127,6 +128,11 @@ class Call(Environment):
     def words(self, name: str) -> list[str]:
         """A list parameter."""
         return items(self.text(name))
+
+    def need_digest(self, digest: str) -> None:
+        """Raise if what the caller has seen is not what is there now."""
+        if self.has("digest") and self.text("digest") != digest:
+            raise died(CHANGED)
 
     def need_known(self, option: str) -> None:
         """Raise unless an option, named to be unset, can be set in this release."""

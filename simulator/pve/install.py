@@ -21,7 +21,8 @@ from simulator.pve.world import World
 from simulator.pve_datacenter.backup import OBJECTS as JOB_OBJECTS
 from simulator.pve_datacenter.cluster import OBJECTS as OPTION_OBJECTS
 from simulator.pve_node import volumes
-from simulator.pve_node.network import activated, in_order
+from simulator.pve_node.interfaces_file import in_order
+from simulator.pve_node.network import activated
 from simulator.pve_node.volumes import parse_size
 from simulator.twin import Twin
 

@@ -1,8 +1,8 @@
 """Firewall rules and options of every scope: cluster, security group, node, guest, virtual net.
 
-One set of functions, registered for each `Scope`: a place in the API, its file, and who may read
-and write it. Sets, aliases, groups and references are in `firewall_sets`. Source:
-PVE::API2::Firewall::Rules, ::Cluster, ::Host, ::VM, ::Vnet.
+One set of functions, registered for each scope (`firewall_scopes`). Sets, aliases, groups and
+references are in `firewall_sets`. Source: PVE::API2::Firewall::Rules, ::Cluster, ::Host, ::VM,
+::Vnet.
 """
 
 from __future__ import annotations
@@ -11,172 +11,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from simulator.pve.call import Call
-from simulator.pve.parameters import PROPERTY_STRINGS, Table, table
-from simulator.pve.routes import Guard, Routes, index
-from simulator.pve.sections import CHANGED
+from simulator.pve.parameters import Table, table
+from simulator.pve.routes import Routes, index
 from simulator.pve.wire import bad_parameters, died, wrong
-from simulator.pve_datacenter import firewall_file, sdn_state
-from simulator.pve_datacenter.firewall_file import FirewallFile, Group, Row, digest_of_rows
+from simulator.pve_datacenter.firewall_file import Group, Row, digest_of_rows
 from simulator.pve_datacenter.firewall_macros import MACROS
 from simulator.pve_datacenter.firewall_rules import Context, verified
+from simulator.pve_datacenter.firewall_scopes import (
+    CLUSTER,
+    DIGEST,
+    GUESTS,
+    HOST,
+    LOG_LEVELS,
+    NAME,
+    VNET,
+    Scope,
+)
 
 routes = Routes()
 
-CLUSTER_FILE = "firewall/cluster.fw"
-NAME = r"/[A-Za-z][A-Za-z0-9\-\_]+/"
-DIGEST = "digest? string ..64\n"
-VNET_ID = r"vnet /[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8" "\n"
-LOG_LEVELS = "enum(emerg,alert,crit,err,warning,notice,info,debug,nolog)"
-POLICY = "enum(ACCEPT,REJECT,DROP)"
-
-
-@dataclass(frozen=True)
-class Scope:
-    """A firewall somewhere. `file`: its file below /etc/pve; `takes`: what its path holds."""
-
-    base: str
-    env: str
-    takes: str
-    audit: Guard
-    modify: Guard
-    file: Callable[[Call], str]
-    options: str
-
-    def read(self, call: Call) -> FirewallFile:
-        """What the file holds."""
-        return read_file(call, self.file(call))
-
-    def write(self, call: Call, changed: FirewallFile) -> None:
-        """Put the file; one that says nothing is removed."""
-        write_file(call, self.file(call), changed)
-
-    def context(self, call: Call) -> Context:
-        """Where a rule of this scope looks for names."""
-        cluster = read_file(call, CLUSTER_FILE)
-        return Context(self.env, self.read(call), cluster, sdn_state.address_sets(call.documents))
-
-
-def read_file(call: Call, path: str) -> FirewallFile:
-    """A firewall file; an empty one where there is none."""
-    return firewall_file.read(call.documents.files.get(path, ""))
-
-
-def write_file(call: Call, path: str, changed: FirewallFile) -> None:
-    """Replace a firewall file, under its lock."""
-    with call.locked(_lock_of(path), kind="firewall"):
-        if changed.text:
-            call.documents.files[path] = changed.text
-        else:
-            call.documents.files.pop(path, None)
-
-
-def _lock_of(path: str) -> str:
-    """The lock of a firewall file. Source: PVE::Firewall lock_*_conf."""
-    folder, _, file = path.rpartition("/")
-    name = file.removesuffix(".fw")
-    if folder.startswith("nodes/"):
-        return f"host-{folder.partition('/')[2]}"
-    if folder == "sdn/firewall":
-        return f"vnet-{name}"
-    return name if name == "cluster" else f"vm-{name}"
-
-
-def need_digest(call: Call, digest: str) -> None:
-    """Raise if what the caller has seen is not what is there now."""
-    if call.has("digest") and call.text("digest") != digest:
-        raise died(CHANGED)
-
-
-def _vnet(call: Call, *privileges: str) -> None:
-    name = call.text("vnet")
-    vnet = sdn_state.VNETS.entries(call.documents).get(name)
-    if vnet is None:
-        raise died("invalid vnet specified")
-    call.need(f"/sdn/zones/{vnet.get('zone')}/{name}", *privileges)
-
-
-_GUEST = "node pve-node\nvmid integer:pve-vmid 100..999999999\n"
-_GUEST_OPTIONS = f"""
-dhcp?           boolean
-enable?         boolean
-ipfilter?       boolean
-log_level_in?   {LOG_LEVELS}
-log_level_out?  {LOG_LEVELS}
-macfilter?      boolean
-ndp?            boolean
-policy_in?      {POLICY}
-policy_out?     {POLICY}
-radv?           boolean
-"""
-PROPERTY_STRINGS["log_ratelimit"] = table(
-    "burst? integer 0..\nenable* boolean\nrate? /[1-9][0-9]*\\/(second|minute|hour|day)/"
-)
-CLUSTER = Scope(
-    "/cluster/firewall",
-    "cluster",
-    "",
-    "/ Sys.Audit",
-    "/ Sys.Modify",
-    lambda _: CLUSTER_FILE,
-    f"""
-    ebtables?        boolean
-    enable?          integer 0..
-    log_ratelimit?   {{log_ratelimit}}
-    policy_forward?  enum(ACCEPT,DROP)
-    policy_in?       {POLICY}
-    policy_out?      {POLICY}
-    """,
-)
-HOST = Scope(
-    "/nodes/{node}/firewall",
-    "host",
-    "node pve-node\n",
-    "/nodes/{node} Sys.Audit",
-    "/nodes/{node} Sys.Modify",
-    lambda call: f"nodes/{call.node}/host.fw",
-    f"""
-    enable?                                boolean
-    log_level_forward?                     {LOG_LEVELS}
-    log_level_in?                          {LOG_LEVELS}
-    log_level_out?                         {LOG_LEVELS}
-    log_nf_conntrack?                      boolean
-    ndp?                                   boolean
-    nf_conntrack_allow_invalid?            boolean
-    nf_conntrack_helpers?                  pve-fw-conntrack-helper
-    nf_conntrack_max?                      integer 32768..
-    nf_conntrack_tcp_timeout_established?  integer 7875..
-    nf_conntrack_tcp_timeout_syn_recv?     integer 30..60
-    nftables?                              boolean
-    nosmurfs?                              boolean
-    protection_synflood?                   boolean
-    protection_synflood_burst?             integer
-    protection_synflood_rate?              integer
-    smurf_log_level?                       {LOG_LEVELS}
-    tcp_flags_log_level?                   {LOG_LEVELS}
-    tcpflags?                              boolean
-    """,
-)
-GUESTS = tuple(
-    Scope(
-        f"/nodes/{{node}}/{kind}/{{vmid}}/firewall",
-        env,
-        _GUEST,
-        "/vms/{vmid} VM.Audit",
-        "/vms/{vmid} VM.Config.Network",
-        lambda call: f"firewall/{call.number('vmid')}.fw",
-        _GUEST_OPTIONS,
-    )
-    for kind, env in (("qemu", "vm"), ("lxc", "ct"))
-)
-VNET = Scope(
-    "/cluster/sdn/vnets/{vnet}/firewall",
-    "vnet",
-    VNET_ID,
-    lambda call: _vnet(call, "SDN.Audit", "SDN.Allocate"),
-    lambda call: _vnet(call, "SDN.Allocate"),
-    lambda call: f"sdn/firewall/{call.text('vnet')}.fw",
-    f"enable? boolean\nlog_level_forward? {LOG_LEVELS}\npolicy_forward? enum(ACCEPT,DROP)\n",
-)
 _RULE = f"""
 comment?    string
 dest?       pve-fw-addr-spec ..512
@@ -230,7 +83,7 @@ class Rules:
     def _known(self, call: Call) -> tuple[Row, ...]:
         """The rules, unless the caller has seen others."""
         rules = self.read(call)
-        need_digest(call, _shown(rules, self._context(call))[1])
+        call.need_digest(_shown(rules, self._context(call))[1])
         return rules
 
     def listed(self, call: Call) -> object:
@@ -344,7 +197,7 @@ def option_calls(scope: Scope) -> None:
 
     def update(call: Call) -> object:
         file = scope.read(call)
-        need_digest(call, digest_of_rows([file.options] if file.options else []))
+        call.need_digest(digest_of_rows([file.options] if file.options else []))
         options = dict(file.options)
         for name in call.words("delete"):
             if name not in known.params:
@@ -408,7 +261,7 @@ index(routes, CLUSTER.base, "aliases rules options groups ipset macros refs")
 index(routes, HOST.base, "rules options log")
 for _guest in GUESTS:
     index(routes, _guest.base, "rules aliases ipset refs options")
-index(routes, VNET.base, "rules options", takes=VNET_ID)
+index(routes, VNET.base, "rules options", takes=VNET.takes)
 
 
 @routes.add("GET /cluster/firewall/macros")
@@ -428,4 +281,4 @@ def log(call: Call) -> object:
 
 routes.add(f"GET {HOST.base}/log", "/nodes/{node} Sys.Syslog", HOST.takes + _LOG)(log)
 for _guest in GUESTS:
-    routes.add(f"GET {_guest.base}/log", "/vms/{vmid} VM.Console", _GUEST + _LOG)(log)
+    routes.add(f"GET {_guest.base}/log", "/vms/{vmid} VM.Console", _guest.takes + _LOG)(log)

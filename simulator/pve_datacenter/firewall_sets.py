@@ -14,22 +14,21 @@ from simulator.pve.call import Call
 from simulator.pve.routes import Routes
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve_datacenter import firewall_file
-from simulator.pve_datacenter.firewall import (
-    CLUSTER,
-    CLUSTER_FILE,
-    DIGEST,
-    GUESTS,
-    NAME,
-    Scope,
-    need_digest,
-    read_file,
-)
 from simulator.pve_datacenter.firewall_file import (
     FirewallFile,
     Group,
     Row,
     address,
     digest_of_rows,
+)
+from simulator.pve_datacenter.firewall_scopes import (
+    CLUSTER,
+    CLUSTER_FILE,
+    DIGEST,
+    GUESTS,
+    NAME,
+    Scope,
+    read_file,
 )
 
 routes = Routes()
@@ -96,7 +95,7 @@ class Aliases:
     def update(self, call: Call) -> object:
         """Replace one, under another name if that is free."""
         known = dict(self.scope.read(call).aliases)
-        need_digest(call, digest_of_rows(self._rows(call)))
+        call.need_digest(digest_of_rows(self._rows(call)))
         old = str(self._find(call)["name"])
         rename = call.text("rename", old)
         if rename.lower() != old.lower() and rename.lower() in known:
@@ -108,7 +107,7 @@ class Aliases:
     def delete(self, call: Call) -> object:
         """Remove one; one that is absent is fine."""
         file = self.scope.read(call)
-        need_digest(call, digest_of_rows(self._rows(call)))
+        call.need_digest(digest_of_rows(self._rows(call)))
         left = {key: row for key, row in file.aliases.items() if key != call.text("name").lower()}
         self.scope.write(call, replace(file, aliases=left))
         return None
@@ -190,7 +189,7 @@ class Sets:
     def create(self, call: Call) -> object:
         """A new one, or another name or comment for one."""
         file = self.scope.read(call)
-        need_digest(call, digest_of_rows(_set_rows(file)))
+        call.need_digest(digest_of_rows(_set_rows(file)))
         ipsets = _created(call, "name", "IPSet", dict(file.ipsets))
         self.scope.write(call, replace(file, ipsets=ipsets))
         return None
@@ -223,7 +222,7 @@ class Sets:
     def update(self, call: Call) -> object:
         """Other marks for a member."""
         rows = self._find(call).rows
-        need_digest(call, digest_of_rows(rows))
+        call.need_digest(digest_of_rows(rows))
         old = self._member(call)
         new: Row = {"cidr": old["cidr"], **_negated(call), **_line(call)}
         self._put(call, tuple(new if row is old else row for row in rows))
@@ -232,7 +231,7 @@ class Sets:
     def remove(self, call: Call) -> object:
         """Take a member out; one that is absent is fine."""
         rows = self._find(call).rows
-        need_digest(call, digest_of_rows(rows))
+        call.need_digest(digest_of_rows(rows))
         self._put(call, tuple(row for row in rows if row["cidr"] != call.text("cidr")))
         return None
 
@@ -312,7 +311,7 @@ def groups(call: Call) -> object:
 def create_group(call: Call) -> object:
     """A new group, or another name for one: rules that use it follow."""
     file = CLUSTER.read(call)
-    need_digest(call, digest_of_rows(_group_rows(file)))
+    call.need_digest(digest_of_rows(_group_rows(file)))
     known = _created(call, "group", "Security group", dict(file.groups))
     CLUSTER.write(call, replace(file, groups=known))
     if call.has("rename") and call.text("rename") != call.text("group"):

@@ -15,7 +15,6 @@ from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import died
 from simulator.pve_datacenter.ha_groups import need_group
-from simulator.pve_node.storage import CHANGED
 
 if TYPE_CHECKING:
     from simulator.pve.api import PveApi
@@ -122,8 +121,7 @@ def update_resource(call: Call) -> object:
         resources = call.documents.ha_resources
         if sid not in resources:
             raise died(f"no such resource '{sid}'")
-        if call.has("digest") and call.text("digest") != resources.digest:
-            raise died(CHANGED)
+        call.need_digest(resources.digest)
         new = {**resources[sid], **sent}
         for key in call.words("delete"):
             if key in ("sid", "delete", "digest"):

@@ -13,7 +13,7 @@ from simulator.pve.documents import Entry
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
-from simulator.pve.sections import CHANGED, SectionFile, check_new, check_removable, section_type
+from simulator.pve.sections import SectionFile, check_new, check_removable, section_type
 from simulator.pve.wire import died
 
 routes = Routes()
@@ -116,8 +116,7 @@ def update_group(call: Call) -> object:
     sent = _sent(call)
     with call.locked("ha", "update ha group failed: ", kind="domain"):
         name, old = _find(call)
-        if call.has("digest") and call.text("digest") != GROUPS.digest(call.documents):
-            raise died(CHANGED)
+        call.need_digest(GROUPS.digest(call.documents))
         check_removable(GROUPS.types["group"], call.words("delete"), sent)
         kept = {key: value for key, value in old.items() if key not in call.words("delete")}
         _keep(call, name, {**kept, **sent})

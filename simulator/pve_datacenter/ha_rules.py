@@ -17,8 +17,8 @@ from simulator.pve.load import rule_of
 from simulator.pve.parameters import Value, check, table
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
+from simulator.pve.sections import CHANGED
 from simulator.pve.wire import ApiError, died, wrong
-from simulator.pve_node.storage import CHANGED
 
 routes = Routes()
 AUDIT, WRITE = "/ Sys.Audit", "/ Sys.Console"

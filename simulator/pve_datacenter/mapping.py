@@ -18,7 +18,6 @@ from simulator.pve.parameters import PROPERTY_STRINGS, Value, table
 from simulator.pve.routes import Routes, index
 from simulator.pve.sections import SectionFile, check_new, check_removable, section_type
 from simulator.pve.wire import denied, died
-from simulator.pve_datacenter.firewall import need_digest
 
 routes = Routes()
 index(routes, "/cluster/mapping", "dir pci usb")
@@ -202,7 +201,7 @@ class Calls:
         if kind is DIR and call.has("map"):
             _check_folders(call, _maps({"map": sent["map"]}))
         with self._locked(call, "update"):
-            need_digest(call, kind.file.digest(call.documents))
+            call.need_digest(kind.file.digest(call.documents))
             known = kind.file.entries(call.documents)
             if name not in known:
                 raise died(f"{kind.name} ID '{name}' does not exist")

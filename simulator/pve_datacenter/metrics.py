@@ -19,7 +19,6 @@ from simulator.pve.sections import (
     section_type,
 )
 from simulator.pve.wire import died
-from simulator.pve_datacenter.firewall import need_digest
 
 routes = Routes()
 index(routes, "/cluster/metrics", "server export")
@@ -142,7 +141,7 @@ def update(call: Call) -> object:
     """Change a server."""
     name, sent = call.text("id"), _sent(call)
     with call.locked("status_cfg"):
-        need_digest(call, SERVERS.digest(call.documents))
+        call.need_digest(SERVERS.digest(call.documents))
         known = SERVERS.entries(call.documents)
         if name not in known:
             raise died(f"no such server '{name}'")

@@ -12,7 +12,6 @@ from simulator.pve.cluster_files import DOMAINS, REALM
 from simulator.pve.documents import Entry
 from simulator.pve.parameters import Value, table
 from simulator.pve.routes import Routes
-from simulator.pve.sections import CHANGED
 from simulator.pve.wire import died
 
 routes = Routes()
@@ -88,8 +87,7 @@ def update_realm(call: Call) -> object:
     """Change a realm; deleting what is not set is fine."""
     name, sent = call.text("realm"), _sent(call)
     with call.locked("domains_cfg", "update auth server failed: "):
-        if call.has("digest") and call.text("digest") != call.documents.domains.digest:
-            raise died(CHANGED)
+        call.need_digest(call.documents.domains.digest)
         if (old := call.documents.domains.get(name)) is None:
             raise died(
                 "cannot lookup undefined type! at /usr/share/perl5/PVE/API2/Domains.pm line 261."

@@ -25,7 +25,6 @@ from simulator.pve.sections import (
     section_type,
 )
 from simulator.pve.wire import bad_parameters, died
-from simulator.pve_datacenter.firewall import need_digest
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import shared
 
@@ -165,7 +164,7 @@ def update(call: Call) -> object:
     """Change a job."""
     name, sent = call.text("id"), _sent(call)
     with call.locked("replication_cfg"):
-        need_digest(call, JOBS.digest(call.documents))
+        call.need_digest(JOBS.digest(call.documents))
         known = JOBS.entries(call.documents)
         if name not in known:
             raise died(f"no such job '{name}'")

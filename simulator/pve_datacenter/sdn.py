@@ -1,13 +1,13 @@
-"""SDN's objects: zones, controllers, address managers, DNS servers; applying, locking, undoing.
+"""SDN's objects: zones, controllers, address managers, DNS servers, and what of them runs.
 
 Each kind is a `Kind` over its section file, its calls registered by one function. Nets and subnets,
-which belong to one another, are in `sdn_vnets`. Source: PVE::API2::Network::SDN and its plugins.
-Leaves out: asking outside address managers and name servers (none answers), fabrics.
+which belong to one another, are in `sdn_vnets`; making it all run in `sdn_apply`. Source:
+PVE::API2::Network::SDN and its plugins. Leaves out: asking outside address managers and name
+servers (none answers), fabrics.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,13 +24,10 @@ from simulator.pve.sections import (
     check_new,
     check_removable,
 )
-from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, bad_parameters, died
 from simulator.pve_datacenter import sdn_state
-from simulator.pve_datacenter.firewall import need_digest
 from simulator.pve_datacenter.sdn_state import CONTROLLERS, DNS, IPAMS, VNETS, ZONES
 from simulator.pve_guest.guest_config import mac_address
-from simulator.pve_node.network import activate
 
 routes = Routes()
 
@@ -176,7 +173,7 @@ class Calls:
         file, word = self.kind.file, self.kind.word
         settings = sent(call, word)
         with sdn_state.locked(call, f"update sdn {word} object failed"):
-            need_digest(call, file.digest(call.documents))
+            call.need_digest(file.digest(call.documents))
             entries = file.entries(call.documents)
             name = self._find(call, entries)
             entries[name] = changed(call, file, entries[name], settings)
@@ -316,73 +313,6 @@ KINDS = (
 for _kind in KINDS:
     Calls(_kind).register()
 index(routes, "/cluster/sdn", "vnets zones controllers ipams dns fabrics", "id", "/sdn SDN.Audit")
-MAY = "/sdn SDN.Allocate"
-_RELEASE = LOCK_TOKEN + "release-lock? boolean\n"
-
-
-def _released(call: Call) -> None:
-    if call.flag("release-lock", default=True):
-        call.documents.files.pop(sdn_state.LOCK_FILE, None)
-
-
-@routes.add("PUT /cluster/sdn", MAY, _RELEASE)
-def apply(call: Call) -> object:
-    """Make what is staged run, and let every node reload its network: a task."""
-    with sdn_state.locked(call, "could not commit SDN config"):
-        sdn_state.commit(call.documents)
-        _released(call)
-    return start_task(call, "reloadnetworkall", "")
-
-
-def _finish_reload(worker: Worker) -> None:
-    for node in worker.world.nodes:
-        worker.say(f"{node}: reloading network config")
-        if worker.world.reaches(worker.node, node):
-            activate(worker.documents, node)
-            continue
-        address = worker.world.address(node)
-        worker.say(
-            f"proxy handler failed: ssh: connect to host {address} port 22: No route to host"
-        )
-        command = f"pvesh set /nodes/{node}/network --regenerate-frr 0"
-        worker.say(f"command '{command}' failed: exit code 255")
-
-
-FINISH["reloadnetworkall"] = _finish_reload
-
-
-@routes.add("POST /cluster/sdn/lock", MAY, "allow-pending? boolean")
-def lock(call: Call) -> object:
-    """Keep others from changing SDN: the answer is the token that lets one through."""
-    with sdn_state.locked(call, "could not acquire lock for SDN config"):
-        if not call.flag("allow-pending") and sdn_state.has_pending(call.documents):
-            raise died("configuration has pending changes")
-        token = str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
-        call.documents.files[sdn_state.LOCK_FILE] = token
-    return token
-
-
-@routes.add("DELETE /cluster/sdn/lock", MAY, LOCK_TOKEN + "force? boolean")
-def unlock(call: Call) -> object:
-    """Give the lock back, or break it."""
-    if call.flag("force"):
-        call.need_quorum()
-        call.documents.files.pop(sdn_state.LOCK_FILE, None)
-        return None
-    with sdn_state.locked(call, "could not release lock on SDN config"):
-        call.documents.files.pop(sdn_state.LOCK_FILE, None)
-    return None
-
-
-@routes.add("POST /cluster/sdn/rollback", MAY, _RELEASE)
-def rollback(call: Call) -> object:
-    """Drop what is staged."""
-    with sdn_state.locked(call, "could not rollback SDN config"):
-        sdn_state.rollback(call.documents)
-        _released(call)
-    return None
-
-
 index(routes, "/nodes/{node}/sdn", "zones vnets fabrics")
 
 

@@ -17,7 +17,7 @@ from simulator.pve.routes import Routes
 from simulator.pve.sections import check_new
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve_datacenter import sdn_state
-from simulator.pve_datacenter.firewall import VNET_ID, need_digest
+from simulator.pve_datacenter.firewall_scopes import VNET_ID
 from simulator.pve_datacenter.sdn import CHANGES, LOCK_TOKEN, VIEW, changed, sent, view
 from simulator.pve_datacenter.sdn_state import (
     SUBNET_KEYS,
@@ -140,7 +140,7 @@ def update_vnet(call: Call) -> object:
     if call.has("zone"):
         call.need(f"/sdn/zones/{call.text('zone')}", "SDN.Allocate")
     with sdn_state.locked(call, "update sdn vnet object failed"):
-        need_digest(call, VNETS.digest(call.documents))
+        call.need_digest(VNETS.digest(call.documents))
         entries, old = VNETS.entries(call.documents), _find(call)
         if "zone" in call.words("delete"):
             raise bad_parameters(zone="cannot delete zone")
@@ -269,7 +269,7 @@ def update_subnet(call: Call) -> object:
     """Change a subnet."""
     name, settings = call.text("subnet"), sent(call, "subnet", "vnet")
     with sdn_state.locked(call, "update sdn subnet object failed"):
-        need_digest(call, SUBNETS.digest(call.documents))
+        call.need_digest(SUBNETS.digest(call.documents))
         entry = _found(call, name)
         entry = changed(call, SUBNETS, entry, settings)
         _check_subnet(call, name, entry)

@@ -16,7 +16,6 @@ from simulator.pve.documents import Entry, GuestConfig, Volume
 from simulator.pve.parameters import Value, parse
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import CHANGED
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve_datacenter import sdn_state
@@ -118,8 +117,7 @@ def update(call: Call) -> object:
     removed = dict.fromkeys(call.words("delete"), "")
     need_option_rights(call, vmid, guest.current, {**removed, **sent})
     check_lock(guest.current, "CT")
-    if call.has("digest") and call.text("digest") != guest.digest:
-        raise died(CHANGED)
+    call.need_digest(guest.digest)
     if not call.world.quorate(call.node):
         path = f"/etc/pve/nodes/{call.node}/lxc/{vmid}.conf.tmp.{1000 + call.documents.serial}"
         raise died(f"unable to open file '{path}' - Permission denied")
@@ -325,8 +323,7 @@ def resize(call: Call) -> object:
     """Grow a volume: a task."""
     guest = find_container(call, call.number("vmid"))
     check_lock(guest.current, "CT")
-    if call.has("digest") and call.text("digest") != guest.digest:
-        raise died(CHANGED)
+    call.need_digest(guest.digest)
     disk, text = call.text("disk"), call.text("size")
     if disk not in guest.current:
         raise died(f"can't resize mount point {disk}: it does not exist")

@@ -17,7 +17,6 @@ from dataclasses import replace
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import CHANGED
 from simulator.pve.wire import ApiError, died
 from simulator.pve_node.nodes import KERNEL, files, keep
 
@@ -166,8 +165,7 @@ def _write(call: Call, path: str, entries: tuple[Entry, ...]) -> None:
 def _need_digest(call: Call) -> None:
     shown = repositories(call)
     assert isinstance(shown, dict)
-    if call.has("digest") and call.text("digest") != shown["digest"]:
-        raise died(CHANGED)
+    call.need_digest(shown["digest"])
 
 
 @routes.add(

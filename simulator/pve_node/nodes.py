@@ -14,8 +14,8 @@ from simulator.pve.call import Call
 from simulator.pve.documents import NodeFiles
 from simulator.pve.parameters import PROPERTY_STRINGS, table
 from simulator.pve.routes import Routes, index
-from simulator.pve.sections import CHANGED, check_option_lines, digest_of_text, option_text
-from simulator.pve.wire import bad_parameters, died
+from simulator.pve.sections import check_option_lines, digest_of_text, option_text
+from simulator.pve.wire import bad_parameters
 from simulator.pve.world import SYSTEM_USED_BYTES
 from simulator.pve_datacenter import resources
 
@@ -143,8 +143,7 @@ def config(call: Call) -> object:
 def update_config(call: Call) -> object:
     """Change a node's settings. A description that is deleted stays as an empty one."""
     known = files(call).config
-    if call.has("digest") and call.text("digest") != digest_of_text(option_text(known)):
-        raise died(CHANGED)
+    call.need_digest(digest_of_text(option_text(known)))
     skipped = ("node", "delete", "digest")
     sent = {key: call.text(key) for key in call.values if call.has(key) and key not in skipped}
     if "description" in sent:
@@ -247,7 +246,6 @@ def hosts(call: Call) -> object:
 )
 def update_hosts(call: Call) -> object:
     """Replace /etc/hosts."""
-    if call.has("digest") and call.text("digest") != digest_of_text(files(call).hosts):
-        raise died(CHANGED)
+    call.need_digest(digest_of_text(files(call).hosts))
     keep(call, replace(files(call), hosts=call.text("data")))
     return None

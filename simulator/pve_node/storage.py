@@ -13,9 +13,6 @@ from simulator.pve.parameters import Value, table
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.sections import (
-    CHANGED as CHANGED,  # the HA calls take it from here
-)
-from simulator.pve.sections import (
     check_fixed,
     check_known,
     check_new,
@@ -157,8 +154,7 @@ def update_storage(call: Call) -> object:
     with call.locked("storage_cfg", "update storage failed: "):
         old = find_storage(call.documents, name)
         kind = type_of(old)
-        if call.has("digest") and call.text("digest") != call.documents.storages.digest:
-            raise died(CHANGED)
+        call.need_digest(call.documents.storages.digest)
         sent = _sent(call, kind)
         check_fixed(kind, old, sent)
         new = {**old, **sent}
