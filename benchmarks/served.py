@@ -16,7 +16,7 @@ from benchmarks.lab import FIRST_VMID, lab_of, tree
 from controller.check import applied
 from controller.stage import empty_stage
 from lab.load import load
-from simulator.ha import part as ha
+from simulator.ha.part import run_in
 from simulator.pve.api import PveApi
 from simulator.pve.documents import Documents
 from simulator.served.lab import ServedLab
@@ -35,7 +35,7 @@ def populated(guests: int) -> Twin:
     for number in range(guests):
         place = GuestState(nodes[number % len(nodes)], GuestPower.RUNNING)
         twin.state.guests["a", FIRST_VMID + number] = place
-    ha.run_in(twin)
+    run_in(twin)
     twin.changed()
     twin.settle()
     return twin

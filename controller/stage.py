@@ -17,7 +17,7 @@ from controller.rehearsal import TwinClock
 from controller.secrets import Vault, rehearsed
 from lab.lab import Lab
 from simulator.build import twin_of
-from simulator.ha import part as ha
+from simulator.ha.part import run_in
 from simulator.twin import Twin
 
 
@@ -36,7 +36,7 @@ def stage_of(lab: Lab, observed: Observed) -> Twin:
     twin = twin_of(lab, empty=True)
     for family in FAMILIES:
         family.stage(twin, observed)
-    ha.run_in(twin)
+    run_in(twin)
     twin.changed()
     twin.settle()
     return twin

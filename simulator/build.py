@@ -8,8 +8,7 @@ from simulator import guests
 from simulator.declared import declared_workload
 from simulator.faults import FaultPart
 from simulator.guests import GuestPart
-from simulator.ha import part as ha
-from simulator.ha.part import HaPart
+from simulator.ha.part import HaPart, run_in
 from simulator.membership.corosync import CorosyncPart
 from simulator.membership.knet import KnetPart
 from simulator.membership.quorum import QuorumPart
@@ -66,4 +65,4 @@ def _load(twin: Twin) -> None:
     for key, node in placements(twin.facts, running).items():
         power = GuestPower.RUNNING if key in running else GuestPower.STOPPED
         twin.state.guests[key] = GuestState(node, power)
-    ha.run_in(twin)
+    run_in(twin)

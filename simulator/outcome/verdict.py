@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from lab.faults import Fault, FaultKind
 from lab.lab import Lab
-from simulator.ha import part as ha
+from simulator.ha.part import let_lead
 from simulator.outcome.judge import judge
 from simulator.outcome.report import Case, Finding, Verdict
 from simulator.outcome.simulate import simulate
@@ -66,7 +66,7 @@ def _worst_hit(twin: Twin, fault: Fault) -> Twin:
     if fault.kind is not FaultKind.NODE:
         return twin
     hit = twin.fork()
-    ha.let_lead(hit, fault.name)
+    let_lead(hit, fault.name)
     return hit
 
 
