@@ -16,6 +16,7 @@ from lab.rules.wiring import hosts
 
 HOST_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")  # RFC 1123, 2.1
 HA_NODES = 3  # the Proxmox VE administration guide, high availability, requirements
+HA_RULES_SINCE = 9  # the same, rules
 BUSY = (Role.ISCSI, Role.CEPH, Role.NFS, Role.BACKUP)
 
 
@@ -44,6 +45,19 @@ def ha_has_three_nodes(lab: Lab) -> Iterator[Problem]:
             why = "with fewer nodes no majority is left when one is lost"
             place = lab.place("guests", first, "ha")
             yield Problem(place, what, why, f"add nodes to cluster {cluster}, or remove ha")
+
+
+def ha_rules_have_a_release_that_knows_them(lab: Lab) -> Iterator[Problem]:
+    """HA has rules since Proxmox VE 9; before that it had groups."""
+    for name, rule in lab.ha_rules.items():
+        cluster = lab.clusters.get(rule.cluster)
+        if cluster is None or int(cluster.version.partition(".")[0]) >= HA_RULES_SINCE:
+            continue
+        what = f"{title('ha-rules', name)} is for cluster {rule.cluster}, which has version"
+        what += f" {cluster.version} of Proxmox VE"
+        why = f"HA has rules since {HA_RULES_SINCE}: it acts on the twin only, nothing manages it"
+        fix = f"upgrade the cluster, or make a group by hand until version {HA_RULES_SINCE}"
+        yield Problem(lab.place("ha-rules", name), what, why, fix, "warning")
 
 
 def clocks_have_one_source(lab: Lab) -> Iterator[Problem]:
@@ -86,6 +100,7 @@ def links_are_apart_from_storage(lab: Lab) -> Iterator[Problem]:
 RULES = (
     host_names_are_valid,
     ha_has_three_nodes,
+    ha_rules_have_a_release_that_knows_them,
     clocks_have_one_source,
     nodes_are_on_every_link,
     links_are_apart_from_storage,

@@ -344,6 +344,13 @@ CASES = [
         "guest nami is under HA, but cluster b has 1 of the 3 nodes that HA needs",
     ),
     Case(
+        membership.ha_rules_have_a_release_that_knows_them,
+        'a: {version: "9.2",',
+        'a: {version: "8.4",',
+        "ha-rule luffy-home is for cluster a, which has version 8.4 of Proxmox VE",
+        "warning",
+    ),
+    Case(
         membership.clocks_have_one_source,
         " time-source: 192.168.99.1,",
         "",
