@@ -81,9 +81,9 @@ def test_a_disk_hides_what_is_below_its_mount_point(here: Hosts) -> None:
 
 def test_a_move_between_file_systems_is_a_copy(here: Hosts) -> None:
     here.says("bak1", "mkdir /backup && mkfs.xfs /dev/sdb > /dev/null && mount /dev/sdb /backup")
-    here.says("bak1", "echo x > /root/a && chmod 600 /root/a && mv /root/a /backup/a")
+    here.says("bak1", "echo x > /var/a && chmod 600 /var/a && mv /var/a /backup/a")
     assert here.says("bak1", "stat -c '%a %m' /backup/a") == "600 /backup\n"
-    assert here("bak1", "test -e /root/a").status == 1
+    assert here("bak1", "test -e /var/a").status == 1
 
 
 def test_a_checksum_is_that_of_the_bytes(here: Hosts) -> None:

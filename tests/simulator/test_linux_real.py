@@ -137,9 +137,9 @@ LINES = [
 @pytest.fixture(scope="module")
 def world() -> Hosts:
     here = hosts()
-    here.says("pve1", "mkdir /work /work/d && echo first > /work/a && echo second >> /work/a")
-    here.says("pve1", "touch /work/empty /work/d/.hidden && echo in > /work/d/file")
-    here.says("pve1", "echo firsx > /work/b2 && chmod 750 /work/a")
+    here.says("pve1", "mkdir /play /play/d && echo first > /play/a && echo second >> /play/a")
+    here.says("pve1", "touch /play/empty /play/d/.hidden && echo in > /play/d/file")
+    here.says("pve1", "echo firsx > /play/b2 && chmod 750 /play/a")
     return here
 
 
@@ -157,18 +157,18 @@ def test_a_line_does_what_bash_and_the_coreutils_do(
     expected = _real("bash", "-c", line, cwd=tmp_path, stdin="given\n")
     fork = world.fork()
     account = fork.host("pve1").state.accounts["root"]
-    fork.host("pve1").state.accounts["root"] = type(account)(0, "/work", sudo=True)
+    fork.host("pve1").state.accounts["root"] = type(account)(0, "/play", sudo=True)
     result = fork("pve1", line, "given\n")
     if "is not simulated" in result.stderr:
         assert result.status == 2
         return
     place = str(tmp_path)
     assert result.status == expected.returncode
-    assert result.stdout == expected.stdout.replace(place, "/work")
-    assert _plain(result.stderr) == _plain(expected.stderr.replace(place, "/work"))
+    assert result.stdout == expected.stdout.replace(place, "/play")
+    assert _plain(result.stderr) == _plain(expected.stderr.replace(place, "/play"))
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
-    assert {name.removeprefix("/work/") for name in fork.host("pve1").files(fork.twin).walk("/work")
-            if name != "/work"} == left  # fmt: skip
+    assert {name.removeprefix("/play/") for name in fork.host("pve1").files(fork.twin).walk("/play")
+            if name != "/play"} == left  # fmt: skip
 
 
 def _plain(text: str) -> str:
