@@ -67,6 +67,7 @@ class Outcome:
     why: str = ""
     digests: tuple[tuple[str, str], ...] = ()  # each recorded one, with ours
     drawn: bool = False  # whether recorded answers so far held what was drawn by chance
+    files: Mapping[str, str] = field(default_factory=dict)  # ours, where a digest is another
 
 
 @dataclass
@@ -287,7 +288,8 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         return Outcome(area, seq, n, call, "not built", "no such call here")
     why = difference(player.ours_by_theirs, exchange, response)
     if not why:
-        return Outcome(area, seq, n, call, "equal", digests=found, drawn=player.drawn)
+        files = dict(player.api.documents.files) if any(a != b for a, b in found) else {}
+        return Outcome(area, seq, n, call, "equal", "", found, player.drawn, files)
     for known in KNOWN:
         if known.fits(f"{area}/{seq}/{n}", call, why):
             return Outcome(area, seq, n, call, "known", known.why)

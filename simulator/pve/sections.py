@@ -179,7 +179,7 @@ class SectionFile:
         return digest_of_text(kept.files.get(self.path, ""))
 
     def text(self, entries: Mapping[str, Entry]) -> str:
-        """The file. The comment and `disable` come first, then what is required, then the rest."""
+        """The file. The comment and `disable` come first, then what is required or fixed."""
         return "".join(self._section(name, entry) + "\n" for name, entry in entries.items())
 
     def _section(self, name: str, entry: Entry) -> str:
@@ -188,7 +188,8 @@ class SectionFile:
             raise died(f"unknown section type '{entry['type']}'")
         own = name.partition(":")[2] if self.typed else name
         lines = [own if self.only else f"{entry['type']}: {own}"]
-        keys = ("comment", "disable", *sorted(kind.required), *sorted(kind.known))
+        first = sorted({*kind.required, *kind.fixed})
+        keys = ("comment", "disable", *first, *sorted(kind.known))
         for key in dict.fromkeys(key for key in keys if key not in self.secrets):
             if key == "disable":
                 lines += ["\tdisable"] if entry.get(key) else []

@@ -126,7 +126,9 @@ def create_storage(call: Call) -> object:
         raise died(f"create storage failed: storage ID '{name}' already defined")
     sent = _sent(call, kind)
     check_new(kind, sent)
-    entry = {"type": call.text("type"), "content": kind.default, **sent}
+    entry = {"type": call.text("type"), **sent}
+    if kind.mounted:
+        entry.setdefault("path", f"/mnt/pve/{name}")
     with call.locked("storage_cfg", "create storage failed: "):
         call.documents.storages[name] = entry
         call.api.sync(call.twin)
