@@ -21,7 +21,7 @@ from urllib.parse import quote
 from lab.faults import parse_faults
 from simulator import guests
 from simulator.build import twin_of
-from simulator.fidelity.pve_comparison import difference, digests, is_drawn, is_reference, pairs
+from simulator.fidelity.pve_comparison import difference, digests, drawn, is_reference, pairs
 from simulator.fidelity.pve_https import Deliver, over_https
 from simulator.fidelity.pve_known import KNOWN
 from simulator.fidelity.pve_recorded import instants_of, rounds_of
@@ -30,6 +30,7 @@ from simulator.pve import etc_pve
 from simulator.pve.api import PveApi
 from simulator.pve.documents import Documents, Entry, NodeFiles
 from simulator.pve.plain_lab import plain_lab
+from simulator.pve.sections import digest_of_text
 from simulator.pve.storage_types import STORAGES
 from simulator.pve.tickets import csrf_token, make_ticket
 from simulator.pve.wire import Request, Response
@@ -66,8 +67,7 @@ class Outcome:
     verdict: str
     why: str = ""
     digests: tuple[tuple[str, str], ...] = ()  # each recorded one, with ours
-    drawn: bool = False  # whether recorded answers so far held what was drawn by chance
-    files: Mapping[str, str] = field(default_factory=dict)  # ours, where a digest is another
+    texts: Mapping[str, str] = field(default_factory=dict)  # see Player.texts; if a digest differs
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Player:
     secrets: dict[str, str] = field(default_factory=dict)  # token -> its secret
     passwords: dict[str, str] = field(default_factory=dict)  # user -> password
     wait_began_s: float = 0.0
-    drawn: bool = False
+    drawn: dict[str, str] = field(default_factory=dict)  # what chance drew: ours -> theirs
     deliver: Deliver | None = None  # the way there; None: in process
 
     def send(self, exchange: Mapping[str, Any]) -> Response:
@@ -151,8 +151,21 @@ class Player:
         elif isinstance(theirs, list) and isinstance(ours, list):
             for one, other in pairs(theirs, ours):
                 self.learn(one, other)
-        elif isinstance(theirs, str) and isinstance(ours, str) and is_reference(theirs):
-            self.ours_by_theirs.setdefault(theirs, ours)
+        elif isinstance(theirs, str) and isinstance(ours, str):
+            if is_reference(theirs):
+                self.ours_by_theirs.setdefault(theirs, ours)
+            self.drawn |= {mine: other for other, mine in drawn(theirs, ours)}
+
+    def texts(self) -> dict[str, str]:
+        """Our files by their digests, with what chance drew there in place of what it drew here."""
+        kept = self.api.documents
+        texts = [*kept.files.values(), *(guest.text for guest in kept.guests.values())]
+        return {digest_of_text(text): self._as_drawn(text) for text in texts}
+
+    def _as_drawn(self, text: str) -> str:
+        for mine, other in self.drawn.items():
+            text = text.replace(mine, other)
+        return text
 
     def wait_for_tasks(self) -> None:
         """Let all tasks end, as the recorder did before it asked. Raises if one never does."""
@@ -279,7 +292,6 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
     members = response.members or {}
     found = tuple(dict.fromkeys(digests(exchange.get("data"), members.get("data"))))
     player.learn(exchange.get("data"), members.get("data"))
-    player.drawn |= is_drawn(exchange.get("data"))
     if isinstance(members.get("data"), str) and str(members["data"]).startswith("UPID:"):
         player.wait_for_tasks()
     if exchange.get("artifact"):
@@ -288,8 +300,8 @@ def _played(player: Player, area: str, exchange: Mapping[str, Any]) -> Outcome:
         return Outcome(area, seq, n, call, "not built", "no such call here")
     why = difference(player.ours_by_theirs, exchange, response)
     if not why:
-        files = dict(player.api.documents.files) if any(a != b for a, b in found) else {}
-        return Outcome(area, seq, n, call, "equal", "", found, player.drawn, files)
+        texts = player.texts() if any(one != other for one, other in found) else {}
+        return Outcome(area, seq, n, call, "equal", digests=found, texts=texts)
     for known in KNOWN:
         if known.fits(f"{area}/{seq}/{n}", call, why):
             return Outcome(area, seq, n, call, "known", known.why)

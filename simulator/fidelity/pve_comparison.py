@@ -7,7 +7,6 @@ theirs. Source: the README of the recordings, comparing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -200,12 +199,15 @@ def _same_but_mac(one: str, other: str) -> bool:
     return shortened[0] == shortened[1]
 
 
-_DRAWN = re.compile(r"BC:24:11(:[0-9A-F]{2}){3}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|ctime=")
+_DRAWN = re.compile(
+    r"\b(?:[0-9A-F]{2}:){5}[0-9A-F]{2}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|creation-qemu=[\d.]+,ctime=\d+"
+)
 
 
-def is_drawn(data: Any) -> bool:
-    """Whether an answer has an address or id that its cluster drew by chance, or a time."""
-    return _DRAWN.search(json.dumps(data)) is not None
+def drawn(theirs: str, ours: str) -> Iterator[tuple[str, str]]:
+    """Addresses, ids and times in a recorded text that chance or a clock drew, each with ours."""
+    yield from zip(_DRAWN.findall(theirs), _DRAWN.findall(ours), strict=False)
 
 
 def is_reference(text: str) -> bool:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Known:
     """A difference that is understood. `calls`, `differs`: patterns of the call, and of how it
-    differs; `place`: a pattern of AREA/SEQUENCE/NUMBER.
+    differs; `place`: a pattern of AREA/SEQUENCE/NUMBER. Where `differs` has numbers of rows, theirs
+    are more.
     """
 
     calls: str
@@ -23,22 +24,22 @@ class Known:
 
     def fits(self, place: str, call: str, how: str) -> bool:
         """Whether an exchange, and how it differs, is meant."""
-        return (
-            re.fullmatch(self.calls, call) is not None
-            and re.match(self.differs, how) is not None
-            and re.fullmatch(self.place, place) is not None
-        )
+        found = re.match(self.differs, how)
+        if found is None or not re.fullmatch(self.calls, call):
+            return False
+        fewer = not found.groups() or int(found[1]) < int(found[2])
+        return fewer and re.fullmatch(self.place, place) is not None
 
 
-_FEWER = r"data: \d+ rows, not \d+$"
+_FEWER = r"(\d+) rows, not (\d+)$"
 
 KNOWN: tuple[Known, ...] = (
     Known(
-        "GET /cluster/tasks|GET /nodes/[^/]+/tasks", _FEWER,
+        "GET /cluster/tasks|GET /nodes/[^/]+/tasks", f"data: {_FEWER}",
         "lists tasks of sequences that were recorded before",
     ),
     Known(
-        "GET /cluster/ha/status/manager_status", r"data\.lrm_status\.\S+\.results: \d+ rows",
+        "GET /cluster/ha/status/manager_status", rf"data\.lrm_status\.\S+\.results: {_FEWER}",
         "still has a result of a sequence that was recorded before",
     ),
     Known(

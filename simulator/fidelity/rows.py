@@ -133,7 +133,9 @@ ROWS: Mapping[str, Row] = {
             "the API code of Proxmox VE 9.2, three nodes",
             "pve-recordings",
             "Status, reason phrase and every member of each answer, as maps and sets; values that"
-            " differ from run to run (load, times, ids) in kind.",
+            " differ from run to run (load, times, ids) in kind. Where HA's daemons are at work,"
+            " who is master, who holds a lock at first and when rounds fall is taken from the"
+            " recording.",
             {"*.jsonl": _exchanges},
             by_part=True,
             over_https=partial(_exchanges, https=True),

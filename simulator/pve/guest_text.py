@@ -1,8 +1,8 @@
 """A guest's configuration as it is kept, and its file: qemu-server/100.conf or lxc/100.conf.
 
 `#` lines are the description, options follow by name; [PENDING] has what waits for the next start,
-every other section is a snapshot. `guest_file` reads it. Source: PVE::QemuServer and
-PVE::LXC::Config, writing of the configuration.
+every other section is a snapshot. An empty value comes back as a blank. `guest_file` reads it.
+Source: PVE::QemuServer and PVE::LXC::Config, writing of the configuration.
 """
 
 from __future__ import annotations
@@ -66,5 +66,5 @@ def _section(options: Mapping[str, Value]) -> str:
         if key == "lxc" and isinstance(value, tuple):
             lines += value
         elif key != "description" and value is not None:
-            lines.append(f"{key}: {value}")
+            lines.append(f"{key}: {value}" if str(value).strip() else f"{key}: ")
     return "".join(f"{line}\n" for line in lines)

@@ -48,7 +48,8 @@ def _options(lines: list[str], kind: str) -> dict[str, Value]:
             raw.append(f"{key}: {value}")
         elif colon:
             is_number = key in _NUMBERS and value.isdecimal()
-            options[key] = int(value) if is_number else _TYPED[kind](key, value)
+            typed = int(value) if is_number else _TYPED[kind](key, value)
+            options[key] = " " if typed == "" else typed  # what the real reader makes of nothing
     if raw:
         options["lxc"] = tuple(raw)
     if notes:

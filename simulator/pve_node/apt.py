@@ -77,6 +77,7 @@ STANDARD: Mapping[str, tuple[str, str, Entry]] = {
 INSTALLED: Sources = {
     f"{_FOLDER}/ceph.sources": (STANDARD["ceph-squid-enterprise"][2],),
     f"{_FOLDER}/debian.sources": (
+        # Assumed: which of Debian's mirrors an installer names.
         _repository("http://ftp.debian.org/debian/", f"{SUITE} {SUITE}-updates", _DEBIAN),
         _repository("http://security.debian.org/debian-security/", f"{SUITE}-security", _DEBIAN),
     ),

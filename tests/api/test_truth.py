@@ -138,22 +138,63 @@ def test_a_file_is_the_same_when_its_digest_is(text: str, verdict: Verdict, tmp_
     assert verdicts("pve-files", tmp_path) == {"ha/one/4/0 GET /cluster/ha/rules": verdict}
 
 
-def test_a_file_that_chance_had_a_part_in_is_known_to_differ(tmp_path: Path) -> None:
-    net = {"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0", "digest": digest("another")}
+GUEST = f"""boot: order=net0
+meta: creation-qemu=9.0.0,ctime=1
+net0: virtio=BC:24:11:00:00:01,bridge=vmbr0
+smbios1: uuid={UUID}
+vmgenid: {UUID}
+"""
+STORAGES = """dir: local
+\tpath /var/lib/vz
+\tcontent import,iso,backup,vztmpl
+
+dir: data
+\tpath /srv/data
+\tcontent rootdir,images,snippets
+
+nfs: isos
+\tdisable
+\texport /x
+\tpath /mnt/pve/isos
+\tserver nas
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [(GUEST, Verdict.KNOWN), (GUEST.replace("boot", "cores: 1\nboot"), Verdict.DIFFERENT)],
+)
+def test_what_chance_drew_is_no_excuse_for_more(
+    text: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    shown = dict(line.split(": ") for line in GUEST.splitlines())
     made = {"vmid": 100, "net0": "virtio,bridge=vmbr0"}
-    known = {
-        "boot": "order=net0",
-        "meta": "creation-qemu=10.1.2,ctime=1",
-        "smbios1": "uuid=" + UUID,
-    }
     api_recording(
         tmp_path,
         exchange(1, "POST", "/nodes/pve1/qemu", "UPID:x", params=made),
-        exchange(2, "GET", "/nodes/pve1/qemu/100/config", {**known, **net, "vmgenid": UUID}),
+        exchange(2, "GET", "/nodes/pve1/qemu/100/config", {**shown, "digest": digest(text)}),
         area="qemu",
     )
-    (verdict,) = verdicts("pve-files", tmp_path).values()
-    assert verdict is Verdict.KNOWN
+    assert list(verdicts("pve-files", tmp_path).values()) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [(STORAGES, Verdict.KNOWN), (STORAGES.replace("disable", "disable 1"), Verdict.DIFFERENT)],
+)
+def test_the_order_of_a_set_is_no_excuse_for_more(
+    text: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    made = {"storage": "isos", "type": "nfs", "server": "nas", "export": "/x", "disable": 1}
+    shown = {**made, "path": "/mnt/pve/isos", "shared": 1, "content": "images"}
+    api_recording(
+        tmp_path,
+        exchange(1, "POST", "/storage", {"storage": "isos", "type": "nfs"}, params=made),
+        exchange(2, "GET", "/storage/isos", {**shown, "digest": digest(text)}),
+        area="storage",
+    )
+    assert list(verdicts("pve-files", tmp_path).values()) == [verdict]
 
 
 def test_an_area_belongs_to_a_row_of_parts(tmp_path: Path) -> None:
@@ -480,7 +521,7 @@ def test_no_file_differs_for_a_reason_that_is_not_listed(scores: truth.Scores) -
 
     assert [case for case in cases if case.verdict is Verdict.DIFFERENT] == []
     reasons = {case.why for case in cases if case.verdict is Verdict.KNOWN}
-    assert reasons == {pve_files.DRAWN, pve_files.HASHED}
+    assert reasons == {pve_files.DRAWN, pve_files.HASHED, pve_files.SALTED}
 
 
 def test_no_exchange_differs_but_what_is_listed_and_all_of_that_does(scores: truth.Scores) -> None:

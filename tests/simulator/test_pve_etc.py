@@ -228,3 +228,9 @@ def test_any_text_survives_user_cfg(
     user_cfg.read(user_cfg.write(documents), again)
     for known in ("users", "groups", "tokens", "pools", "acl"):
         assert getattr(again, known) == getattr(documents, known)
+
+
+def test_an_empty_value_of_a_guest_is_written_as_nothing_and_comes_back_as_a_blank() -> None:
+    guest = GuestConfig("qemu", {"boot": " ", "name": "web"})
+    assert guest.text == "boot: \nname: web\n"
+    assert guest_file.read(guest.text, "qemu") == guest

@@ -6,6 +6,8 @@ Over TLS and a real websocket; each test says how the server answers.
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +19,7 @@ from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from controller.eventloop import event_loop
-from controller.truenas.jsonrpc import JsonRpc
+from controller.truenas.jsonrpc import OPEN_S, JsonRpc
 from controller.truenas.login import Login, tls_context
 from lab.errors import DeviceError
 from simulator.served.authority import Authority
@@ -68,7 +70,7 @@ def served(array: Array, folder: Path, *, user: str = "") -> Iterator[JsonRpc]:
     loop = event_loop()
 
     async def opened() -> Server:
-        return await serve(array, "127.0.0.1", 0, ssl=tls)
+        return await serve(array, "127.0.0.1", 0, ssl=tls, close_timeout=0.2)
 
     async def ended() -> None:
         server.close()
@@ -143,6 +145,29 @@ def test_an_array_that_says_nothing_is_waited_for_as_long_as_allowed(tmp_path: P
         pytest.raises(DeviceError, match=r"core\.ping: no answer: nothing for 0 s"),
     ):
         way.call("core.ping", [], 0.2)
+
+
+def test_an_array_that_hangs_is_given_up_in_time_even_when_it_is_left(tmp_path: Path) -> None:
+    async def hang(connection: ServerConnection, _call: dict[str, Any]) -> object:
+        connection.transport.pause_reading()  # not even a goodbye is heard any more
+        return ...
+
+    with served(Array(hang), tmp_path) as way:
+        begun_s = time.monotonic()
+        with pytest.raises(DeviceError, match="no answer"):
+            way.call("core.ping", [], 0.2)
+        assert time.monotonic() - begun_s < OPEN_S / 2
+
+
+def test_an_array_that_does_not_shake_hands_is_given_up_in_time(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, datetime.now(UTC))
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # takes connections, says nothing
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        trusted = tls_context("nas/nas1", authority.ca_file)
+        way = JsonRpc("nas/nas1", address, "/api/current", trusted, Login(lambda: SecretStr(KEY)))
+        with pytest.raises(DeviceError, match="no answer") as lost:
+            way.call("core.ping", [], 0.3)
+        assert (lost.value.retryable, lost.value.status) == (True, 0)
 
 
 def test_too_many_calls_are_tried_again_later(tmp_path: Path) -> None:
