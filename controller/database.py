@@ -5,10 +5,11 @@ Made when first opened, by whoever comes first. Leaves out what rows mean: see `
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -34,6 +35,7 @@ from lab.errors import VlabError
 
 VERSION = "1"  # of the tables; a newer one is not touched
 BUSY_S = 10.0  # how long SQLite waits for another process of ours
+_READS = "vlab_reads"  # the execution option of a connection that writes nothing
 _PATIENCE = {"connect_timeout": 10, "client_encoding": "utf8"}
 _SCHEMA_LOCK = 0x766C6162  # "vlab": PostgreSQL's advisory lock around making the tables
 
@@ -146,9 +148,21 @@ def connect(url: str) -> Engine:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """All or nothing. Raises HistoryAway if the database does not take it."""
+    with _answered(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Writes nothing, so it waits for no writer. Raises HistoryAway."""
+    with _answered(engine), engine.execution_options(**{_READS: True}).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def _answered(engine: Engine) -> Iterator[None]:
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except DBAPIError as error:
         where = engine.url.render_as_string(hide_password=True)
         raise HistoryAway(f"{where}: {str(error.orig).strip().splitlines()[0]}") from error
@@ -159,13 +173,36 @@ def _sqlite(url: URL) -> Engine:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_S})
     event.listen(engine, "connect", _durable)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
-def _durable(connection: Any, _record: object) -> None:
+def _durable(connection: sqlite3.Connection, _record: object) -> None:
     """Readers do not wait for the writer, and what was committed survives a loss of power."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    connection.isolation_level = None  # `_begin` begins, not Python's module, which knows no reader
+    _keep_log_ahead(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_log_ahead(connection: sqlite3.Connection) -> None:
+    """WAL. SQLite refuses it at once while somebody writes, where it would wait for a lock."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin(connection: Connection) -> None:
+    """Who may write takes the lock first: one who read before would be refused instead of wait."""
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _make_tables(connection: Connection, url: URL) -> None:

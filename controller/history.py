@@ -31,7 +31,7 @@ from sqlalchemy import (
 from controller import database as db
 from controller import perform as performed
 from controller.conditions import Condition, Conditions, ConditionType, Status
-from controller.database import HistoryAway, connect, transaction
+from controller.database import HistoryAway, connect, reading, transaction
 from controller.managed import Key, shown
 from controller.owned import OwnedRecord, record_data, record_of
 from controller.plan import Operation, Plan
@@ -134,7 +134,7 @@ class History:
         query = select(db.owned)
         if only is not None:
             query = query.where(*_is(db.owned, only))
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(query).all()
         return {
             Key(row.device, row.kind, row.thing): record_of(
@@ -182,12 +182,12 @@ class History:
 
     def newest(self) -> Seen | None:
         """The revision seen last."""
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             return _newest(connection)
 
     def in_force(self) -> Seen | None:
         """The good revision seen last: what the lab shall be."""
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             return _newest(connection, Judged.GOOD)
 
     def begin_run(self, plan: Plan, reasons: Collection[str], now_s: float) -> int:
@@ -255,13 +255,13 @@ class History:
     def runs(self, limit: int = 20) -> list[Run]:
         """The last runs, newest first."""
         newest = select(db.runs).order_by(db.runs.c.number.desc()).limit(limit)
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             return [_run(row) for row in connection.execute(newest)]
 
     def run(self, number: int) -> Run | None:
         """One run by its number."""
         one = select(db.runs).where(db.runs.c.number == number)
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             return next((_run(row) for row in connection.execute(one)), None)
 
     def operations(self, run: int) -> list[Done]:
@@ -269,7 +269,7 @@ class History:
         table = db.operations
         one = select(table).where(table.c.run == run)
         ordered = one.order_by(table.c.wave, table.c.device, table.c.kind, table.c.thing)
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(ordered).all()
         return [
             Done(
@@ -289,7 +289,7 @@ class History:
     def conditions(self) -> dict[str, Conditions]:
         """By subject: "" is the lab, else `guests/luffy`."""
         found: dict[str, dict[ConditionType, Condition]] = {}
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             for row in connection.execute(select(db.conditions)):
                 condition = Condition(
                     ConditionType(row.type),
@@ -341,7 +341,7 @@ class History:
         """The last events with a number above `after`, newest first."""
         table = db.events
         newest = select(table).where(table.c.number > after).order_by(table.c.number.desc())
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(newest.limit(limit)).all()
         return [Event(row.at_s, row.kind, row.subject, row.told, row.number) for row in rows]
 
@@ -365,7 +365,7 @@ class History:
 
     def recall(self, name: str) -> str:
         """What was remembered; empty if nothing was."""
-        with transaction(self.engine) as connection:
+        with reading(self.engine) as connection:
             found = connection.execute(select(db.meta.c.value).where(db.meta.c.name == name))
             return str(found.scalar() or "")
 

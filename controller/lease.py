@@ -24,7 +24,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from controller.clock import Clock
-from controller.database import HistoryAway, transaction
+from controller.database import HistoryAway, reading, transaction
 from lab.errors import Interrupted, Refused
 
 LIFETIME_S = 60.0
@@ -64,7 +64,7 @@ def acquire(engine: Engine, holder: str, now_s: float) -> Lease | None:
 
 def current(engine: Engine) -> Lease | None:
     """Whoever has it or had it last."""
-    with transaction(engine) as connection:
+    with reading(engine) as connection:
         row = connection.execute(text("SELECT holder, until_s, token FROM lease")).one_or_none()
     return Lease(*row) if row is not None else None
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from controller import database as db
 from controller.conditions import Condition, ConditionType, Status
-from controller.database import HistoryAway, transaction
+from controller.database import HistoryAway, reading, transaction
 from controller.history import Event, Judged, Result, open_history
 from controller.managed import Key, Mark, Policy
 from controller.owned import OwnedRecord
@@ -129,6 +132,39 @@ def test_many_may_open_an_empty_database_at_once(history_url: str) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+def test_opening_waits_for_whoever_writes_to_a_file_that_has_no_log_yet(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    later = threading.Timer(0.2, other.execute, ["COMMIT"])
+    later.start()
+    history = open_history(f"sqlite:///{path}")
+    assert history.recall("version") == db.VERSION
+    later.join()
+    other.close()
+    history.close()
+
+
+def test_who_reads_does_not_wait_for_who_writes_and_sees_nothing_half(history_url: str) -> None:
+    history = open_history(history_url)
+    with transaction(history.engine) as connection:
+        connection.execute(db.meta.insert(), {"name": "half", "value": "written"})
+        assert history.recall("half") == ""
+    assert history.recall("half") == "written"
+    history.close()
+
+
+def test_revisions_that_many_see_at_once_are_all_kept(history_url: str) -> None:
+    history = open_history(history_url)
+    with ThreadPoolExecutor(6) as threads:
+        for number in range(30):
+            threads.submit(history.see, revision(f"{number}"), Judged.GOOD, "", 1.0)
+    with reading(history.engine) as connection:
+        commits = connection.execute(select(db.revisions.c.commit)).scalars().all()
+    assert sorted(map(int, commits)) == list(range(30))
+    history.close()
 
 
 def test_tables_of_a_newer_version_are_not_touched(history_url: str) -> None:
