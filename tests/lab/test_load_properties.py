@@ -38,7 +38,7 @@ def written(tree: dict[str, Any]) -> bytes:
     return text.getvalue().encode()
 
 
-@settings(deadline=None, derandomize=True, max_examples=15)
+@settings(max_examples=15)
 @given(seeds, st.integers(1, 6))
 def test_the_cut_into_files_and_their_order_change_nothing(
     chance: random.Random, count: int
@@ -53,7 +53,7 @@ def test_the_cut_into_files_and_their_order_change_nothing(
     assert sorted(references(lab)) == sorted(references(sound()))
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(seeds)
 def test_a_lab_with_parts_missing_or_swapped_is_judged_and_never_crashes(
     chance: random.Random,

@@ -69,7 +69,7 @@ def runs_on(cluster: Cluster, sid: str) -> list[str]:
     return [node for node, sids in cluster.running.items() if sid in sids]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SCRIPTS, POLICIES)
 def test_no_guest_ever_runs_on_two_nodes(script: Sequence[Sequence[str]], policy: str) -> None:
     game = Play(cluster(policy), [UP, *script, *MENDED])
@@ -78,7 +78,7 @@ def test_no_guest_ever_runs_on_two_nodes(script: Sequence[Sequence[str]], policy
             assert len(runs_on(game.cluster, sid)) <= 1, sid
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SCRIPTS, POLICIES)
 def test_every_wanted_guest_runs_once_all_is_mended(
     script: Sequence[Sequence[str]], policy: str
@@ -90,7 +90,7 @@ def test_every_wanted_guest_runs_once_all_is_mended(
         assert runs_on(game.cluster, sid) == [game.cluster.services[sid].node]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SCRIPTS)
 def test_a_script_has_one_log(script: Sequence[Sequence[str]]) -> None:
     assert play(cluster(), [UP, *script]) == play(cluster(), [UP, *script])

@@ -43,14 +43,14 @@ def runs(trace: Sequence[Event]) -> Iterator[tuple[Event, dict[str, str]]]:
         yield event, at
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(armed, st.integers(0, 99))
 def test_no_guest_runs_on_two_nodes(story: Story, seed: int) -> None:
     for event, _ in runs(told(story, seed).trace):
         assert event.kind != "ha-orphan", event
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(armed, st.integers(0, 99))
 def test_a_guest_is_recovered_only_after_its_node_was_fenced(story: Story, seed: int) -> None:
     fenced: set[str] = set()
@@ -65,7 +65,7 @@ def test_a_guest_is_recovered_only_after_its_node_was_fenced(story: Story, seed:
             fenced.discard(event.subject.removeprefix("node "))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stories, st.integers(0, 99))
 def test_in_a_mended_cluster_every_wanted_guest_runs(story: Story, seed: int) -> None:
     twin = told(story, seed)
@@ -84,13 +84,13 @@ def test_in_a_mended_cluster_every_wanted_guest_runs(story: Story, seed: int) ->
     assert not [timer for timer in twin.state.timers if timer[0] == "ha"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(stories, st.integers(0, 99))
 def test_a_seed_has_one_trace(story: Story, seed: int) -> None:
     assert told(story, seed).trace == told(story, seed).trace
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(stories, st.integers(0, 99), st.integers(1, 1499))
 def test_a_fork_goes_on_as_its_original(story: Story, seed: int, at_s: int) -> None:
     twin = twin_of(LAB, seed=seed)

@@ -100,7 +100,7 @@ def play(twin: Twin, story: Sequence[tuple[float, str]], until_s: float = 1500) 
     twin.run_until(until_s)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(moments(), max_size=4), st.integers(0, 50))
 @example([(0, "fail-node pve2 900")], 0)
 @example([(0, "fail-node pve2 900")], 3)

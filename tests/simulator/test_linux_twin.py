@@ -23,7 +23,7 @@ GLUE = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(programs())), st.lists(WORDS, max_size=6), st.text(max_size=20))
 def test_random_words_are_answered_with_a_status(name: str, words: list[str], stdin: str) -> None:
     fork = WORLD.fork()
@@ -31,7 +31,7 @@ def test_random_words_are_answered_with_a_status(name: str, words: list[str], st
     assert 0 <= result.status <= 255
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(WORDS, GLUE), max_size=8), st.sampled_from(["root", "vlab"]))
 def test_random_lines_are_answered_with_a_status(line: list[tuple[str, str]], user: str) -> None:
     fork = WORLD.fork()

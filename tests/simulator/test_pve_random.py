@@ -153,13 +153,13 @@ def _settled(known: dict[Any, Any]) -> dict[Any, Any]:
     }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(draw=st.randoms(use_true_random=False), release=st.sampled_from(sorted(RELEASES)))
 def test_no_request_breaks_the_api_or_a_file(draw: Random, release: str) -> None:
     _answers_any(_full(), draw, release, ROUTES)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(draw=st.randoms(use_true_random=False), release=st.sampled_from(sorted(RELEASES)))
 def test_no_request_breaks_ceph(draw: Random, release: str) -> None:
     here = beginning()

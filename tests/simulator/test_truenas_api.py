@@ -345,7 +345,7 @@ def known_data(name: str) -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("version", ["11.3", "13.0", "25.10"])
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_is_sent_is_answered_or_refused_in_the_arrays_words(
     version: str, data: st.DataObject
 ) -> None:

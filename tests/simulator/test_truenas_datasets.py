@@ -45,7 +45,7 @@ def test_a_volume_grows_and_never_shrinks() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 400), min_size=1, max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_thick_volumes_take_their_size_and_thin_ones_nothing(sizes: list[int]) -> None:
     here = array()
     free = dataset(here, "tank")["available"]["parsed"]

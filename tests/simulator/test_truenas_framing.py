@@ -130,7 +130,7 @@ def test_a_key_over_plain_http_is_revoked_unless_the_test_says_otherwise() -> No
 
 
 @given(text=st.text(max_size=200) | st.binary(max_size=50).map(lambda raw: raw.decode("latin-1")))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_text_comes_the_framings_answer(text: str) -> None:
     here = _shaken()
     for conversation in (JsonRpc(here.api, secure=True), Ddp(here.api, secure=True)):

@@ -193,7 +193,7 @@ PATHS = st.sampled_from(
     query=st.text(max_size=20),
     body=st.binary(max_size=20) | st.sampled_from([b"{}", b"[]", b"true", b'{"force": 1}', b"1"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_is_asked_over_rest_is_answered(
     verb: str, path: str, query: str, body: bytes
 ) -> None:

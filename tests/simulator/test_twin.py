@@ -51,7 +51,7 @@ def run(world: Twin, *instants: float) -> list[Event]:
     return world.trace
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(faults(), max_size=4),
     st.lists(st.floats(0, HORIZON_S), max_size=3).map(sorted),
@@ -76,7 +76,7 @@ def test_a_fork_at_any_instant_has_the_trace_of_its_original(
     assert alike.state == original.state
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(faults(), min_size=1, max_size=4), st.integers(0, 3))
 def test_a_part_that_is_not_asked_would_change_nothing(happening: list[Fault], seed: int) -> None:
     world = WORLD.fork()
@@ -109,7 +109,7 @@ def test_a_part_that_is_not_asked_would_change_nothing(happening: list[Fault], s
     assert [event for event in trace if event.kind == "fault"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(faults(last=True), max_size=4))
 def test_the_timed_engine_ends_where_the_steady_one_says(happening: list[Fault]) -> None:
     world = twin()  # without HA, whose fencing is not physics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.linux.blocks import block_in, with_block, with_settings
@@ -15,7 +15,6 @@ LINES = st.text(st.characters(codec="utf-8", exclude_characters="#\r")).map(
 NAMES = st.sampled_from(["vlab", "vlab mount /backup", "vlab export /a+b"])
 
 
-@settings(deadline=None)
 @given(LINES, NAMES, LINES, LINES)
 def test_a_block_is_read_back_and_the_rest_stays(
     text: str, name: str, first: str, second: str

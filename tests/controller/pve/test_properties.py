@@ -82,7 +82,7 @@ def same_again(kind: type[Managed], there: Managed, *beside: str) -> None:
     assert not [n for n in disagreeing(wanted, there) if not n.startswith("running.")]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(OPTIONS, st.sampled_from(["running", "stopped"]), OPTIONS)
 def test_guests(options: dict[str, Any], status: str, pending: dict[str, Any]) -> None:
     pool = {"pool": "company"} if "cpu" in options else {}
@@ -91,7 +91,7 @@ def test_guests(options: dict[str, Any], status: str, pending: dict[str, Any]) -
     same_again(Vm, read_one(Vm, answers))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(OPTIONS, OPTIONS)
 def test_a_change_of_a_guest_names_each_option_once(
     options: dict[str, Any], goal: dict[str, Any]
@@ -130,13 +130,13 @@ BACKED = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(STORAGES, BACKED)
 def test_storages(common: dict[str, Any], backed: dict[str, Any]) -> None:
     same_again(Storage, read_one(Storage, {"/storage": [{"storage": "x", **common, **backed}]}))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(KEEP, FLAGS, st.sampled_from([{"vmid": "102,101"}, {"pool": "company"}]), LINE)
 def test_backup_jobs(
     keep: dict[str, int], enabled: object, what: dict[str, str], comment: str
@@ -148,7 +148,7 @@ def test_backup_jobs(
     same_again(BackupJob, read_one(BackupJob, {"/cluster/backup": [job]}), GUESTS)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sets(st.sampled_from(["g1", "g2", "g3"])), FLAGS, LINE, LINE)
 def test_users(groups: set[str], enabled: object, first: str, comment: str) -> None:
     user = {"userid": "ana@pve", "groups": ",".join(groups), "enable": enabled, "expire": 0}

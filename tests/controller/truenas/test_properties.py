@@ -117,7 +117,7 @@ def target(alias: str | None, ports: list[int], way: tuple[Any, ...]) -> dict[st
     return TARGET | {"alias": alias, "groups": groups}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     zvol=ZVOLS,
     dataset=DATASETS,
