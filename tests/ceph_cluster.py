@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -22,6 +23,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ PACKAGES = "ceph-mon ceph-mgr ceph-osd ceph-base ceph-common"
 HOSTS = ("pve1", "pve2", "pve3")
 START_S = 120.0  # a loaded machine; an idle one needs a tenth of it
 OSD_BYTES = 4 << 30  # of a sparse file
-GRACE_S, DOWN_OUT_S = 4, 15
+GRACE_S, DOWN_OUT_S = 4, 30
 
 
 def missing() -> str:
@@ -72,6 +74,14 @@ class CephCluster:
         argv = ("ceph", "--conf", str(self.conf), "--connect-timeout", "20", *words, "-f", "json")
         done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def logged(self, what: str, since_s: float) -> float | None:
+        """When its log first told something (a pattern) after an instant, in s of the epoch."""
+        for entry in self.ask("log", "last", "1000", "debug", "cluster"):
+            at_s = datetime.strptime(entry["stamp"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+            if at_s > since_s and re.match(what, entry["message"]):
+                return at_s
+        return None
 
     def start(self) -> None:
         """Make it and wait until all OSDs are up and a manager is active."""
