@@ -69,7 +69,9 @@ def _checked(call: Call, *, update: bool) -> dict[str, Value]:
 def _shown(call: Call, name: str) -> dict[str, object]:
     rules = call.documents.ha_rules
     order = list(rules).index(name) + 1
-    return {"rule": name, **rules[name], "order": order, "digest": rules.digest}
+    row: dict[str, object] = {"rule": name, **rules[name], "order": order, "digest": rules.digest}
+    found = [] if rules[name].get("disable") else _flaws(call, name, rules)
+    return {**row, "errors": {"resources": found}} if found else row
 
 
 @routes.add(
@@ -112,8 +114,8 @@ def _check_known(call: Call, entry: Entry) -> None:
         raise died(f"cannot use non-existent node(s) {', '.join(absent)}.")
 
 
-def _check_set(call: Call, name: str, rules: Mapping[str, Entry]) -> None:
-    """Raise if the rule can't be kept together with the others, in the manager's words.
+def _flaws(call: Call, name: str, rules: Mapping[str, Entry]) -> list[str]:
+    """Why the rule can't be kept together with the others, in the manager's words.
 
     Available nodes are those that the manager has seen: none before its first round.
     """
@@ -122,7 +124,12 @@ def _check_set(call: Call, name: str, rules: Mapping[str, Entry]) -> None:
         for key, entry in rules.items()
         if key == name or not entry.get("disable")
     }
-    if found := infeasible(enabled, call.world.ha_nodes).get(name):
+    return infeasible(enabled, call.world.ha_nodes).get(name, [])
+
+
+def _check_set(call: Call, name: str, rules: Mapping[str, Entry]) -> None:
+    """Raise if the rule can't be kept together with the others."""
+    if found := _flaws(call, name, rules):
         text = f"Rule '{name}' is invalid.\nresources: {', '.join(found)}\n"
         raise ApiError(500, f"400 {text}")
 

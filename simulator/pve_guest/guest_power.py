@@ -15,7 +15,7 @@ from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
-from simulator.pve_datacenter import resources, sdn_state
+from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import QEMU, Kind, check_lock, find_guest
 from simulator.pve_guest.guest_options import GUEST
@@ -40,11 +40,8 @@ def current(call: Call) -> object:
     vmid = call.number("vmid")
     find_guest(call, vmid)
     row = resources.guest_status(call, vmid)
-    ha: dict[str, object] = {"managed": 0}
-    if (resource := call.documents.ha_resources.get(f"vm:{vmid}")) is not None:
-        ha = {"managed": 1, "state": resource.get("state")}
     running = row["status"] == "running"
-    answer = {**row, "qmpstatus": row["status"], "ha": ha}
+    answer = {**row, "qmpstatus": row["status"], "ha": ha.guest_ha(call, f"vm:{vmid}")}
     return {**answer, "agent": 1} if running and _has_agent(call, vmid) else answer
 
 
@@ -55,8 +52,7 @@ def _has_agent(call: Call, vmid: int) -> bool:
 
 def in_ha(scene: Environment, vmid: int, sid: str = "vm") -> bool:
     """Whether HA decides over a guest."""
-    resource = scene.documents.ha_resources.get(f"{sid}:{vmid}")
-    return resource is not None and resource.get("state") != "ignored"
+    return ha.managed(scene, f"{sid}:{vmid}")
 
 
 def queue_ha(call: Call, vmid: int, word: str, state: str, kind: Kind = QEMU) -> str:
@@ -68,10 +64,20 @@ def queue_ha(call: Call, vmid: int, word: str, state: str, kind: Kind = QEMU) ->
 def _finish_ha(worker: Worker) -> None:
     vmid, sid = worker.task.id, f"{worker.text('sid')}:{worker.task.id}"
     worker.say(f"Requesting HA {worker.text('word')} for {worker.text('guest')} {vmid}")
+    state = worker.text("state")
+    if state == "started":
+        need_fit(worker, sid, f"set {sid} --state started")
     if (resource := worker.documents.ha_resources.get(sid)) is None:
         raise TaskError(f"no such resource '{sid}'")
-    worker.documents.ha_resources[sid] = {**resource, "state": worker.text("state")}
+    worker.documents.ha_resources[sid] = {**resource, "state": state}
     worker.api.sync(worker.twin)
+
+
+def need_fit(worker: Worker, sid: str, words: str) -> None:
+    """Raise TaskError where `ha-manager WORDS`, which the task runs, is refused."""
+    if why := ha.unfit(worker, sid):
+        worker.say(why)
+        raise TaskError(f"command 'ha-manager {words}' failed: exit code 255")
 
 
 FINISH["hastart"] = FINISH["hastop"] = _finish_ha

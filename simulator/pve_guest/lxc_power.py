@@ -16,7 +16,7 @@ from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
-from simulator.pve_datacenter import resources, sdn_state
+from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import lxc_config
 from simulator.pve_guest.guest_config import LXC, check_lock
 from simulator.pve_guest.guest_power import in_ha, queue_ha, skiplock
@@ -37,10 +37,7 @@ def current(call: Call) -> object:
     """A container's state, and whether HA has it."""
     vmid = call.number("vmid")
     find_container(call, vmid)
-    ha: dict[str, object] = {"managed": 0}
-    if (resource := call.documents.ha_resources.get(f"ct:{vmid}")) is not None:
-        ha = {"managed": 1, "state": resource.get("state")}
-    return {**resources.guest_status(call, vmid), "ha": ha}
+    return {**resources.guest_status(call, vmid), "ha": ha.guest_ha(call, f"ct:{vmid}")}
 
 
 def _need_running(call: Call, word: str = "CT") -> int:
