@@ -63,7 +63,9 @@ def guest_ha(scene: Environment, sid: str) -> dict[str, object]:
     """What the status of a guest says of HA: the manager's word, none before its first round."""
     if not managed(scene, sid):
         return {"managed": 0}
-    return {"managed": 1, "state": scene.world.ha_state(sid) or None}
+    grouped = {"group": scene.documents.ha_resources[sid].get("group")}
+    shown = {} if scene.api.release.ha_by_rules else grouped
+    return {"managed": 1, "state": scene.world.ha_state(sid) or None, **shown}
 
 
 def unfit(scene: Environment, sid: str, wanted: str = "") -> str:
