@@ -19,7 +19,7 @@ from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
 from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import lxc_config
 from simulator.pve_guest.guest_config import LXC, check_lock
-from simulator.pve_guest.guest_power import in_ha, queue_ha, skiplock
+from simulator.pve_guest.guest_power import in_ha, skiplock, start_by_ha, stop_by_ha
 from simulator.pve_guest.lxc_config import find_container
 from simulator.pve_guest.lxc_options import GUEST, is_mount, mount_values
 from simulator.pve_node import storage, volumes
@@ -58,7 +58,7 @@ def start(call: Call) -> object:
     if call.world.running(vmid):
         raise died(f"CT {vmid} already running")
     if in_ha(call, vmid, "ct"):
-        return queue_ha(call, vmid, "start", "started", LXC)
+        return start_by_ha(call, vmid, LXC)
     return start_task(call, "vzstart", str(vmid), {"skiplock": int(skips)})
 
 
@@ -101,7 +101,7 @@ def stop(call: Call) -> object:
         if call.flag("overrule-shutdown"):
             text = "Not applicable for HA resources."
             raise bad_parameters(**{"overrule-shutdown": text})
-        return queue_ha(call, vmid, "stop", "stopped", LXC)
+        return stop_by_ha(call, vmid, kind=LXC)
     return start_task(call, "vzstop", str(vmid), {"skiplock": int(skips)})
 
 
@@ -120,9 +120,9 @@ FINISH["vzstop"] = _finish_stop
 def shutdown(call: Call) -> object:
     """Ask a container's init to end: a task."""
     vmid = _need_running(call)
-    if in_ha(call, vmid, "ct"):
-        return queue_ha(call, vmid, "stop", "stopped", LXC)
     timeout_s = call.number("timeout", SHUTDOWN_TIMEOUT_S)
+    if in_ha(call, vmid, "ct"):
+        return stop_by_ha(call, vmid, timeout_s, LXC)
     state = call.world.guest(vmid)
     stalled = state is not None and state.stalled
     took_s = float(timeout_s) if stalled else min(DURATIONS_S["vzshutdown"], timeout_s)

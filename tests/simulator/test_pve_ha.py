@@ -47,7 +47,9 @@ def test_a_guest_under_ha_is_started_and_stopped_by_its_wanted_state() -> None:
     assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "started"
     here.wait(60)
     assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "running"
-    here.done("POST /nodes/pve1/qemu/100/status/shutdown")
+    here.done("POST /nodes/pve1/qemu/100/status/shutdown", timeout="40")
+    assert documents_of(here.twin, "a").queue == ("stop vm:100 40",)
+    assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "started"  # not yet taken up
     here.wait(120)
     assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "stopped"
     assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "stopped"
@@ -361,6 +363,8 @@ def test_of_a_resource_in_error_nothing_can_be_asked_but_to_be_disabled() -> Non
         assert here.refusal(call, **params) == (500, refused)
     command = "command 'ha-manager set vm:100 --state started' failed: exit code 255"
     assert here.done("POST /nodes/pve1/qemu/100/status/start").status == command
+    command = "command 'ha-manager crm-command stop vm:100 0' failed: exit code 255"
+    assert here.done("POST /nodes/pve1/qemu/100/status/stop").status == command
     move = here.done("POST /nodes/pve1/qemu/100/migrate", target="pve2")
     assert move.status == "command 'ha-manager migrate vm:100 pve2' failed: exit code 255"
 
