@@ -7,7 +7,7 @@
     crm, lrm          the two daemons of a node, one iteration each
     manager, turn     the master's round and what its steps share:
     nodes, services, commands, disarm
-    case, script, suite    the regression suite: its files, its commands and its clock
+    case, files, script, suite    the regression suite: its files, its commands and its clock
 
 What `manager` takes from the modules about placement (none of them changes what it is given):
 

@@ -6,12 +6,12 @@ that names it. Left out: `service_status_NODE` files, and the services of a case
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from lab.errors import VlabError
 from simulator.cluster.documents import (
@@ -25,7 +25,8 @@ from simulator.cluster.documents import (
     ServiceConfig,
     ServiceRecord,
 )
-from simulator.cluster.groups import parse_groups
+from simulator.cluster.files import Files
+from simulator.cluster.groups import VERSION, parse_groups
 from simulator.cluster.rules import parse_rules
 from simulator.cluster.script import SID
 from simulator.cluster.services import STATES
@@ -62,7 +63,7 @@ class _Machine(_Wire):
     network: str = Field(pattern="^(on|off)$")
     maxcpu: float | None = None
     maxmem: float | None = None
-    version: str = Field(OLDEST_VERSION, alias="pve-manager-version")
+    version: str = Field(OLDEST_VERSION, alias="pve-manager-version", pattern=f"^{VERSION.pattern}")
 
 
 class _Service(_Wire):
@@ -106,7 +107,7 @@ class _Disarm(_Wire):
 
 class _Status(_Wire):
     master_node: str = ""
-    node_status: dict[str, str] = {}
+    node_status: dict[str, Literal["unknown", "online", "maintenance", "fence", "gone"]] = {}
     service_status: dict[str, _Record] = {}
     node_request: dict[str, _Request] = {}
     disarm: _Disarm | None = None
@@ -115,7 +116,7 @@ class _Status(_Wire):
     def status(self) -> ManagerStatus:
         return ManagerStatus(
             self.master_node,
-            self.node_status,
+            dict(self.node_status),
             {sid: record.record() for sid, record in self.service_status.items()},
             frozenset(node for node, asked in self.node_request.items() if asked.maintenance),
             Disarm(self.disarm.mode, self.disarm.state) if self.disarm else None,
@@ -170,25 +171,31 @@ _USAGES = TypeAdapter(dict[str, _Usage])
 
 
 def read_case(folder: Path) -> SuiteCase:
-    """Read a case; raises VlabError for a file that is missing or malformed."""
-    wires = _parsed(folder / "service_config", _SERVICES)
-    services = {sid: wire.config() for sid, wire in wires.items()}
-    limits = _limits(folder, services)
+    """Read a case; raises VlabError with all that is wrong, files missing or malformed."""
+    files = Files(folder)
+    services = {
+        sid: wire.config()
+        for sid, wire in files.json("service_config", _SERVICES, {}, needed=True).items()
+    }
+    limits = _limits(files, services)
     cluster = Cluster(
-        _machines(folder),
-        _optional(folder, "manager_status", _STATUS, _Status()).status(),
+        _machines(files),
+        files.json("manager_status", _STATUS, _Status()).status(),
         services,
-        _sections(folder, "rules_config", parse_rules),
-        _sections(folder, "groups", parse_groups),
-        _optional(folder, "datacenter.cfg", _DATACENTER, _Datacenter()).settings(),
+        files.sections("rules_config", parse_rules),
+        files.sections("groups", parse_groups),
+        files.json("datacenter.cfg", _DATACENTER, _Datacenter()).settings(),
         limits,
-        _usages(folder, limits),
+        _usages(files, limits),
     )
-    entries = _parsed(folder / "cmdlist", _ENTRIES)
-    return SuiteCase(folder.name, cluster, entries, _text(folder / "log.expect"))
+    entries = files.json("cmdlist", _ENTRIES, (), needed=True)
+    expected = files.text("log.expect") or ""
+    if files.problems:
+        raise VlabError("\n".join(files.problems))
+    return SuiteCase(folder.name, cluster, entries, expected)
 
 
-def _machines(folder: Path) -> dict[str, Machine]:
+def _machines(files: Files) -> dict[str, Machine]:
     off = _Machine(
         power="off", network="off", maxcpu=DEFAULT_MAXCPU, maxmem=float(DEFAULT_MAXMEM_BYTES)
     )
@@ -201,53 +208,19 @@ def _machines(folder: Path) -> dict[str, Machine]:
             maxmem_bytes=wire.maxmem,
             version=wire.version,
         )
-        for node, wire in _optional(folder, "hardware_status", _MACHINES, three).items()
+        for node, wire in files.json("hardware_status", _MACHINES, three).items()
     }
 
 
-def _limits(folder: Path, sids: Iterable[str]) -> dict[str, Amount]:
+def _limits(files: Files, sids: Iterable[str]) -> dict[str, Amount]:
     default = {
         sid: _Limit(maxcpu=DEFAULT_LIMIT.cpu, maxmem=DEFAULT_LIMIT.mem_bytes) for sid in sids
     }
-    wires = _optional(folder, "static_service_stats", _LIMITS, default)
+    wires = files.json("static_service_stats", _LIMITS, default)
     return {sid: Amount(wire.maxcpu, wire.maxmem) for sid, wire in wires.items()}
 
 
-def _usages(folder: Path, sids: Iterable[str]) -> dict[str, Amount]:
+def _usages(files: Files, sids: Iterable[str]) -> dict[str, Amount]:
     default = {sid: _Usage(cpu=DEFAULT_USAGE.cpu, mem=DEFAULT_USAGE.mem_bytes) for sid in sids}
-    wires = _optional(folder, "dynamic_service_stats", _USAGES, default)
+    wires = files.json("dynamic_service_stats", _USAGES, default)
     return {sid: Amount(wire.cpu, wire.mem) for sid, wire in wires.items()}
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VlabError(f"{file}: can't be read: {error}") from error
-
-
-T = TypeVar("T")
-
-
-def _parsed(file: Path, shape: TypeAdapter[T]) -> T:
-    try:
-        return shape.validate_json(_text(file))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the file"
-        raise VlabError(f"{file}: {where}: {first['msg']}") from error
-
-
-def _optional(folder: Path, name: str, shape: TypeAdapter[T], default: T) -> T:
-    file = folder / name
-    return _parsed(file, shape) if file.exists() else default
-
-
-def _sections(folder: Path, name: str, parse: Callable[[str], dict[str, T]]) -> dict[str, T]:
-    file = folder / name
-    if not file.exists():
-        return {}
-    try:
-        return parse(_text(file))
-    except ValueError as error:
-        raise VlabError(f"{file}: {error}") from error

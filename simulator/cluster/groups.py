@@ -23,11 +23,11 @@ from simulator.cluster.documents import (
     ServiceConfig,
     Services,
 )
-from simulator.cluster.sections import parse_sections
+from simulator.cluster.sections import Section, read_sections
 
 NEEDED_VERSION = "9.0.0~16"  # of pve-manager on every node, to read rules; pve-ha-manager 5.2
 RETRY_ROUNDS = 6  # between two tries to move the groups; pve-ha-manager 5.2
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:[.-](\d+))?(?:~(\d+))?")
+VERSION = re.compile(r"(\d+)\.(\d+)(?:[.-](\d+))?(?:~(\d+))?")
 _NEWEST = float("inf")  # a release is newer than each of its ~ revisions
 
 
@@ -42,18 +42,19 @@ class Migration:
 
 def parse_groups(text: str) -> dict[str, Group]:
     """The groups of a groups file, by id; ValueError if malformed."""
-    groups = {}
-    for section in parse_sections(text):
-        if section.type != "group":
-            raise section.flaw("only groups are expected here")
-        groups[section.id] = Group(
-            id=section.id,
-            nodes=section.priorities("nodes"),
-            restricted=section.flag("restricted"),
-            nofailback=section.flag("nofailback"),
-            comment=section.properties.get("comment", ""),
-        )
-    return groups
+    return read_sections(text, _group)
+
+
+def _group(section: Section) -> Group:
+    if section.type != "group":
+        raise section.flaw("only groups are expected here")
+    return Group(
+        id=section.id,
+        nodes=section.priorities("nodes"),
+        restricted=section.flag("restricted"),
+        nofailback=section.flag("nofailback"),
+        comment=section.properties.get("comment", ""),
+    )
 
 
 def group_rules(groups: Groups, services: Services) -> dict[str, Rule]:
@@ -151,7 +152,7 @@ def version_order(version: str) -> tuple[float, ...]:
 
     ValueError if it isn't a version.
     """
-    if not (parts := _VERSION.match(version)):
+    if not (parts := VERSION.match(version)):
         raise ValueError(f"{version!r} is no version of pve-manager, like {NEEDED_VERSION}")
     major, minor, patch, revision = parts.groups()
     return int(major), int(minor), int(patch or 0), _NEWEST if revision is None else int(revision)

@@ -16,13 +16,16 @@ from simulator.cluster.state import LRM, CfsUnavailable, Cluster, Job, Lrm
 
 IDLE_ROUNDS = 60  # pve-ha-manager: LRM
 GIVE_UP_S = 90  # likewise: a restart that never gets its lock back
+SHUTDOWN_POLICIES = ("conditional", "freeze", "failover", "migrate")
 
 
 def iterate(cluster: Cluster, node: str, hypervisor: Hypervisor) -> bool:
     """Do one iteration of this node's LRM at its clock; True if it leaves."""
     lrm = cluster.lrms[node]
-    if not cluster.lrm_status_written and not publish(cluster, node):
-        return lrm.shutdown
+    if not cluster.lrm_status_written:
+        if not publish(cluster, node):
+            return lrm.shutdown
+        cluster.lrm_status_written = True
     _read(cluster, node)
     _TRANSITIONS[lrm.state](cluster, node, lrm, hypervisor)
     return _WORK[lrm.state](cluster, node, lrm, hypervisor)
@@ -31,8 +34,14 @@ def iterate(cluster: Cluster, node: str, hypervisor: Hypervisor) -> bool:
 def request_shutdown(cluster: Cluster, node: str) -> None:
     """Ask it to leave: to restart, or as its node's shutdown and the policy for that say."""
     lrm, word = cluster.lrms[node], cluster.machines[node].shutdown
+    policy = cluster.datacenter.shutdown_policy
     if lrm.shutdown:
         return
+    if word:
+        _say(cluster, node, "info", f"got shutdown request with shutdown policy '{policy}'")
+    if policy not in SHUTDOWN_POLICIES:
+        unknown = f"unknown shutdown policy '{policy}', fall back to conditional"
+        _say(cluster, node, "err", unknown)
     if word:
         _prepare_shutdown(cluster, node, lrm, word)
     elif lrm.mode == "maintenance":
@@ -47,10 +56,6 @@ def request_shutdown(cluster: Cluster, node: str) -> None:
 
 def _prepare_shutdown(cluster: Cluster, node: str, lrm: Lrm, word: str) -> None:
     policy = cluster.datacenter.shutdown_policy
-    _say(cluster, node, "info", f"got shutdown request with shutdown policy '{policy}'")
-    if policy not in ("conditional", "freeze", "failover", "migrate"):
-        unknown = f"unknown shutdown policy '{policy}', fall back to conditional"
-        _say(cluster, node, "err", unknown)
     freeze = policy == "freeze" or (word == "reboot" and policy not in ("failover", "migrate"))
     if policy != "migrate":
         for sid, record in lrm.status.services_of(node).items():
@@ -96,7 +101,6 @@ def publish(cluster: Cluster, node: str) -> bool:
     lrm = cluster.lrms[node]
     now_s = cluster.clock_s(node, LRM)
     cluster.lrm_status[node] = LrmStatus(lrm.state, lrm.mode, dict(lrm.results), now_s)
-    cluster.lrm_status_written = True
     return True
 
 

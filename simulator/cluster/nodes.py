@@ -60,8 +60,11 @@ def _enter(manager: Manager, node: str, state: str, say: Say) -> None:
 
 
 def offline_delayed(manager: Manager, node: str, now_s: float) -> bool:
-    """Whether it has been silent so long that it may be fenced; the first look starts the clock."""
-    if manager.node_states.get(node, "unknown") == "online":
+    """Whether it has been silent so long that it may be fenced; the first look starts the clock.
+
+    A node that was never seen is known from then on.
+    """
+    if manager.node_states.setdefault(node, "unknown") == "online":
         return False
     return now_s - manager.last_online_s.setdefault(node, now_s) >= FENCE_DELAY_S
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from simulator.cluster.documents import Line, NodeAffinity, ResourceAffinity, Rule, Rules
 from simulator.cluster.feasibility import connected, infeasible
-from simulator.cluster.sections import Section, parse_sections
+from simulator.cluster.sections import Section, read_sections
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Compiled:
 
 def parse_rules(text: str) -> dict[str, Rule]:
     """The rules of a rules file, by id, disabled ones included; ValueError if malformed."""
-    return {section.id: _rule(section) for section in parse_sections(text)}
+    return read_sections(text, _rule)
 
 
 def compile_rules(rules: Rules, nodes: Collection[str]) -> tuple[Compiled, tuple[Line, ...]]:

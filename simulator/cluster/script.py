@@ -12,6 +12,7 @@ from itertools import zip_longest
 from lab.errors import VlabError
 from simulator.cluster import crm, lrm
 from simulator.cluster.documents import Amount, ServiceConfig
+from simulator.cluster.groups import VERSION
 from simulator.cluster.hardware import set_power, start_crm
 from simulator.cluster.state import Cluster
 
@@ -51,6 +52,8 @@ def execute(cluster: Cluster, command: str, source: str = "cmdlist") -> None:
         case ["crm", node, *rest]:
             _crm(cluster, _node(cluster, node), rest, command)
         case ["pve-manager-version", node, "set", version]:
+            if not VERSION.match(version):
+                raise ScriptError(f"'{version}' is no version of pve-manager")
             _change(cluster, node, version=version)
         case ["service", sid, "add", node, *rest]:
             _add(cluster, sid, _node(cluster, node), rest)

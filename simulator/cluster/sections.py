@@ -7,8 +7,11 @@ to the next empty line. Read by `rules` and `groups`. Leaves out writing: nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _HEADER = re.compile(r"(?P<type>\S+):\s*(?P<id>\S+)\s*")
 _PROPERTY = re.compile(r"\s+(?P<key>\S+)(?:\s+(?P<value>\S.*?))?\s*")
@@ -50,31 +53,41 @@ class Section:
         return ValueError(f"line {self.line}: {self.type} {self.id}: {what}")
 
 
-def parse_sections(text: str) -> Iterator[Section]:
-    """The sections in the order of the file; ValueError with the line if it isn't one.
+def read_sections(text: str, read: Callable[[Section], T]) -> dict[str, T]:
+    """What `read` makes of each section, by id in the order of the file.
 
-    Lines whose first character that is not blank is `#` are skipped, inside a section too.
+    Lines whose first character that is not blank is `#` are skipped, inside a section too. Raises
+    ValueError with all that is wrong, each on its line with the line of the file that it is on.
     """
-    lines = [
-        (number, line)
-        for number, line in enumerate(text.splitlines(), 1)
-        if not line.lstrip().startswith("#")
-    ]
-    seen: set[str] = set()
-    section: tuple[int, re.Match[str], dict[str, str]] | None = None
-    for number, line in [*lines, (0, "")]:
-        if section is None and (header := _HEADER.fullmatch(line)):
-            section = (number, header, {})
-        elif section is None and line.strip():
-            raise ValueError(f"line {number}: a section starts with `type: id`, not {line!r}")
-        elif section and (word := _PROPERTY.fullmatch(line)):
-            section[2][word["key"]] = word["value"] or ""
-        elif section and line.strip():
-            raise ValueError(f"line {number}: a property is indented `key value`, not {line!r}")
-        elif section:
-            started, header, properties = section
-            if header["id"] in seen:
-                raise ValueError(f"line {started}: {header['id']} is there twice")
-            seen.add(header["id"])
-            yield Section(header["type"], header["id"], started, properties)
-            section = None
+    found: dict[str, T] = {}
+    flaws: list[str] = []
+    for (number, first), *rest in _blocks(text):
+        if not (header := _HEADER.fullmatch(first)):
+            flaws.append(f"line {number}: a section starts with `type: id`, not {first!r}")
+            continue
+        properties = {}
+        for at, line in rest:
+            if word := _PROPERTY.fullmatch(line):
+                properties[word["key"]] = word["value"] or ""
+            else:
+                flaws.append(f"line {at}: a property is indented `key value`, not {line!r}")
+        if header["id"] in found:
+            flaws.append(f"line {number}: {header['id']} is there twice")
+        try:
+            found[header["id"]] = read(Section(header["type"], header["id"], number, properties))
+        except ValueError as error:
+            flaws.append(str(error))
+    if flaws:
+        raise ValueError("\n".join(flaws))
+    return found
+
+
+def _blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+    """The lines between empty ones, numbered from 1, without comments."""
+    block: list[tuple[int, str]] = []
+    for number, line in [*enumerate(text.splitlines(), 1), (0, "")]:
+        if not line.strip() and block:
+            yield block
+            block = []
+        elif line.strip() and not line.lstrip().startswith("#"):
+            block.append((number, line))

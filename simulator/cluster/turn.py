@@ -76,7 +76,7 @@ class Turn:
         self.say("info", f"service '{sid}': state changed from '{old.state}' to '{state}'{given}")
 
     def configure(self, sid: str, node: str = "", state: str = "", lock: str | None = None) -> None:
-        """Write a service's config, for the rest of this round too."""
+        """Write a service's config, for the rest of this round too; one that is gone has none."""
 
         def changed(config: ServiceConfig) -> ServiceConfig:
             return replace(
@@ -86,7 +86,8 @@ class Turn:
                 lock=config.lock if lock is None else lock,
             )
 
-        self.cluster.configure(self.node, sid, changed(self.cluster.services[sid]))
+        if written := self.cluster.services.get(sid):
+            self.cluster.configure(self.node, sid, changed(written))
         self.services[sid] = changed(self.services[sid])  # its failback may be its group's
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from simulator.cluster.rules import compile_rules
 from simulator.ha.part import documents_of, ha_request
-from simulator.pve.call import Call
+from simulator.pve.call import Call, Environment
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
@@ -51,6 +51,28 @@ def sid_of(call: Call) -> str:
     if not number.isdecimal():
         raise died("invalid VMID")
     return text
+
+
+def managed(scene: Environment, sid: str) -> bool:
+    """Whether HA decides over a guest; one that it is to ignore is as if it were not under HA."""
+    resource = scene.documents.ha_resources.get(sid)
+    return resource is not None and resource.get("state") != "ignored"
+
+
+def guest_ha(scene: Environment, sid: str) -> dict[str, object]:
+    """What the status of a guest says of HA: the manager's word, none before its first round."""
+    if not managed(scene, sid):
+        return {"managed": 0}
+    grouped = {"group": scene.documents.ha_resources[sid].get("group")}
+    shown = {} if scene.api.release.ha_by_rules else grouped
+    return {"managed": 1, "state": scene.world.ha_state(sid) or None, **shown}
+
+
+def unfit(scene: Environment, sid: str, wanted: str = "") -> str:
+    """Why nothing can be asked of a resource now, but to disable it; "" if it can."""
+    if not managed(scene, sid) or scene.world.ha_state(sid) != "error" or wanted == "disabled":
+        return ""
+    return f"service '{sid}' in error state, must be disabled and fixed first"
 
 
 @routes.add("GET /cluster/ha/resources", AUDIT, "type? enum(ct,vm)")
@@ -117,6 +139,8 @@ def update_resource(call: Call) -> object:
     sid = sid_of(call)
     need_group(call)
     sent = _sent(call)
+    if why := unfit(call, sid, call.text("state")):
+        raise died(why)
     with call.locked("ha/resources_cfg", "update resources config failed: "):
         resources = call.documents.ha_resources
         if sid not in resources:
@@ -167,8 +191,10 @@ def move(call: Call) -> object:
     """Ask the manager to move a resource: live, or stopped and started anew."""
     call.need_quorum()
     sid, node = sid_of(call), call.text("node")
-    if sid not in call.documents.ha_resources:
+    if not managed(call, sid):
         raise died(f"resource '{sid}' is not HA managed")
+    if why := unfit(call, sid):
+        raise died(why)
     word = "migrate" if call.path.endswith("/migrate") else "relocate"
     answer = {"sid": sid, "requested-node": node, **_company(call, sid, node)}
     ha_request(call.twin, call.api.cluster, word, sid, node)

@@ -66,10 +66,11 @@ def _checked(call: Call, *, update: bool) -> dict[str, Value]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _shown(call: Call, name: str) -> dict[str, object]:
+def _shown(call: Call, name: str, flaws: Mapping[str, list[str]]) -> dict[str, object]:
     rules = call.documents.ha_rules
     order = list(rules).index(name) + 1
-    return {"rule": name, **rules[name], "order": order, "digest": rules.digest}
+    row: dict[str, object] = {"rule": name, **rules[name], "order": order, "digest": rules.digest}
+    return {**row, "errors": {"resources": flaws[name]}} if name in flaws else row
 
 
 @routes.add(
@@ -80,8 +81,9 @@ def _shown(call: Call, name: str) -> dict[str, object]:
 def rules(call: Call) -> object:
     """All rules, or those of a type or of a resource."""
     wanted, sid = call.text("type"), call.text("resource")
+    flaws = _flaws(call, call.documents.ha_rules)
     return [
-        _shown(call, name)
+        _shown(call, name, flaws)
         for name, rule in call.documents.ha_rules.items()
         if wanted in ("", rule["type"]) and (not sid or sid in items(str(rule["resources"])))
     ]
@@ -93,7 +95,7 @@ def rule(call: Call) -> object:
     name = call.text("rule")
     if name not in call.documents.ha_rules:
         raise died(f"no such ha rule '{name}'")
-    return _shown(call, name)
+    return _shown(call, name, _flaws(call, call.documents.ha_rules))
 
 
 def _sorted(sent: dict[str, Value]) -> dict[str, Value]:
@@ -112,17 +114,18 @@ def _check_known(call: Call, entry: Entry) -> None:
         raise died(f"cannot use non-existent node(s) {', '.join(absent)}.")
 
 
-def _check_set(call: Call, name: str, rules: Mapping[str, Entry]) -> None:
-    """Raise if the rule can't be kept together with the others, in the manager's words.
+def _flaws(call: Call, rules: Mapping[str, Entry]) -> Mapping[str, list[str]]:
+    """Why rules can't be kept together, in the manager's words, by name; of the enabled ones.
 
     Available nodes are those that the manager has seen: none before its first round.
     """
-    enabled = {
-        key: rule_of(key, entry)
-        for key, entry in rules.items()
-        if key == name or not entry.get("disable")
-    }
-    if found := infeasible(enabled, call.world.ha_nodes).get(name):
+    enabled = {key: rule_of(key, rule) for key, rule in rules.items() if not rule.get("disable")}
+    return infeasible(enabled, call.world.ha_nodes)
+
+
+def _check_set(call: Call, name: str, rules: Mapping[str, Entry]) -> None:
+    """Raise if the rule can't be kept together with the others, once it is enabled."""
+    if found := _flaws(call, {**rules, name: {**rules[name], "disable": 0}}).get(name):
         text = f"Rule '{name}' is invalid.\nresources: {', '.join(found)}\n"
         raise ApiError(500, f"400 {text}")
 

@@ -85,6 +85,7 @@ def _fencing(call: Call, ha: Cluster) -> Row:
     word = disarm.state if disarm else "armed" if node else "standby"
     watchdog = "active" if node and word in ("armed", "disarming") else "standby"
     row: Row = {"id": "fencing", "type": "fencing", "node": node or call.node}
+    row |= {"resource_mode": disarm.mode} if disarm else {}
     return {**row, "status": f"{word} (CRM watchdog {watchdog})", "armed-state": word}
 
 
@@ -113,7 +114,7 @@ def _lrm_word(ha: Cluster, node: str, status: LrmStatus) -> str:
 
 def _services(call: Call, ha: Cluster) -> Iterator[Row]:
     entries, records = call.documents.ha_resources, ha.status.services
-    for sid in sorted({*entries, *records}):
+    for sid in (*sorted(records), *sorted({*entries} - {*records})):
         yield _service(call, sid, entries.get(sid), records.get(sid))
 
 

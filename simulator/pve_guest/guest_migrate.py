@@ -20,7 +20,7 @@ from simulator.pve.wire import TaskError, bad_parameters, died
 from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import check_lock, find_guest
 from simulator.pve_guest.guest_options import GUEST
-from simulator.pve_guest.guest_power import in_ha
+from simulator.pve_guest.guest_power import in_ha, need_fit
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import enabled_on, shared
 
@@ -138,6 +138,7 @@ def _finish_ha_migrate(worker: Worker) -> None:
     sid = worker.text("sid", f"vm:{vmid}")
     word = "CT" if sid.startswith("ct:") else "VM"
     worker.say(f"Requesting HA migration for {word} {vmid} to node {target}")
+    need_fit(worker, sid, f"migrate {sid} {target}")
     ha_request(worker.twin, worker.api.cluster, "migrate", sid, target)
 
 

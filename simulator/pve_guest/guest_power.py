@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator import guests
+from simulator.ha.part import ha_command
 from simulator.pve import load
 from simulator.pve.call import Call, Environment
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
-from simulator.pve_datacenter import resources, sdn_state
+from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import QEMU, Kind, check_lock, find_guest
 from simulator.pve_guest.guest_options import GUEST
@@ -40,11 +41,8 @@ def current(call: Call) -> object:
     vmid = call.number("vmid")
     find_guest(call, vmid)
     row = resources.guest_status(call, vmid)
-    ha: dict[str, object] = {"managed": 0}
-    if (resource := call.documents.ha_resources.get(f"vm:{vmid}")) is not None:
-        ha = {"managed": 1, "state": resource.get("state")}
     running = row["status"] == "running"
-    answer = {**row, "qmpstatus": row["status"], "ha": ha}
+    answer = {**row, "qmpstatus": row["status"], "ha": ha.guest_ha(call, f"vm:{vmid}")}
     return {**answer, "agent": 1} if running and _has_agent(call, vmid) else answer
 
 
@@ -55,26 +53,47 @@ def _has_agent(call: Call, vmid: int) -> bool:
 
 def in_ha(scene: Environment, vmid: int, sid: str = "vm") -> bool:
     """Whether HA decides over a guest."""
-    resource = scene.documents.ha_resources.get(f"{sid}:{vmid}")
-    return resource is not None and resource.get("state") != "ignored"
+    return ha.managed(scene, f"{sid}:{vmid}")
 
 
-def queue_ha(call: Call, vmid: int, word: str, state: str, kind: Kind = QEMU) -> str:
-    """Tell HA what is wanted of a guest. The task that says so ends at once."""
-    work: dict[str, Value] = {"state": state, "word": word, "sid": kind.sid, "guest": kind.word}
-    return start_task(call, f"ha{word}", str(vmid), work)
+def start_by_ha(call: Call, vmid: int, kind: Kind = QEMU) -> str:
+    """Tell HA that a guest is to run. The task that says so ends at once."""
+    return start_task(call, "hastart", str(vmid), {"sid": kind.sid, "guest": kind.word})
 
 
-def _finish_ha(worker: Worker) -> None:
+def stop_by_ha(call: Call, vmid: int, timeout_s: int = 0, kind: Kind = QEMU) -> str:
+    """Ask HA's master to stop a guest, at once or within a time; it then wants it stopped, too."""
+    work: dict[str, Value] = {"sid": kind.sid, "guest": kind.word, "timeout": timeout_s}
+    return start_task(call, "hastop", str(vmid), work)
+
+
+def _finish_ha_start(worker: Worker) -> None:
     vmid, sid = worker.task.id, f"{worker.text('sid')}:{worker.task.id}"
-    worker.say(f"Requesting HA {worker.text('word')} for {worker.text('guest')} {vmid}")
+    worker.say(f"Requesting HA start for {worker.text('guest')} {vmid}")
+    need_fit(worker, sid, f"set {sid} --state started")
     if (resource := worker.documents.ha_resources.get(sid)) is None:
         raise TaskError(f"no such resource '{sid}'")
-    worker.documents.ha_resources[sid] = {**resource, "state": worker.text("state")}
+    worker.documents.ha_resources[sid] = {**resource, "state": "started"}
     worker.api.sync(worker.twin)
 
 
-FINISH["hastart"] = FINISH["hastop"] = _finish_ha
+def _finish_ha_stop(worker: Worker) -> None:
+    vmid, sid = worker.task.id, f"{worker.text('sid')}:{worker.task.id}"
+    worker.say(f"Requesting HA stop for {worker.text('guest')} {vmid}")
+    command = f"stop {sid} {worker.number('timeout')}"
+    need_fit(worker, sid, f"crm-command {command}")
+    ha_command(worker.twin, worker.api.cluster, command)
+
+
+def need_fit(worker: Worker, sid: str, words: str) -> None:
+    """Raise TaskError where `ha-manager WORDS`, which the task runs, is refused."""
+    if why := ha.unfit(worker, sid):
+        worker.say(why)
+        raise TaskError(f"command 'ha-manager {words}' failed: exit code 255")
+
+
+FINISH["hastart"] = _finish_ha_start
+FINISH["hastop"] = _finish_ha_stop
 
 
 def skiplock(call: Call) -> bool:
@@ -109,7 +128,7 @@ def start(call: Call) -> object:
     find_guest(call, vmid)
     skips = skiplock(call)
     if in_ha(call, vmid):
-        return queue_ha(call, vmid, "start", "started")
+        return start_by_ha(call, vmid)
     return start_task(call, "qmstart", str(vmid), {"skiplock": int(skips)})
 
 
@@ -188,7 +207,7 @@ def stop(call: Call) -> object:
             raise bad_parameters(
                 **{"overrule-shutdown": "cannot overrule shutdown of HA-managed guest"}
             )
-        return queue_ha(call, vmid, "stop", "stopped")
+        return stop_by_ha(call, vmid)
     if call.flag("overrule-shutdown"):
         _stop_shutdowns(call, vmid)
     return start_task(call, "qmstop", str(vmid), {"skiplock": int(skips)})
@@ -223,10 +242,10 @@ def shutdown(call: Call) -> object:
     vmid = call.number("vmid")
     find_guest(call, vmid)
     skips = skiplock(call)
-    if in_ha(call, vmid):
-        return queue_ha(call, vmid, "stop", "stopped")
-    work: dict[str, Value] = {"skiplock": int(skips), "force": call.number("forceStop")}
     timeout_s = call.number("timeout", SHUTDOWN_TIMEOUT_S)
+    if in_ha(call, vmid):
+        return stop_by_ha(call, vmid, timeout_s)
+    work: dict[str, Value] = {"skiplock": int(skips), "force": call.number("forceStop")}
     took_s = _shutdown_s(call, vmid, timeout_s)
     return start_task(
         call, "qmshutdown", str(vmid), work | {"late": int(took_s >= timeout_s)}, took_s=took_s

@@ -16,10 +16,10 @@ from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
-from simulator.pve_datacenter import resources, sdn_state
+from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import lxc_config
 from simulator.pve_guest.guest_config import LXC, check_lock
-from simulator.pve_guest.guest_power import in_ha, queue_ha, skiplock
+from simulator.pve_guest.guest_power import in_ha, skiplock, start_by_ha, stop_by_ha
 from simulator.pve_guest.lxc_config import find_container
 from simulator.pve_guest.lxc_options import GUEST, is_mount, mount_values
 from simulator.pve_node import storage, volumes
@@ -37,10 +37,7 @@ def current(call: Call) -> object:
     """A container's state, and whether HA has it."""
     vmid = call.number("vmid")
     find_container(call, vmid)
-    ha: dict[str, object] = {"managed": 0}
-    if (resource := call.documents.ha_resources.get(f"ct:{vmid}")) is not None:
-        ha = {"managed": 1, "state": resource.get("state")}
-    return {**resources.guest_status(call, vmid), "ha": ha}
+    return {**resources.guest_status(call, vmid), "ha": ha.guest_ha(call, f"ct:{vmid}")}
 
 
 def _need_running(call: Call, word: str = "CT") -> int:
@@ -61,7 +58,7 @@ def start(call: Call) -> object:
     if call.world.running(vmid):
         raise died(f"CT {vmid} already running")
     if in_ha(call, vmid, "ct"):
-        return queue_ha(call, vmid, "start", "started", LXC)
+        return start_by_ha(call, vmid, LXC)
     return start_task(call, "vzstart", str(vmid), {"skiplock": int(skips)})
 
 
@@ -104,7 +101,7 @@ def stop(call: Call) -> object:
         if call.flag("overrule-shutdown"):
             text = "Not applicable for HA resources."
             raise bad_parameters(**{"overrule-shutdown": text})
-        return queue_ha(call, vmid, "stop", "stopped", LXC)
+        return stop_by_ha(call, vmid, kind=LXC)
     return start_task(call, "vzstop", str(vmid), {"skiplock": int(skips)})
 
 
@@ -123,9 +120,9 @@ FINISH["vzstop"] = _finish_stop
 def shutdown(call: Call) -> object:
     """Ask a container's init to end: a task."""
     vmid = _need_running(call)
-    if in_ha(call, vmid, "ct"):
-        return queue_ha(call, vmid, "stop", "stopped", LXC)
     timeout_s = call.number("timeout", SHUTDOWN_TIMEOUT_S)
+    if in_ha(call, vmid, "ct"):
+        return stop_by_ha(call, vmid, timeout_s, LXC)
     state = call.world.guest(vmid)
     stalled = state is not None and state.stalled
     took_s = float(timeout_s) if stalled else min(DURATIONS_S["vzshutdown"], timeout_s)

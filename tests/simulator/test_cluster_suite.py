@@ -133,11 +133,17 @@ def test_warnings_of_a_full_node_are_told_but_not_compared(tmp_path: Path) -> No
     ("file", "text", "told"),
     [
         ("cmdlist", '[["power ada on"]', "cmdlist: the file: Invalid JSON"),
-        ("cmdlist", '["power ada on"]', "cmdlist: 0: "),
+        ("cmdlist", '["power ada on"]', "cmdlist: line 1: 0: "),
+        ("cmdlist", "", "cmdlist: the file: Invalid JSON"),
         ("hardware_status", '{"ada": {"power": "maybe", "network": "on"}}', "ada.power: "),
+        (
+            "hardware_status",
+            '{"ada": {"power": "on", "network": "on", "pve-manager-version": "nine"}}',
+            "ada.pve-manager-version: ",
+        ),
         ("service_config", '{"vm:101": {"state": "started"}}', "vm:101.node: Field required"),
-        ("service_config", '{"fa:10": {"node": "ada"}}', "service_config: fa:10"),
-        ("manager_status", '{"service_status": []}', "manager_status: service_status: "),
+        ("service_config", '{"fa:10": {"node": "ada"}}', "service_config: line 1: fa:10"),
+        ("manager_status", '{"service_status": []}', "manager_status: line 1: service_status: "),
         ("rules_config", "node-affinity: home\n\tnodes bob\n", "rules_config: line 1: "),
         ("groups", "colour: red\n\tnodes bob\n", "groups: line 1: "),
         ("log.expect", None, "log.expect: can't be read: "),
@@ -156,3 +162,46 @@ def test_a_malformed_file_is_named_with_what_is_wrong(
 
     assert str(error.value).startswith(str(folder))
     assert told in str(error.value)
+
+
+def test_everything_that_is_wrong_with_a_case_is_told_with_the_line_it_is_on(
+    tmp_path: Path,
+) -> None:
+    folder = copied(tmp_path)
+    (folder / "service_config").write_text(
+        '{\n  "vm:101": {"node": "ada", "lock": "a \\"{[:,"},\n  "vm:102": {\n'
+        '    "node": "ada",\n    "state": "idle",\n    "max_restart": "often"\n  },\n  "vm:x": {}}'
+    )
+    (folder / "manager_status").write_text('{"node_status":\n {"ada": "asleep"}}')
+    (folder / "cmdlist").write_text('[\n  ["power ada on"],\n  ["power bob on", 5]\n]')
+    (folder / "rules_config").write_text(
+        "colour: red\n\tnodes bob\n\nno header\n\tnodes bob\n\n"
+        "node-affinity: home\n\tresources vm:101\n\tnodes bob\n# fine\nnot indented\n"
+    )
+    (folder / "log.expect").unlink()
+
+    with pytest.raises(VlabError) as error:
+        read_case(folder)
+
+    told = [line.removeprefix(f"{folder}/") for line in str(error.value).splitlines()]
+    assert [": ".join(line.split(": ")[:3]) for line in told] == [
+        "service_config: line 5: vm:102.state",
+        "service_config: line 6: vm:102.max_restart",
+        "service_config: line 8: vm:x.[key]",
+        "service_config: line 8: vm:x.node",
+        "manager_status: line 2: node_status.ada",
+        "rules_config: line 1: colour red",
+        "rules_config: line 4: a section starts with `type",
+        "rules_config: line 11: a property is indented `key value`, not 'not indented'",
+        "cmdlist: line 3: 1.1",
+        "log.expect: can't be read: [Errno 2] No such file or directory",
+    ]
+
+
+def test_a_version_that_is_none_ends_the_run() -> None:
+    cluster = read_case(OWN / "test-groups-become-rules").cluster
+    node = min(cluster.machines)
+
+    log = play(cluster, [[f"pve-manager-version {node} set nine"]])
+
+    assert log.endswith("exit simulation - 'nine' is no version of pve-manager \n")

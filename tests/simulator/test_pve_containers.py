@@ -148,6 +148,7 @@ def test_ha_decides_over_a_container_that_it_has() -> None:
     assert here.ok(f"GET {CT}/status/current")["status"] == "running"
     task = here.done(f"POST {CT}/status/stop")
     assert task.type == "hastop"
+    here.wait(60)
     assert here.api.documents.ha_resources["ct:200"]["state"] == "stopped"
     assert "used in HA resources" in here.refusal(f"DELETE {CT}")[1]
 

@@ -47,7 +47,9 @@ def test_a_guest_under_ha_is_started_and_stopped_by_its_wanted_state() -> None:
     assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "started"
     here.wait(60)
     assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "running"
-    here.done("POST /nodes/pve1/qemu/100/status/shutdown")
+    here.done("POST /nodes/pve1/qemu/100/status/shutdown", timeout="40")
+    assert documents_of(here.twin, "a").queue == ("stop vm:100 40",)
+    assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "started"  # not yet taken up
     here.wait(120)
     assert here.ok("GET /cluster/ha/resources/vm:100")["state"] == "stopped"
     assert here.ok("GET /nodes/pve1/qemu/100/status/current")["status"] == "stopped"
@@ -239,6 +241,7 @@ def test_ha_can_be_disarmed_and_armed() -> None:
     here.wait(60)
     rows = _rows(here)
     assert rows["fencing"]["armed-state"] == "disarmed"
+    assert rows["fencing"]["resource_mode"] == "freeze"
     assert rows["lrm:pve1"]["status"].startswith("pve1 (disarm mode, watchdog standby, ")
     assert _services(here)["vm:100"] == ("pve1", "freeze")
     here.ok("POST /cluster/ha/status/arm-ha")
@@ -338,3 +341,62 @@ def test_a_move_says_who_goes_along_and_who_is_in_the_way() -> None:
     assert here.ok(move, _node=free)["comigrated-resources"] == ["vm:101"]
     here.wait(120)
     assert {_services(here)[sid][0] for sid in ("vm:100", "vm:101")} == {free}
+
+
+def test_of_a_resource_in_error_nothing_can_be_asked_but_to_be_disabled() -> None:
+    here = cluster()
+    here.guest(100)
+    here.twin.state.unfit["pve1"] = "its CPU has no virtualization"
+    here.ok("POST /cluster/ha/resources", sid="vm:100", max_restart="0", max_relocate="0")
+    here.wait(60)
+    assert _services(here)["vm:100"] == ("pve1", "error")
+    guest = here.ok("GET /nodes/pve1/qemu/100/status/current")
+    assert guest["ha"] == {"managed": 1, "state": "error"}
+    resource = "/cluster/ha/resources/vm:100"
+    refused = "service 'vm:100' in error state, must be disabled and fixed first"
+    for call, params in (
+        (f"PUT {resource}", {"state": "started"}),
+        (f"PUT {resource}", {"comment": "why"}),
+        (f"POST {resource}/migrate", {"_node": "pve2"}),
+        (f"POST {resource}/relocate", {"_node": "pve2"}),
+    ):
+        assert here.refusal(call, **params) == (500, refused)
+    command = "command 'ha-manager set vm:100 --state started' failed: exit code 255"
+    assert here.done("POST /nodes/pve1/qemu/100/status/start").status == command
+    command = "command 'ha-manager crm-command stop vm:100 0' failed: exit code 255"
+    assert here.done("POST /nodes/pve1/qemu/100/status/stop").status == command
+    move = here.done("POST /nodes/pve1/qemu/100/migrate", target="pve2")
+    assert move.status == "command 'ha-manager migrate vm:100 pve2' failed: exit code 255"
+
+    here.ok(f"PUT {resource}", state="disabled")
+    here.wait(60)
+    here.twin.state.unfit.clear()
+    here.ok(f"PUT {resource}", state="started")
+    here.wait(60)
+    assert _services(here)["vm:100"] == ("pve1", "started")
+
+
+def test_a_resource_that_is_ignored_is_as_if_it_were_not_under_ha() -> None:
+    here = _managed(100, 101)
+    here.wait(60)
+    here.ok("PUT /cluster/ha/resources/vm:100", state="ignored")
+    here.wait(60)
+    move = "POST /cluster/ha/resources/vm:100/migrate"
+    assert here.refusal(move, _node="pve2") == (500, "resource 'vm:100' is not HA managed")
+    assert here.ok("GET /nodes/pve1/qemu/100/status/current")["ha"] == {"managed": 0}
+    assert list(_services(here).items()) == [
+        ("vm:101", ("pve1", "started")),
+        ("vm:100", ("pve1", "ignored")),
+    ]
+
+
+def test_a_rule_that_can_not_be_kept_any_more_says_why() -> None:
+    here = _managed(100, 101, 102)
+    here.wait(60)
+    _rule(here, "pair", "resource-affinity", resources="vm:100,vm:101", affinity="positive")
+    _rule(here, "home", "node-affinity", resources="vm:102", nodes="pve1")
+    here.ok("DELETE /cluster/ha/resources/vm:101", purge="1")
+    flaw = {"resources": ["rule is ineffective as there are less than two resources"]}
+    shown = {row["rule"]: row.get("errors") for row in here.ok("GET /cluster/ha/rules")}
+    assert shown == {"pair": flaw, "home": None}
+    assert here.ok("GET /cluster/ha/rules/pair")["errors"] == flaw

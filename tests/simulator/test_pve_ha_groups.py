@@ -103,3 +103,12 @@ def test_groups_are_a_file_of_the_cluster() -> None:
     files = etc_pve.write(here.api.documents, {})
     assert files["ha/groups.cfg"] == "group: home\n\tnodes pve1,pve2\n\trestricted 1\n\n"
     assert etc_pve.read(files).documents.files["ha/groups.cfg"] == files["ha/groups.cfg"]
+
+
+def test_a_guests_status_names_the_group_it_is_in() -> None:
+    here = _at("8.4")
+    here.ok(f"POST {GROUPS}", group="home", nodes="pve2")
+    here.guest(100)
+    here.ok("POST /cluster/ha/resources", sid="vm:100", state="stopped", group="home")
+    shown = here.ok("GET /nodes/pve1/qemu/100/status/current")["ha"]
+    assert shown == {"managed": 1, "state": None, "group": "home"}
