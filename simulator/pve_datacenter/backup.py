@@ -29,9 +29,18 @@ PROPERTY_STRINGS["backup-performance"] = table(
 _KEEP = "\n".join(
     f"keep-{n}? integer 0.." for n in items("last hourly daily weekly monthly yearly")
 )
-PROPERTY_STRINGS["keep"] = table(f"keep-all? boolean\n{_KEEP}")
+
+
+def _kept_twice(keep: Entry) -> str:
+    """Whether everything shall be kept and not. Source: PVE::JSONSchema validate_prune_backups."""
+    some = any(number for key, number in keep.items() if key != "keep-all")
+    both = some and keep.get("keep-all")
+    return "keep-all cannot be set together with other options.\n" if both else ""
+
+
+PROPERTY_STRINGS["prune-backups"] = table(f"keep-all? boolean\n{_KEEP}", problem=_kept_twice)
 OBJECTS = {
-    "prune-backups": "keep",
+    "prune-backups": "prune-backups",
     "fleecing": "backup-fleecing",
     "performance": "backup-performance",
 }

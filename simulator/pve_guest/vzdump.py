@@ -178,7 +178,7 @@ def _back_up(worker: Worker, storage: str, vmid: int) -> None:
     worker.say(f"INFO: creating vzdump archive '{path}'")
     if keep := worker.text("keep"):
         worker.say(f"INFO: prune older backups with retention: {keep.replace(',', ', ')}")
-        gone = prune.prune(worker, storage, parse("keep", keep), str(vmid), guest.kind)
+        gone = prune.prune(worker, storage, parse("prune-backups", keep), str(vmid), guest.kind)
         worker.say(f"INFO: pruned {gone} backup(s) not covered by keep-retention policy")
     worker.say(f"INFO: Finished Backup of VM {vmid} (00:00:00)")
 

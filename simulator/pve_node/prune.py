@@ -115,7 +115,7 @@ def _keep_text(call: Call, storage: str, entry: Entry) -> str:
 def dry_run(call: Call) -> object:
     """Each backup with what would become of it."""
     storage = call.text("storage")
-    keep = parse("keep", _keep_text(call, storage, find_storage(call.documents, storage)))
+    keep = parse("prune-backups", _keep_text(call, storage, find_storage(call.documents, storage)))
     rows = []
     for (kind, vmid), backups in groups(
         call, storage, call.text("vmid"), call.text("type")
@@ -151,7 +151,7 @@ def prune_backups(call: Call) -> object:
 
 
 def _finish(worker: Worker) -> None:
-    keep = parse("keep", worker.text("keep"))
+    keep = parse("prune-backups", worker.text("keep"))
     prune(worker, worker.text("storage"), keep, worker.text("vmid"), worker.text("type"))
 
 

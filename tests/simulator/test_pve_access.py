@@ -210,3 +210,31 @@ def test_a_pool_holds_each_guest_once_and_must_be_empty_to_go() -> None:
     here.ok("DELETE /pools", poolid="team/a")
     here.ok("DELETE /pools", poolid="team")
     assert here.ok("GET /pools") == []
+
+
+def test_a_realm_has_the_settings_of_its_type_and_no_other() -> None:
+    here = cluster()
+    oidc: dict[str, object] = {"issuer__url": "https://sso.lab.example", "client__id": "pve"}
+    add, put = "POST /access/domains", "PUT /access/domains"
+    other = here.refusal(add, realm="sso", type="openid", base_dn="dc=lab", **oidc)
+    assert other == (500, "add auth server failed: unexpected property 'base_dn'")
+    builtin = here.refusal(add, realm="pve2", type="pve")
+    assert builtin == (500, "add auth server failed: unable to create builtin type 'pve'")
+    asked = here.refusal(add, realm="sso", type="openid", check__connection=1, **oidc)
+    assert "can only be set for realms of type 'ldap' or 'ad'" in asked[1]
+    here.ok(add, realm="sso", type="openid", client__key="key", **oidc)
+    assert here.ok("GET /access/domains/sso")["client-key"] == "key"
+    changed = here.refusal(f"{put}/sso", domain="lab")
+    assert changed == (500, "update auth server failed: unexpected property 'domain'")
+    for realm in ("sso", "none"):
+        nothing = here.refusal(f"{put}/{realm}")
+        assert nothing == (500, "update auth server failed: no options specified")
+
+
+def test_a_builtin_realm_gets_back_what_it_says_by_itself() -> None:
+    here = cluster()
+    here.ok("PUT /access/domains/pam", comment="system")
+    here.ok("PUT /access/domains/pam", delete="comment")
+    shown = here.ok("GET /access/domains/pam")
+    assert shown["comment"] == "Linux PAM standard authentication"
+    assert shown["plugin"] == "PVE::Auth::PAM"
