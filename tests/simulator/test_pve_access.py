@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
@@ -254,7 +255,7 @@ def test_who_owns_a_guest_shares_no_more_than_what_he_has_there() -> None:
     here.ok("POST /access/roles", roleid="Reader", privs="VM.Audit")
     here.ok("POST /access/roles", roleid="Starter", privs="VM.PowerMgmt")
     owner = here.user("ana@pve", "Owner", path="/vms/100")
-    share = {"user": owner, "path": "/vms/100", "users": "bob@pve"}
+    share: dict[str, Any] = {"user": owner, "path": "/vms/100", "users": "bob@pve"}
     here.ok("PUT /access/acl", roles="Reader", **share)
     more = here.send("PUT /access/acl", roles="Starter", **share)
     assert more.reason == "ACL update failed: 400 Parameter verification failed."
@@ -302,7 +303,7 @@ def test_a_user_sees_what_his_own_token_may() -> None:
     sent = {"username": "ana@pve", "password": "longenough"}
     found = here.ok("POST /access/ticket", user=None, **sent)
     cookie = {"cookie": f"PVEAuthCookie={quote(found['ticket'], safe='')}"}
-    ask = {"user": None, "headers": cookie, "path": "/vms"}
+    ask: dict[str, Any] = {"user": None, "headers": cookie, "path": "/vms"}
     seen = here.ok("GET /access/permissions", userid="ana@pve!t1", **ask)
     assert "VM.Audit" in seen["/vms"]
 
