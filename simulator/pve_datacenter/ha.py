@@ -44,7 +44,7 @@ def sid_of(call: Call) -> str:
     if not colon:
         guest = call.documents.guests.get(int(text))
         if guest is None:
-            raise died(f"unable to find resource '{text}'")
+            raise died(f"unable to detect SID from VMID - VM/CT {text} does not exist")
         return f"{'vm' if guest.kind == 'qemu' else 'ct'}:{text}"
     if kind not in KINDS:
         raise died(f"unknown section type '{kind}'")
@@ -107,6 +107,12 @@ def _sent(call: Call) -> dict[str, Value]:
     return {key: call.values[key] for key in call.values if call.has(key) and key not in skipped}
 
 
+def _need_no_error(call: Call, sid: str) -> None:
+    known = documents_of(call.twin, call.api.cluster).status.services.get(sid)
+    if sid in call.documents.ha_resources and known is not None and known.state == "error":
+        raise died(f"service '{sid}' in error state, must be disabled and fixed first")
+
+
 @routes.add(
     "PUT /cluster/ha/resources/{sid}",
     WRITE,
@@ -117,6 +123,8 @@ def update_resource(call: Call) -> object:
     sid = sid_of(call)
     need_group(call)
     sent = _sent(call)
+    if sent.get("state") != "disabled":
+        _need_no_error(call, sid)
     with call.locked("ha/resources_cfg", "update resources config failed: "):
         resources = call.documents.ha_resources
         if sid not in resources:
@@ -127,8 +135,6 @@ def update_resource(call: Call) -> object:
             if key in ("sid", "delete", "digest"):
                 raise died(f"no such option '{key}'")
             call.need_known(key)
-            if key in sent:
-                raise died(f"cannot set and delete property '{key}' at the same time!")
             new.pop(key, None)
         resources[sid] = {key: value for key, value in new.items() if value != ""}
         call.api.sync(call.twin)
@@ -169,6 +175,7 @@ def move(call: Call) -> object:
     sid, node = sid_of(call), call.text("node")
     if sid not in call.documents.ha_resources:
         raise died(f"resource '{sid}' is not HA managed")
+    _need_no_error(call, sid)
     word = "migrate" if call.path.endswith("/migrate") else "relocate"
     answer = {"sid": sid, "requested-node": node, **_company(call, sid, node)}
     ha_request(call.twin, call.api.cluster, word, sid, node)

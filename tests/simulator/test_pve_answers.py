@@ -164,3 +164,23 @@ def test_an_answer_fits_the_official_schema(route: Route) -> None:
     assert known is not None
     found = list(misfits(known.get("returns", {}), (response.members or {})["data"]))
     assert bool(found) == (route.call in WRONG), found
+
+
+def test_a_task_that_never_was_is_told_of_its_id() -> None:
+    here = cluster()
+    task = "/nodes/pve1/tasks/UPID:pve1:00000001:00000001:00000001:x:1:root@pam:"
+    for call in (f"GET {task}/status", f"DELETE {task}"):
+        assert here.errors(call) == {"upid": "no such task"}
+    text = "unable to open file - No such file or directory"
+    assert here.ok(f"GET {task}/log") == [{"n": 1, "t": text}]
+    odd = here.errors("GET /nodes/pve1/tasks/UPID:x/log")
+    assert odd == {"upid": "unable to parse worker upid"}
+
+
+def test_somebody_elses_task_is_seen_by_auditors_and_stopped_by_who_may_change_the_node() -> None:
+    here = cluster()
+    task = here.done("POST /nodes/pve1/qemu", vmid=100)
+    auditor = here.user("ana@pve", "PVEAuditor")
+    assert here.ok(f"GET /nodes/pve1/tasks/{task.upid}/status", user=auditor)["type"] == "qmcreate"
+    refused = here.refusal(f"DELETE /nodes/pve1/tasks/{task.upid}", user=auditor)
+    assert refused == (403, "Permission check failed (/nodes/pve1, Sys.Modify)")

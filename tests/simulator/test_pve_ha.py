@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -338,3 +339,33 @@ def test_a_move_says_who_goes_along_and_who_is_in_the_way() -> None:
     assert here.ok(move, _node=free)["comigrated-resources"] == ["vm:101"]
     here.wait(120)
     assert {_services(here)[sid][0] for sid in ("vm:100", "vm:101")} == {free}
+
+
+def test_a_guest_that_is_not_there_has_no_resource_id() -> None:
+    missing = cluster().refusal("DELETE /cluster/ha/resources/999")
+    assert missing == (500, "unable to detect SID from VMID - VM/CT 999 does not exist")
+
+
+def test_what_is_set_and_unset_at_once_is_unset_or_for_a_rule_refused() -> None:
+    here = _managed(100)
+    here.ok("PUT /cluster/ha/resources/vm:100", comment="x", delete="comment")
+    assert "comment" not in here.ok("GET /cluster/ha/resources/vm:100")
+    _rule(here, "home", "node-affinity", resources="vm:100", nodes="pve1")
+    both = {"type": "node-affinity", "disable": 1, "delete": "disable"}
+    refused = here.refusal("PUT /cluster/ha/rules/home", **both)
+    why = "cannot set and delete property 'disable' at the same time!"
+    assert refused == (500, f"update HA rules failed: {why}")
+
+
+def test_a_resource_in_error_is_first_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = _managed(100)
+    here.wait(60)
+    known = documents_of(here.twin, "a")
+    broken = {"vm:100": replace(known.status.services["vm:100"], state="error")}
+    known.status = replace(known.status, services=broken)
+    monkeypatch.setattr("simulator.pve_datacenter.ha.documents_of", lambda *_: known)
+    url = "/cluster/ha/resources/vm:100"
+    why = (500, "service 'vm:100' in error state, must be disabled and fixed first")
+    assert here.refusal(f"PUT {url}", comment="x") == why
+    assert here.refusal(f"POST {url}/migrate", _node="pve2") == why
+    here.ok(f"PUT {url}", state="disabled")
