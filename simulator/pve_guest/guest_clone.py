@@ -19,6 +19,7 @@ from simulator.pve.routes import Routes
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import TaskError, bad_parameters, denied, died
 from simulator.pve_datacenter import pools
+from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import (
     KINDS,
     Kind,
@@ -329,7 +330,27 @@ def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: s
         format_name = "qcow2" if files else "raw"
         fresh = volumes.free_name(worker.documents, storage, entry, newid, format_name)
         name = f"{old.name}/{fresh}"
-    return volumes.allocate(worker, storage, newid, old.size_bytes, format_name, name)
+    new = volumes.allocate(worker, storage, newid, old.size_bytes, format_name, name)
+    if files and kind.name == "qemu":
+        _say_made(worker, old, new, linked=not full)
+    return new
+
+
+def _say_made(worker: Worker, old: Volume, new: Volume, *, linked: bool) -> None:
+    """What the plugin for files and qemu-img print of a new image."""
+    own, vmid = new.name.rpartition("/")[2], new.vmid
+    entry = worker.documents.storages[new.storage]
+    if not linked:
+        worker.say(guest_drives.formatting(volumes.path_of(entry, new), new))
+        return
+    base = f"../{old.name}"
+    worker.say(f"clone {old.name}: images, {own}, {vmid} to {own} (base={base})")
+    path = volumes.path_of(entry, replace(new, name=f"{vmid}/{own}"))
+    worker.say(
+        f"Formatting '{path}', fmt=qcow2 cluster_size=65536 extended_l2=off "
+        f"compression_type=zlib size={new.size_bytes} backing_file={base} "
+        f"backing_fmt={old.format} lazy_refcounts=off refcount_bits=16"
+    )
 
 
 def _finish_template(worker: Worker, kind: Kind) -> None:

@@ -155,6 +155,8 @@ def _check_destroy(call: Call, vmid: int) -> None:
         )
     if not call.flag("purge"):
         replication.need_no_jobs(call, vmid)
+    if call.world.running(vmid):
+        raise died(f"VM {vmid} is running - destroy failed")
 
 
 @routes.add(
@@ -180,6 +182,7 @@ def _finish_destroy(worker: Worker) -> None:
         raise TaskError(f"VM {vmid} is running - destroy failed")
     if not worker.number("skiplock"):
         check_lock(guest.current)
+    need_no_clones(worker, vmid, "linked cloned")
     free_volumes(worker, vmid)
     if worker.number("purge"):
         purge(worker, vmid)
@@ -187,6 +190,14 @@ def _finish_destroy(worker: Worker) -> None:
 
 
 FINISH["qmdestroy"] = _finish_destroy
+
+
+def need_no_clones(worker: Worker, vmid: int, clones: str) -> None:
+    """Raise if linked clones need a volume of a template."""
+    for _, volid in load.volumes(worker.documents.guests[vmid].current):
+        volume = volumes.find(worker.documents, worker.node, volid)
+        if volume is not None and volumes.based_on(worker.documents, volume):
+            raise TaskError(f"base volume '{volid}' is still in use by {clones}")
 
 
 def free_volumes(worker: Worker, vmid: int) -> None:

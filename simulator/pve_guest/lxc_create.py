@@ -210,6 +210,7 @@ def _finish_destroy(worker: Worker) -> None:
         if not worker.number("force"):
             raise TaskError(f"unable to destroy CT {vmid} - container is running")
         guests.stop(worker.twin, (worker.api.cluster, vmid))
+    guest_create.need_no_clones(worker, vmid, "linked clone")
     guest_create.free_volumes(worker, vmid)
     if worker.number("purge"):
         guest_create.purge(worker, vmid, "CT", "ct")

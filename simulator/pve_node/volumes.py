@@ -73,6 +73,14 @@ def find(documents: Documents, node: str, volid: str) -> Volume | None:
     return documents.volumes.get(("", volid)) or documents.volumes.get((node, volid))
 
 
+def based_on(documents: Documents, base: Volume) -> bool:
+    """Whether linked clones need a volume: their names begin with its."""
+    return any(
+        volume.storage == base.storage and volume.name.startswith(f"{base.name}/")
+        for volume in documents.volumes.values()
+    )
+
+
 def used_bytes(scene: Environment, storage: str, node: str) -> int:
     """What volumes take, and the system where the storage is on its disk."""
     entry = scene.documents.storages[storage]
@@ -323,6 +331,8 @@ def _finish_delete(worker: Worker) -> None:
         if found.protected:
             name, storage = found.name, found.storage
             raise TaskError(f"cannot remove protected volume '{name}' on '{storage}'")
+        if based_on(worker.documents, found):
+            raise TaskError(f"base volume '{found.name}' is still in use by linked clones")
         del worker.documents.volumes[found.key]
     worker.say(f"Removed volume '{volid}'")
 
