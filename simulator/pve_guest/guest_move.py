@@ -90,10 +90,20 @@ def _either(call: Call, qemu: bool) -> Exception:
     return bad_parameters(**{"target-vmid": text, "storage": text})
 
 
+def _check_container(call: Call, option: str) -> None:
+    if call.world.running(call.number("vmid")):
+        raise died("cannot move volumes of a running container")
+    if option.startswith("unused"):
+        only = "only configured volumes can be moved to another storage"
+        raise died(f"cannot move volume '{option}', {only}")
+
+
 def _checked(call: Call, kind: Kind, option: str) -> tuple[Entry, str]:
     """Configuration and volume of what is to be moved. Raises."""
     guest = find_guest(call, call.number("vmid"), kind.name)
     check_lock(guest.current, kind.word)
+    if kind.name == "lxc":
+        _check_container(call, option)
     call.need_digest(guest.digest)
     value = guest.current.get(option)
     volid = _volid(value)
@@ -125,8 +135,9 @@ def _move(call: Call, kind: Kind, key: str) -> str:
     if kind.name == "qemu" and volumes.storage_of(volid) == storage and old and same == old.format:
         raise died("you can't move to the same storage with same format")
     kept = guest_drives.in_use(find_guest(call, call.number("vmid"), kind.name), volid, option)
-    if kept and call.flag("delete") and kind.name == "qemu":
-        raise died("you can't move a disk with snapshots and delete the source")
+    if kept and call.flag("delete"):
+        what = "disk" if kind.name == "qemu" else "volume"
+        raise died(f"you can't move a {what} with snapshots and delete the source")
     work: dict[str, Value] = {
         "option": option,
         "storage": storage,

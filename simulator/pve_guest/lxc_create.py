@@ -17,7 +17,7 @@ from simulator.pve.routes import Routes
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 from simulator.pve_datacenter import pools, replication, resources
-from simulator.pve_guest import guest_create, lxc_restore
+from simulator.pve_guest import guest_clone, guest_create, lxc_restore
 from simulator.pve_guest.guest_config import KINDS, check_lines, check_lock, pool_error
 from simulator.pve_guest.guest_power import start_when_made
 from simulator.pve_guest.lxc_config import find_container, made_mount, need_bridges
@@ -146,7 +146,7 @@ def _finish_create(worker: Worker) -> None:
     except (ApiError, TaskError) as error:
         for volume in taken:
             worker.documents.volumes.pop(volume.key, None)
-        guest_create.forget(worker, vmid)
+        guest_clone.forget(worker, vmid)
         raise TaskError(f"unable to create CT {vmid} - {error}") from error
     config = {**DEFAULTS, "ostype": system, "hostname": f"CT{vmid}", "unprivileged": 1}
     config |= {key: value for key, value in {**sent, **made}.items() if value is not None}
@@ -214,7 +214,7 @@ def _finish_destroy(worker: Worker) -> None:
     guest_create.free_volumes(worker, vmid)
     if worker.number("purge"):
         guest_create.purge(worker, vmid, "CT", "ct")
-    guest_create.forget(worker, vmid)
+    guest_clone.forget(worker, vmid)
 
 
 FINISH["vzdestroy"] = _finish_destroy

@@ -163,3 +163,22 @@ def test_only_root_gives_a_container_a_piece_of_the_host() -> None:
     ):
         status, said = here.refusal(f"PUT {CT}/config", user=user, **option)
         assert (status, reason in said) == (403, True)
+
+
+def test_an_option_of_a_container_is_set_unset_or_reverted_but_one_of_these() -> None:
+    here = _container()
+    both = here.errors(f"PUT {CT}/config", hostname="x", revert="hostname")
+    assert both == {"revert": "you can't use '-hostname' and '-revert hostname' at the same time"}
+    both = here.errors(f"PUT {CT}/config", delete="hostname", revert="hostname")
+    text = "you can't use '-delete hostname' and '-revert hostname' at the same time"
+    assert both == {"delete": text}
+
+
+def test_a_containers_volume_is_moved_while_it_is_off_and_has_a_use() -> None:
+    here = _container()
+    unused = here.refusal(f"POST {CT}/move_volume", volume="unused0", storage="data")
+    only = "only configured volumes can be moved to another storage"
+    assert unused == (500, f"cannot move volume 'unused0', {only}")
+    here.done(f"POST {CT}/status/start")
+    running = here.refusal(f"POST {CT}/move_volume", volume="rootfs", storage="data")
+    assert running == (500, "cannot move volumes of a running container")

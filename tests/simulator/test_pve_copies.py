@@ -202,3 +202,14 @@ def test_a_disk_goes_to_a_storage_or_to_another_guest_that_can_have_it() -> None
     assert missing[1] == "Disk 'scsi9' for VM '100' does not exist"
     task = here.done(move, disk="scsi0", target__vmid=101, target__disk="scsi5")
     assert (task.id, task.status) == ("100-scsi0>101-scsi5", "OK")
+
+
+def test_of_a_copy_that_fails_nothing_is_left() -> None:
+    here = _guest()
+    here.ok(f"PUT {VM}/config", scsi1="data:1")
+    gone = here.config(100)["scsi1"].partition(",")[0]
+    del here.api.documents.volumes["pve1", gone]
+    task = here.done(f"POST {VM}/clone", newid=101)
+    assert task.status == f"clone failed: volume '{gone}' does not exist"
+    assert [row["vmid"] for row in here.ok("GET /nodes/pve1/qemu")] == [100]
+    assert len(here.ok("GET /nodes/pve1/storage/data/content")) == 1
