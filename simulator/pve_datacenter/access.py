@@ -8,7 +8,7 @@ from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.tickets import password_hash
-from simulator.pve.wire import bad_parameters, denied, died
+from simulator.pve.wire import ApiError, bad_parameters, denied, died
 
 routes = Routes()
 index(routes, "/access", "users groups roles acl domains openid tfa ticket password", "subdir")
@@ -54,11 +54,11 @@ def may_create(call: Call) -> None:
 
 
 def self_or_modify(call: Call) -> None:
-    """The user in question, or somebody with rights over users."""
-    if call.user.partition("!")[0] != call.text("userid"):
+    """The user in question and none of his tokens, or somebody with rights over users."""
+    if call.user != call.text("userid"):
         try:
             need_users_groups(call)
-        except Exception as error:
+        except ApiError as error:
             raise denied() from error
 
 

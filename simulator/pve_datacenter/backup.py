@@ -259,7 +259,7 @@ def included_volumes(call: Call) -> object:
     return {"children": children}
 
 
-index(routes, "/cluster/backup-info", "not-backed-up", "subdir")
+index(routes, "/cluster/backup-info", "not-backed-up", "subdir", may="root")
 
 
 @routes.add("GET /cluster/backup-info/not-backed-up", AUDIT)

@@ -14,7 +14,7 @@ from simulator.pve.permissions import TOP_PATHS, Permissions, normal_path
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.wire import bad_parameters, denied, died
-from simulator.pve_datacenter.access import find_user, need_users_groups, self_or_modify
+from simulator.pve_datacenter.access import find_user, self_or_modify
 
 routes = Routes()
 
@@ -201,13 +201,7 @@ def permissions(call: Call) -> object:
 NAMED = r"userid pve-userid ..64" "\n" r"tokenid /[A-Za-z][A-Za-z0-9.\-_]+/" "\n"
 
 
-def may_see_tokens(call: Call) -> None:
-    """The user, or who may change users."""
-    if call.user.partition("!")[0] != call.text("userid"):
-        need_users_groups(call)
-
-
-@routes.add("GET /access/users/{userid}/token", may_see_tokens, "userid pve-userid ..64")
+@routes.add("GET /access/users/{userid}/token", self_or_modify, "userid pve-userid ..64")
 def tokens(call: Call) -> object:
     """A user's tokens."""
     owner = call.text("userid")
@@ -233,7 +227,7 @@ def _token(call: Call) -> tuple[str, Entry]:
     return name, token
 
 
-@routes.add("GET /access/users/{userid}/token/{tokenid}", may_see_tokens, NAMED)
+@routes.add("GET /access/users/{userid}/token/{tokenid}", self_or_modify, NAMED)
 def token(call: Call) -> object:
     """One token, without its secret."""
     return _shown(_token(call)[1])

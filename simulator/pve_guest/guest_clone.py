@@ -123,7 +123,7 @@ def _may_clone(call: Call) -> None:
     if not call.may(f"/vms/{call.text('newid')}", "VM.Allocate") and not (
         pool and call.may(f"/pool/{pool}", "VM.Allocate")
     ):
-        raise denied(f"/vms/{call.text('newid')}, VM.Allocate")
+        raise denied()
 
 
 def _feature(call: Call, kind: Kind) -> object:
