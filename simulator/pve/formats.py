@@ -184,14 +184,6 @@ def _pairs(item: Format) -> Format:
     return check
 
 
-def _cpu(text: str) -> str:
-    head = text.split(",", 1)[0]
-    name = head.removeprefix("cputype=")
-    if name in CPU_TYPES or name.startswith("custom-"):
-        return ""
-    return f"Built-in cputype '{name}' is not defined (missing 'custom-' prefix?)\n"
-
-
 def _startup(text: str) -> str:
     if text in ("", "0"):
         return "unable to parse startup options\n"
@@ -283,7 +275,6 @@ FORMATS: dict[str, Format] = {
     ),
     "pve-userid": _user_id,
     "pve-vlan-id-or-range": _vlan,
-    "pve-vm-cpu-conf": _cpu,
     "pve-vmid": _shaped(VM_ID, "value does not look like a valid VM ID"),
     "pve-task-status-type": _shaped(r"(?i:ok|error|warning|unknown)", "invalid status '{}'"),
     "pve-volume-id": _volume,
