@@ -415,13 +415,15 @@ def applies_live(option: str, hotplug: frozenset[str], *, numa: bool) -> bool:
 _GROUPS: dict[str, str] = {
     "VM.Config.CPU": "affinity cores cpu cpulimit cpuunits numa smp sockets vcpus",
     "VM.Config.Memory": "allow-ksm balloon hugepages keephugepages memory shares",
-    "VM.Config.HWType": """acpi arch audio0 bios hotplug ivshmem kvm machine rng0 scsihw smbios1
+    "VM.Config.Disk": "boot bootdisk vmstatestorage",
+    "VM.Config.HWType": """acpi arch audio0 hotplug ivshmem kvm machine rng0 scsihw smbios1
         spice_enhancements tablet vga vmgenid watchdog amd-sev intel-tdx""",
-    "VM.Config.Options": """agent autostart boot bootdisk ciupgrade description freeze hookscript
-        keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot
-        startdate startup tags
-        tdf template vmstatestorage""",
-    "VM.Config.Cloudinit": "cicustom cipassword citype ciuser nameserver searchdomain sshkeys",
+    "VM.Config.Options": """agent autostart bios description hookscript keyboard localtime
+        migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags
+        tdf template""",
+    "VM.Config.Cloudinit": """cicustom cipassword citype ciupgrade ciuser nameserver searchdomain
+        sshkeys""",
+    "VM.PowerMgmt": "freeze",
     "root": "args lock",
 }
 _PRIVILEGE = {option: name for name, group in _GROUPS.items() for option in group.split()}
@@ -430,9 +432,13 @@ _BY_KIND = {
     "ipconfig": "VM.Config.Cloudinit",
     "numa": "VM.Config.CPU",
     "unused": "VM.Config.Disk",
-    "virtiofs": "VM.Config.Options",
+    "virtiofs": "VM.Config.Disk",
     "parallel": "root",
 }
+
+
+DEVICES = ("hostpci", "serial", "usb")
+"""Options that may stand for a real device of the node."""
 
 
 def privilege_for(option: str, value: str) -> str:
@@ -442,7 +448,6 @@ def privilege_for(option: str, value: str) -> str:
     kind = drive_kind(option)
     if is_drive(option):
         return "VM.Config.CDROM" if "media=cdrom" in value else "VM.Config.Disk"
-    if kind in ("serial", "usb", "hostpci"):
-        harmless = value in ("", "socket") or "spice" in value or "mapping=" in value
-        return "VM.Config.HWType" if harmless else "root"
+    if kind in DEVICES:
+        return "VM.Config.HWType"
     return _PRIVILEGE.get(option) or _BY_KIND.get(kind, "VM.Config.Options")

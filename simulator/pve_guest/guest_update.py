@@ -117,16 +117,20 @@ def _check_disks(guest: GuestConfig, removed: list[str]) -> None:
             raise died(f"unable to delete '{volid}' - volume is still in use (snapshot?)")
 
 
+def _check_skiplock(call: Call) -> None:
+    if call.flag("skiplock") and call.user != "root@pam":
+        raise bad_parameters(skiplock="Only root may use this option.")
+
+
 def _checked(call: Call) -> dict[str, Value]:
     """What was sent, if it may be done: the part of the call that comes before any worker."""
     vmid, sent = call.number("vmid"), _sent(call)
-    if call.flag("skiplock") and call.user != "root@pam":
-        raise bad_parameters(skiplock="Only root may use this option.")
+    _check_skiplock(call)
     removed = call.words("delete")
     if not sent and not removed and not call.words("revert"):
         raise died("no options specified")
     guest = find_guest(call, vmid)
-    need_option_rights(call, vmid, {**dict.fromkeys(removed, ""), **sent})
+    need_option_rights(call, vmid, {**dict.fromkeys(removed), **sent})
     need_bridges(call, sent)
     _check_removals(call, sent)
     guest_drives.check_drives(call, sent)
@@ -314,6 +318,7 @@ def _set(scene: Environment, config: dict[str, Value], option: str, value: Value
 )
 def resize(call: Call) -> object:
     """Grow a disk: a task."""
+    _check_skiplock(call)
     guest = find_guest(call, call.number("vmid"))
     if call.has("digest") and call.text("digest") != guest.digest:
         raise died("checksum mismatch (file change by other user?)")
