@@ -197,3 +197,20 @@ def test_a_storage_is_as_large_as_what_backs_it() -> None:
     assert sizes["local"] == 146 * 10**9
     assert sizes["iso"] in {disk.size for disk in nas.values()}
     assert sizes["group1"] == sizes["group2"] > sizes["iso"]
+
+
+def test_volumes_are_seen_and_freed_by_who_may_use_their_guests() -> None:
+    here = cluster()
+    here.guest(100, scsi0="data:1")
+    volid = here.config(100)["scsi0"].partition(",")[0]
+    at = "/nodes/pve1/storage/data/content"
+    user = here.user("ana@pve", "PVEDatastoreUser", path="/storage/data")
+    assert here.ok(f"GET {at}", user=user) == []
+    refused = here.refusal(f"GET {at}/{volid}", user=user)
+    assert refused == (403, "Permission check failed (/vms/100, VM.Config.Disk)")
+    here.ok("PUT /access/acl", path="/vms/100", roles="PVEVMAdmin", users="ana@pve")
+    assert [row["volid"] for row in here.ok(f"GET {at}", user=user)] == [volid]
+    freed = here.refusal(f"DELETE {at}/{volid}", user=user)
+    assert freed == (403, "Permission check failed (/storage/data, Datastore.Allocate)")
+    here.ok("PUT /storage/data", disable=1)
+    assert here.refusal(f"GET {at}") == (500, "storage 'data' is disabled")
