@@ -28,7 +28,7 @@ index(routes, f"{_BASE}/endpoints", "gotify sendmail smtp webhook")
 
 PATH = "/mapping/notifications"
 AUDIT, MODIFY = f"{PATH} Mapping.Modify, {PATH} Mapping.Audit", f"{PATH} Mapping.Modify"
-USE = f"{AUDIT}|Mapping.Use"
+USE = f"{AUDIT}, {PATH} Mapping.Use"
 _NAME = "name pve-configid\n"
 _CHANGES = "delete? array:pve-configid\ndigest? string ..64\n"
 
