@@ -7,6 +7,8 @@ system is looked at; from a backup: `lxc_restore`. Leaves out: OCI images.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from contextlib import suppress
 
 from simulator import guests
 from simulator.pve.call import Call
@@ -85,6 +87,8 @@ def create(call: Call) -> object:
         state = call.world.guest(vmid)
         where = state.node if state else call.node
         raise died(f"{KINDS[other.kind].word} {vmid} already exists on node '{where}'")
+    if not all(map(_public_key, filter(str.strip, call.text("ssh-public-keys").split("\n")))):
+        raise died("SSH public key validation error")
     mounts = _mounts(call, sent)
     kept = _kept(call, sent, mounts)
     call.documents.guests[vmid] = GuestConfig("lxc", {"lock": "create"})
@@ -97,6 +101,17 @@ def create(call: Call) -> object:
     work |= {key: call.values[key] for key in names if call.has(key)}
     took_s = DURATIONS_S["vzcreate"] + SECONDS_FOR_A_DISK * len(mounts)
     return start_task(call, "vzcreate", str(vmid), work, took_s=took_s)
+
+
+def _public_key(line: str) -> bool:
+    """Whether a line has a key of the type that it names: its blob begins with that name."""
+    words = line.split()
+    for kind, blob in zip(words, words[1:], strict=False):
+        if re.fullmatch(r"(sk-)?(ssh|ecdsa-sha2)-[\w\-@.]+", kind):
+            with suppress(ValueError):
+                head = len(kind).to_bytes(4, "big") + kind.encode()
+                return b64decode(blob, validate=True).startswith(head)
+    return False
 
 
 def _kept(call: Call, sent: dict[str, Value], mounts: dict[str, Value]) -> dict[str, Value]:

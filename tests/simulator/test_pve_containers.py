@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -182,3 +183,14 @@ def test_a_containers_volume_is_moved_while_it_is_off_and_has_a_use() -> None:
     here.done(f"POST {CT}/status/start")
     running = here.refusal(f"POST {CT}/move_volume", volume="rootfs", storage="data")
     assert running == (500, "cannot move volumes of a running container")
+
+
+def test_a_container_is_made_with_public_keys_that_are_some() -> None:
+    here = _with_template()
+    body = b64encode(b"\0\0\0\x0bssh-ed25519" + bytes(36)).decode()
+    make: dict[str, Any] = {"vmid": 201, "ostemplate": TEMPLATE, "rootfs": "data:1"}
+    post = "POST /nodes/pve1/lxc"
+    for wrong in ("garbage", "ssh-ed25519 AAAA ana", f"ssh-rsa {body}"):
+        refused = here.refusal(post, ssh__public__keys=wrong, **make)
+        assert refused == (500, "SSH public key validation error")
+    here.done(post, ssh__public__keys=f"\nssh-ed25519 {body} ana@lab\n", **make)
