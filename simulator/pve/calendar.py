@@ -140,7 +140,7 @@ def calendar_problem(text: str) -> str:
     try:
         parse_calendar(text)
     except NoEvent as error:
-        stopped = str(error)
-        problem = f"unable to parse calendar event at '{stopped}'"
+        where = f"at '{error}'" if str(error) else "- event is empty"
+        problem = f"unable to parse calendar event {where}"
         return f"invalid calendar event '{text}' - {problem}\n"
     return ""

@@ -10,7 +10,7 @@ and pve-manager.
 from __future__ import annotations
 
 from simulator.pve.parameters import Entry, Table, table
-from simulator.pve.sections import SectionFile, SectionType
+from simulator.pve.sections import SectionFile, SectionType, section_type
 
 REALM = r"""
 acr-values?             /[^\x00-\x1F\x7F <>#"]*/
@@ -139,21 +139,29 @@ PAM: Entry = {
     "comment": "Linux PAM standard authentication",
     "plugin": "PVE::Auth::PAM",  # shown, and not written
 }
+PVE: Entry = {"type": "pve", "comment": "Proxmox VE authentication server"}
+_ANY_REALM = "comment default "
+_LDAP = (
+    f"{_ANY_REALM} bind_dn capath case-sensitive cert certkey filter group_classes "
+    "group_dn group_filter group_name_attr mode password port secure server1+ server2 sslversion "
+    "sync-defaults-options sync_attributes tfa user_classes verify "
+)
 DOMAINS = SectionFile(
     "domains.cfg",
     _REALM_KEYS,
     {
-        "ad": _type(table(_REALM_KEYS), "server1", "domain"),
-        "ldap": _type(table(_REALM_KEYS), "server1", "base_dn", "user_attr"),
-        "openid": _type(table(_REALM_KEYS), "issuer-url", "client-id"),
-        "pam": _type(table(_REALM_KEYS)),
-        "pve": _type(table(_REALM_KEYS)),
+        "ad": section_type(f"{_LDAP} base_dn domain+ user_attr"),
+        "ldap": section_type(f"{_LDAP} base_dn+ user_attr+"),
+        "openid": section_type(
+            f"{_ANY_REALM} acr-values audiences autocreate client-id+ client-key groups-autocreate "
+            "groups-claim groups-overwrite issuer-url+ prompt query-userinfo scopes username-claim="
+        ),
+        "pam": section_type(f"{_ANY_REALM} tfa"),
+        "pve": section_type(f"{_ANY_REALM} tfa"),
     },
-    builtin={
-        "pam": PAM,
-        "pve": {"type": "pve", "comment": "Proxmox VE authentication server"},
-    },
-    secrets=frozenset({"password", "client-key"}),
+    builtin={"pam": PAM, "pve": PVE},
+    defaults={"pam": PAM, "pve": PVE},
+    secrets=frozenset({"password"}),
 )
 _JOB = f"{BACKUP_JOB}maxfiles? integer\nnotification-policy? string\nnotification-target? string\n"
 JOBS = SectionFile("jobs.cfg", _JOB, {"vzdump": _type(table(_JOB))})  # the last three: before 9

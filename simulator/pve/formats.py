@@ -29,6 +29,9 @@ WORD = r"[A-Za-z0-9.\-_]+"
 VOLUME_ID = r"[A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]:.+"
 MAC = r"(?i:[a-f0-9][02468ace])(?i::[a-f0-9]{2}){5}"
 VM_ID = r"[1-9][0-9]{2,8}"
+MAIL_USER = r"(?a:[\w+\-~]+(\.[\w+\-~]+)*)"
+MAIL_DOMAIN = r"[a-zA-Z0-9\-]+(\.[a-zA-Z0-9\-]+)*"
+NETMASKS = frozenset(str(ipaddress.ip_network(f"0.0.0.0/{n}").netmask) for n in range(33))
 TAG = r"(?i:[a-z0-9_][a-z0-9_\-+.]*)"
 
 PRIVILEGES = frozenset(
@@ -97,7 +100,7 @@ def _storage_id(text: str) -> str:
 
 def _address(text: str, version: int | None = None) -> bool:
     try:
-        return version in (None, ipaddress.ip_address(text).version)
+        return "%" not in text and version in (None, ipaddress.ip_address(text).version)
     except ValueError:
         return False
 
@@ -106,7 +109,7 @@ def _network(text: str, version: int | None = None) -> bool:
     address, slash, prefix = text.partition("/")
     if not slash or not prefix.isdecimal() or not _address(address, version):
         return False
-    return int(prefix) <= (32 if _address(address, 4) else 128)
+    return 8 <= int(prefix) <= (32 if _address(address, 4) else 128)
 
 
 def _ip(version: int | None, what: str) -> Format:
@@ -124,42 +127,67 @@ def _ip_config(text: str, version: int, words: frozenset[str]) -> str:
     return "" if fits else f"value does not look like a valid ipv{version} network configuration\n"
 
 
-def _server(text: str) -> str:
-    fits = _address(text.strip("[]")) or re.fullmatch(DNS_NAME, text)
-    return "" if fits else "value does not look like a valid server name or IP address\n"
+def _server(sentence: str) -> Format:
+    return lambda text: (
+        "" if _address(text) or re.fullmatch(DNS_NAME, text) else sentence.format(text) + "\n"
+    )
 
 
 def _portal(text: str) -> str:
-    """A server, and the port that it listens on."""
-    fits = _server(re.sub(r":\d+$", "", text)) == "" or _server(text) == ""
+    """A server, and the port that it listens on. Source: PVE::Tools parse_host_and_port."""
+    named = re.fullmatch(r"[A-Za-z0-9\-.]+(:\d+)?|\[[A-Za-z0-9\-.]+\](:\d+)?", text)
+    six = re.fullmatch(r"\[([^\]]+)\](?::\d+)?|([^.]+)(?:\.\d+)?", text)
+    fits = named or (six and _address(six[1] or six[2], 6))
     return "" if fits else "value does not look like a valid portal address\n"
 
 
-def _prune(text: str) -> str:
-    keys = {part.partition("=")[0] for part in text.split(",")}
-    if "keep-all" in keys and len(keys) > 1 and "keep-all=1" in text.split(","):
-        return "keep-all cannot be set together with other options.\n"
+def _user_id(text: str) -> str:
+    if len(text) < 3:
+        return f"user name '{text}' is too short\n"
+    if len(text) > 64:
+        return f"user name '{text}' is too long ({len(text)} > 64)\n"
+    fits = re.fullmatch(USER_ID, text)
+    return "" if fits else f"value '{text}' does not look like a valid user name\n"
+
+
+def _vlan(text: str) -> str:
+    """A VLAN, or the first and the last of some."""
+    if not re.fullmatch(r"\d+(-\d+)?", text):
+        return f"invalid VLAN configuration '{text}'\n"
+    tags = text.split("-")
+    if odd := next((tag for tag in tags if not 2 <= int(tag) <= 4094), None):
+        return f"invalid VLAN tag '{odd}'\n"
+    if int(tags[0]) >= int(tags[-1]) and len(tags) > 1:
+        return f"VLAN range must go from lower to higher tag '{text}'\n"
     return ""
 
 
-def _boot(text: str) -> str:
-    values = dict(part.partition("=")[::2] for part in text.split(","))
-    legacy = next((key for key, value in values.items() if not value), values.get("legacy"))
-    if legacy and not re.fullmatch(r"[acdn]{1,4}", legacy):
-        return "format error\nboot.legacy: value does not match the regex pattern\n"
-    return ""
+def _folder(text: str) -> str:
+    """A kind of content, and the folder that holds it. Source: verify_dir_override."""
+    kind, equals, _ = text.partition("=")
+    if equals and kind not in CONTENT:
+        return f"invalid content type '{kind}'\n"
+    return "" if equals else f"invalid override '{text}'\n"
 
 
-def _cpu(text: str) -> str:
-    head = text.split(",", 1)[0]
-    name = head.removeprefix("cputype=")
-    if name in CPU_TYPES or name.startswith("custom-"):
-        return ""
-    return f"Built-in cputype '{name}' is not defined (missing 'custom-' prefix?)\n"
+def _pairs(item: Format) -> Format:
+    """Where what goes: `1` for the same name, a target for the rest, or `source:target` each.
+
+    Source: PVE::JSONSchema parse_idmap, of each item of a list by itself.
+    """
+
+    def check(text: str) -> str:
+        ends = text.split(":") if re.fullmatch("[^:]+:[^:]+", text) else [text]
+        problem = next(filter(None, map(item, ends)), "") if text != "1" else ""
+        return f"entry '{text}' contains invalid ID - {problem}\n\n" if problem else ""
+
+    return check
 
 
 def _startup(text: str) -> str:
-    for part in text.split(","):
+    if text in ("", "0"):
+        return "unable to parse startup options\n"
+    for part in filter(str.strip, text.split(",")):
         if not re.fullmatch(r"(order=)?\d+|(up|down)=\d+", part):
             return "unable to parse startup options\n"
     return ""
@@ -169,47 +197,39 @@ def _hotplug(text: str) -> str:
     if text in ("0", "1"):
         return ""
     known = frozenset({"network", "disk", "cpu", "memory", "usb", "cloudinit"})
-    unknown = [part for part in re.split(r"[,;\s]+", text) if part not in known]
+    unknown = [part for part in items(text) if part not in known]
     return f"invalid hotplug feature '{unknown[0]}'\n" if unknown else ""
 
 
-def _smbios(text: str) -> str:
-    for part in text.split(","):
-        key, _, value = part.partition("=")
-        if key == "uuid" and not re.fullmatch(
-            r"[a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}", value
-        ):
-            return "format error\nsmbios1.uuid: value does not match the regex pattern\n"
-    return ""
-
-
-def _urlencoded(text: str) -> str:
-    fits = re.fullmatch(r"([A-Za-z0-9\-_.~!*'()+/@:=]|%[0-9A-Fa-f]{2})*", text)
-    return "" if fits else f"invalid urlencoded string: {text}\n"
+_volume = _shaped(VOLUME_ID, "unable to parse volume ID '{}'")
 
 
 def _file(text: str) -> str:
-    """A volume, a path, `none`, `cdrom`, or STORAGE:SIZE for a new volume."""
-    fits = text in ("none", "cdrom") or text.startswith("/") or re.fullmatch(VOLUME_ID, text)
-    return "" if fits else f"unable to parse volume ID '{text}'\n"
+    """A volume or a path."""
+    return "" if text.startswith("/") else _volume(text)
 
 
 FORMATS: dict[str, Format] = {
-    "address": lambda t: (
-        "" if _server(t) == "" else f"value does not look like a valid address: {t}\n"
-    ),
-    "backup-performance": _shaped(r"[\w\-=,]+", "format error"),
+    "address": _server("value does not look like a valid address: {}"),
     "CIDR": _cidr(None, "CIDR"),
     "CIDRv4": _cidr(4, "IPv4 CIDR"),
     "CIDRv6": _cidr(6, "IPv6 CIDR"),
-    "disk-size": _shaped(r"\d+(\.\d+)?[KMGT]?", "failed to parse disk size '{}'"),
+    "disk-size": _shaped(r"\d+(\.\d+)?[KMGT]?", "value does not look like a valid disk size: {}"),
     "dns-name": _shaped(DNS_NAME, "value does not look like a valid DNS name"),
     "email": _shaped(
-        r"[\w+\-~.]+@[a-zA-Z0-9.\-]+", "value does not look like a valid email address"
+        rf"{MAIL_USER}@{MAIL_DOMAIN}", "value does not look like a valid email address"
+    ),
+    "email-or-username": _shaped(
+        rf"{MAIL_USER}(@{MAIL_DOMAIN})?",
+        "value does not look like a valid email address or user name",
     ),
     "ip": _ip(None, "IP address"),
     "ipv4": _ip(4, "IPv4 address"),
     "ipv6": _ip(6, "IPv6 address"),
+    "ipv4mask": one_of(NETMASKS, "value does not look like a valid IP netmask"),
+    "ldap-simple-attr": _shaped(
+        r"[a-zA-Z0-9]+", "value '{}' does not look like a simple ldap attribute name"
+    ),
     "pve-ipv4-config": lambda t: _ip_config(t, 4, frozenset({"dhcp", "manual"})),
     "pve-ipv6-config": lambda t: _ip_config(t, 6, frozenset({"dhcp", "auto", "manual"})),
     "mac-addr": _shaped(MAC, "value does not look like a valid unicast MAC address"),
@@ -217,17 +237,16 @@ FORMATS: dict[str, Format] = {
         r"(?i:[a-f0-9][02468ace])(?i::[a-f0-9]{2}){0,2}:?",
         "value is not a valid unicast MAC address prefix",
     ),
-    "prune-backups": _prune,
-    "pve-bridge-id": _shaped(r"[-_.\w]+", "invalid bridge ID '{}'"),
+    "pve-bridge-id": _shaped(r"[-_.A-Za-z0-9]+", "invalid bridge ID '{}'"),
     "pve-calendar-event": calendar_problem,
     "pve-configid": _shaped(CONFIG_ID, "invalid configuration ID '{}'"),
+    "pve-day-of-week": _shaped(r"mon|tue|wed|thu|fri|sat|sun", "invalid day '{}'"),
+    "pve-dir-override": _folder,
     "pve-cpuset": _shaped(r"\d+(-\d+)?(,\d+(-\d+)?)*", "unable to parse cpuset option"),
     "pve-groupid": _shaped(WORD, "group name '{}' contains invalid characters"),
-    "pve-ha-resource-id": _shaped(
-        r"[^:\s]+:[^:\s]+", "value does not look like a valid ha resource id"
-    ),
+    "pve-ha-resource-id": _shaped(r"[a-z]+:\S+", "value does not look like a valid ha resource id"),
     "pve-ha-resource-or-vm-id": _shaped(
-        r"[^:\s]+:[^:\s]+|[1-9][0-9]{2,8}", "value does not look like a valid ha resource id"
+        r"[a-z]+:\S+|\d+", "value does not look like a valid ha resource id"
     ),
     "pve-ha-node": _shaped(rf"{NODE}(:\d+)?", "value does not look like a valid ha node ID"),
     "pve-hotplug-features": _hotplug,
@@ -237,16 +256,16 @@ FORMATS: dict[str, Format] = {
     "pve-node": _shaped(NODE, "value does not look like a valid node name"),
     "pve-poolid": _pool_id,
     "pve-priv": one_of(PRIVILEGES, "invalid privilege '{}'"),
-    "pve-qm-boot": _boot,
     "pve-realm": _shaped(r"[A-Za-z][A-Za-z0-9.\-_]+", "value does not look like a valid realm"),
     "pve-roleid": _shaped(WORD, "role name '{}' contains invalid characters"),
-    "pve-qm-smbios1": _smbios,
     "pve-startup-order": _startup,
     "pve-storage-content": one_of(CONTENT, "invalid content type '{}'"),
     "pve-storage-id": _storage_id,
-    "pve-storage-path": _shaped(r"/.*", "value does not look like a valid absolute path"),
+    "pve-storage-path": _shaped(
+        r"(?s)/[^;()]+.*", "value does not look like a valid absolute path"
+    ),
     "pve-storage-portal-dns": _portal,
-    "pve-storage-server": _server,
+    "pve-storage-server": _server("value does not look like a valid server name or IP address"),
     "pve-storage-vgname": _shaped(
         r"(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])", "lvm name '{}' contains illegal characters"
     ),
@@ -254,13 +273,15 @@ FORMATS: dict[str, Format] = {
     "pve-tokenid": _shaped(
         rf"{USER_ID}![A-Za-z][A-Za-z0-9.\-_]+", "value '{}' does not look like a valid token ID"
     ),
-    "pve-userid": _shaped(USER_ID, "value '{}' does not look like a valid user name"),
-    "pve-vlan-id-or-range": _shaped(r"\d+(-\d+)?", "invalid VLAN configuration '{}'"),
-    "pve-vm-cpu-conf": _cpu,
+    "pve-userid": _user_id,
+    "pve-vlan-id-or-range": _vlan,
     "pve-vmid": _shaped(VM_ID, "value does not look like a valid VM ID"),
-    "pve-volume-id": _shaped(VOLUME_ID, "unable to parse volume ID '{}'"),
-    "pve-volume-id-or-qm-path": _file,
-    "urlencoded": _urlencoded,
+    "pve-task-status-type": _shaped(r"(?i:ok|error|warning|unknown)", "invalid status '{}'"),
+    "pve-volume-id": _volume,
+    "pve-volume-id-or-absolute-path": _file,
+    "pve-volume-id-or-qm-path": lambda t: "" if t in ("none", "cdrom") else _file(t),
+    "storage-pair": _pairs(_storage_id),
+    "urlencoded": _shaped(r"[-%a-zA-Z0-9_.!~*'()]*", "invalid urlencoded string: {}"),
 }
 
 

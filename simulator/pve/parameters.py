@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,11 +54,15 @@ class Param:
 
 @dataclass(frozen=True)
 class Table:
-    """What a call or a property string takes."""
+    """What a call or a property string takes.
+
+    `problem`: what is wrong with values that are fine one by one; "" if nothing is.
+    """
 
     params: Mapping[str, Param]
     aliases: Mapping[str, str] = field(default_factory=dict)
     key_aliases: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    problem: Callable[[Mapping[str, Value]], str] | None = None
 
     @property
     def default_key(self) -> str | None:
@@ -70,11 +74,14 @@ class Table:
             {**self.params, **other.params},
             {**self.aliases, **other.aliases},
             {**self.key_aliases, **other.key_aliases},
+            self.problem or other.problem,
         )
 
 
 PROPERTY_STRINGS: dict[str, Table] = {}
-"""Tables of the property strings, by the name that `{name}` uses; the areas add theirs."""
+"""Tables of the property strings, by the name that `{name}` uses, or that of their format where
+Proxmox VE has registered it; the areas add theirs.
+"""
 
 
 def _param(match: re.Match[str]) -> Param:
@@ -106,7 +113,11 @@ def _param(match: re.Match[str]) -> Param:
     )
 
 
-def table(text: str, key_aliases: Mapping[str, tuple[str, str]] | None = None) -> Table:
+def table(
+    text: str,
+    key_aliases: Mapping[str, tuple[str, str]] | None = None,
+    problem: Callable[[Mapping[str, Value]], str] | None = None,
+) -> Table:
     """Read a table. A line that ends with a comma goes on in the next."""
     params: dict[str, Param] = {}
     aliases: dict[str, str] = {}
@@ -123,7 +134,7 @@ def table(text: str, key_aliases: Mapping[str, tuple[str, str]] | None = None) -
             params |= {f"{match['name']}{n}": param for n in range(int(match["count"]))}
         else:
             params[match["name"]] = param
-    return Table(params, aliases, key_aliases or {})
+    return Table(params, aliases, key_aliases or {}, problem)
 
 
 def check(
@@ -198,7 +209,7 @@ def _item_errors(
 _TYPES = {
     "string": re.compile(r".*", re.DOTALL),
     "integer": re.compile(r"[+-]?\d+"),
-    "number": re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?"),
+    "number": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
     "boolean": re.compile(r"[01]"),
 }
 
@@ -220,10 +231,11 @@ def _typed(type_name: str, text: str) -> Value:
 
 def _text_problem(name: str, param: Param, text: str, strings: Mapping[str, Table]) -> str:
     """What `PVE::JSONSchema::check_prop` says of a scalar, in its order; "" if it is fine."""
-    if param.table:
-        if problem := property_problem(name, strings[param.table], text):
-            return f"invalid format - {problem}"
-    elif param.format and (problem := check_format(param.format, text)):
+    if known := strings.get(param.table or param.format):
+        problem = property_problem(name, known, text)
+    else:
+        problem = check_format(param.format, text)
+    if problem:
         return f"invalid format - {problem}"
     if param.pattern and not re.fullmatch(param.pattern, text):
         return "value does not match the regex pattern"
@@ -252,11 +264,11 @@ def property_problem(name: str, known: Table, text: str) -> str:
         param = known.params.get(key)
         truth = propertystring.truth(value) if param and param.type == "boolean" else None
         given[key] = value if truth is None else truth
-    _, errors = check(known, given)
+    checked, errors = check(known, given)
     if not errors:
-        return ""
+        return known.problem(checked) if known.problem else ""
     lines = ""
-    for key, problem in errors.items():
+    for key, problem in sorted(errors.items()):
         told = re.sub(r"^(missing property required by )'", rf"\1'{name}.", problem)
         lines += f"{name}.{key}: {told}\n"
     return f"format error\n{lines}"

@@ -26,14 +26,14 @@ _ACL_PATH = re.compile(
 
 
 def normal_path(path: str) -> str | None:
-    """An ACL path as it is kept, or None if there is no such object. Source: PVE::AccessControl."""
+    """An ACL path as it is kept, or None if it can't be one. Source: PVE::AccessControl."""
     normal = "/" + "/".join(part for part in path.split("/") if part)
-    return normal if _ACL_PATH.fullmatch(normal) else None
+    return normal if re.fullmatch(r"[A-Za-z0-9.\-_/]+", normal) else None
 
 
 def acl_path_valid(path: str) -> bool:
     """Whether rights can be given on a path."""
-    return normal_path(path) is not None
+    return _ACL_PATH.fullmatch(normal_path(path) or "") is not None
 
 
 class Permissions:

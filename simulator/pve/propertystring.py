@@ -42,6 +42,7 @@ def split(
     Raises Malformed.
     """
     values: dict[str, str] = {}
+    bare = False
     for part in text.split(","):
         if not part.strip():
             continue
@@ -49,18 +50,26 @@ def split(
         if not equals:
             if default_key is None:
                 raise Malformed("value without key, but schema does not define a default key\n")
-            if default_key in values:
-                raise Malformed(f"duplicate key in comma-separated list property: {default_key}\n")
-            values[default_key] = part
+            if bare or values.get(default_key, "0") != "0":
+                raise _duplicate(default_key)
+            bare, values[default_key] = True, part
             continue
+        if not key or not value:
+            raise Malformed("missing key in comma-separated list property\n")
         key = (aliases or {}).get(key, key)
+        if key in values:
+            raise _duplicate(key)
         if key_aliases and key in key_aliases:
             name, target = key_aliases[key]
+            if name in values:
+                raise Malformed(f"key alias '{name}' is already defined\n")
             values[name], key = key, target
-        if key in values:
-            raise Malformed(f"duplicate key in comma-separated list property: {key}\n")
         values[key] = value
     return values
+
+
+def _duplicate(key: str) -> Malformed:
+    return Malformed(f"duplicate key in comma-separated list property: {key}\n")
 
 
 def join(values: Mapping[str, object], first: str | None = None) -> str:

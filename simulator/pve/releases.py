@@ -19,6 +19,7 @@ from simulator.pve.before_8 import BEFORE_8, FORMER_IN_7, STRINGS_BEFORE_8
 from simulator.pve.before_9 import BEFORE_9, STRINGS_BEFORE_9
 from simulator.pve.changes import Change
 from simulator.pve.parameters import PROPERTY_STRINGS, Table
+from simulator.pve.permissions import acl_path_valid
 from simulator.pve.roles import ROLES_7, ROLES_8, ROLES_9, Roles
 from simulator.pve.routes import Guard, Route
 
@@ -85,7 +86,7 @@ class Release:
 
     def has_rights_on(self, path: str) -> bool:
         """Whether rights can be given on a path."""
-        return re.fullmatch(self.no_rights_on, path) is None
+        return acl_path_valid(path) and not re.fullmatch(self.no_rights_on, path)
 
 
 NEWEST = Release({"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"})

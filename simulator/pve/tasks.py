@@ -9,14 +9,16 @@ PVE::API2::Tasks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Task
+from simulator.pve.formats import NODE
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes
-from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
+from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
 
 DURATIONS_S: Mapping[str, float] = {
     "qmcreate": 2.0,  # assumed, and a second for each disk
@@ -176,14 +178,18 @@ def _row(task: Task) -> dict[str, object]:
     return row
 
 
-def _may_see(call: Call, task: Task) -> bool:
-    owner = task.user.partition("!")[0]
-    return call.user in (task.user, owner) or call.may(f"/nodes/{task.node}", "Sys.Audit")
+def _own(call: Call, task: Task) -> bool:
+    """Whether a task is the caller's, or one of his tokens'."""
+    return call.user in (task.user, task.user.partition("!")[0])
 
 
 def _visible(call: Call) -> list[Task]:
     """Newest first."""
-    tasks = [task for task in call.documents.tasks.values() if _may_see(call, task)]
+    tasks = [
+        task
+        for task in call.documents.tasks.values()
+        if _own(call, task) or call.may(f"/nodes/{task.node}", "Sys.Audit")
+    ]
     return tasks[::-1]
 
 
@@ -244,15 +250,25 @@ def _fits(call: Call, task: Task) -> bool:
     )
 
 
-def _task(call: Call) -> Task:
+_WORKER = re.compile(
+    rf"UPID:{NODE}:[0-9A-Fa-f]{{8}}:[0-9A-Fa-f]{{8,9}}:[0-9A-Fa-f]{{8}}:[^:\s]+:[^:\s]*:[^:\s]+:"
+)
+
+
+def _known(call: Call) -> Task | None:
+    """The task that a UPID names, if this node has it. Raises for what can't be a UPID."""
     upid = call.text("upid")
-    fields = upid.split(":")
-    if len(fields) != 9 or fields[0] != "UPID":
-        raise bad_parameters(upid=f"unable to parse worker upid '{upid}'")
-    if fields[1] != call.node or (task := call.documents.tasks.get(upid)) is None:
-        raise died("no such task")
-    if not _may_see(call, task):
-        raise denied(f"/nodes/{call.node}, Sys.Audit")
+    if not _WORKER.fullmatch(upid):
+        raise bad_parameters(upid="unable to parse worker upid")
+    task = call.documents.tasks.get(upid)
+    return task if task is not None and task.node == call.node else None
+
+
+def _task(call: Call, privilege: str = "Sys.Audit") -> Task:
+    if (task := _known(call)) is None:
+        raise bad_parameters(upid="no such task")
+    if not _own(call, task):
+        call.need(f"/nodes/{call.node}", privilege)
     return task
 
 
@@ -293,6 +309,9 @@ def task_status(call: Call) -> object:
 )
 def task_log(call: Call) -> object:
     """Lines of a task's log."""
+    if _known(call) is None:
+        call.members["total"] = 1
+        return [{"n": 1, "t": "unable to open file - No such file or directory"}]
     lines = _task(call).log
     call.members["total"] = max(len(lines), 1)
     if not lines:
@@ -305,7 +324,7 @@ def task_log(call: Call) -> object:
 @routes.add("DELETE /nodes/{node}/tasks/{upid}", takes=_UPID)
 def stop_task(call: Call) -> object:
     """End a worker before its time: nothing of its work is done. The exit status is assumed."""
-    task = _task(call)
+    task = _task(call, "Sys.Modify")
     if task.running:
         call.twin.cancel((call.api.name, "task", task.upid))
         end_task(call, task, "interrupted by signal", ("TASK ERROR: interrupted by signal",))

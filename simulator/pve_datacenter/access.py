@@ -8,7 +8,7 @@ from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.tickets import password_hash
-from simulator.pve.wire import bad_parameters, denied, died
+from simulator.pve.wire import ApiError, bad_parameters, denied, died
 
 routes = Routes()
 index(routes, "/access", "users groups roles acl domains openid tfa ticket password", "subdir")
@@ -54,11 +54,11 @@ def may_create(call: Call) -> None:
 
 
 def self_or_modify(call: Call) -> None:
-    """The user in question, or somebody with rights over users."""
-    if call.user.partition("!")[0] != call.text("userid"):
+    """The user in question and none of his tokens, or somebody with rights over users."""
+    if call.user != call.text("userid"):
         try:
             need_users_groups(call)
-        except Exception as error:
+        except ApiError as error:
             raise denied() from error
 
 
@@ -127,9 +127,18 @@ def create_user(call: Call) -> object:
                 raise died(
                     f"change password failed: user '{user.rpartition('@')[0]}' does not exist"
                 )
-            call.documents.passwords[user] = password_hash(call.text("password"))
+            _set_password(call, user)
         call.documents.users[user] = _updated(call, {"enable": 1, "expire": 0})
     return None
+
+
+def _set_password(call: Call, user: str) -> None:
+    """Keep a password. Source: PVE::AccessControl domain_set_password, PVE::Auth::Plugin."""
+    if not (kind := realm_type(call, realm_of(user))):
+        raise died(f"auth domain '{realm_of(user)}' does not exist")
+    if kind not in ("pam", "pve"):
+        raise died(f"can't set password on auth type '{kind}'")
+    call.documents.passwords[user] = password_hash(call.text("password"))
 
 
 def _updated(call: Call, old: Entry) -> Entry:
@@ -222,7 +231,9 @@ def change_password(call: Call) -> object:
         given = password_hash(call.text("confirmation-password"))
         if call.documents.passwords.get(call.user) != given:
             raise bad_parameters(**{"confirmation-password": "invalid credentials"})
-    call.documents.passwords[name] = password_hash(call.text("password"))
+        if call.user != name and realm_of(name) == "pam":
+            raise denied()
+    _set_password(call, name)
     return None
 
 

@@ -5,11 +5,12 @@ Jobs are kept and their next run is told. Leaves out: running one (`vzdump` back
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 
 from simulator.pve import load, propertystring
-from simulator.pve.calendar import parse_calendar
+from simulator.pve.calendar import calendar_problem, parse_calendar
 from simulator.pve.call import Call
 from simulator.pve.cluster_files import BACKUP_JOB
 from simulator.pve.documents import Entry
@@ -29,9 +30,18 @@ PROPERTY_STRINGS["backup-performance"] = table(
 _KEEP = "\n".join(
     f"keep-{n}? integer 0.." for n in items("last hourly daily weekly monthly yearly")
 )
-PROPERTY_STRINGS["keep"] = table(f"keep-all? boolean\n{_KEEP}")
+
+
+def _kept_twice(keep: Entry) -> str:
+    """Whether everything shall be kept and not. Source: PVE::JSONSchema validate_prune_backups."""
+    some = any(number for key, number in keep.items() if key != "keep-all")
+    both = some and keep.get("keep-all")
+    return "keep-all cannot be set together with other options.\n" if both else ""
+
+
+PROPERTY_STRINGS["prune-backups"] = table(f"keep-all? boolean\n{_KEEP}", problem=_kept_twice)
 OBJECTS = {
-    "prune-backups": "keep",
+    "prune-backups": "prune-backups",
     "fleecing": "backup-fleecing",
     "performance": "backup-performance",
 }
@@ -57,7 +67,10 @@ def jobs(call: Call) -> object:
     rows = []
     for name, entry in call.documents.jobs.items():
         row = _shown(name, entry)
-        run_s = parse_calendar(str(entry["schedule"])).next_run_s(call.now_s)
+        schedule = str(entry["schedule"])
+        run_s = None
+        if not calendar_problem(schedule):  # a start time can be one that no day has
+            run_s = parse_calendar(schedule).next_run_s(call.now_s)
         rows.append(row | ({"next-run": run_s} if run_s is not None else {}))
     return rows
 
@@ -98,17 +111,40 @@ def need_job_rights(call: Call, sent: Mapping[str, Value]) -> None:
         call.need(f"/pool/{sent['pool']}", "VM.Backup")
 
 
-SELECTIONS = ("vmid", "pool", "all")
+NOTES = frozenset({"cluster", "guestname", "node", "vmid"})
+"""What a template of notes may name."""
 
 
-def _check_selection(sent: Mapping[str, Value], entry: dict[str, Value]) -> None:
-    """One way to choose guests: a list, a pool, or all (with exceptions)."""
-    if entry.get("exclude") and not any(entry.get(key) for key in SELECTIONS):
-        entry["all"] = 1
-    chosen = [key for key in SELECTIONS if entry.get(key)]
-    if len(chosen) > 1:
-        raise bad_parameters(**{chosen[-1]: f"option conflicts with option '{chosen[0]}'"})
-    if not chosen:
+def _notes_problem(template: str) -> str:
+    """What is unknown in a template of notes, with its place."""
+    if "\n" in template:
+        return "contains a line feed\n"
+    unknown = [
+        f"escape sequence '{found[0]}' at char {found.start()}"
+        for found in re.finditer(r"\\(.)", template)
+        if found[1] not in "n\\"
+    ]
+    unknown += [
+        f"variable '{found[1]}' at char {found.start()}"
+        for found in re.finditer(r"\{\{([^\s{}]+)\}\}", template)
+        if found[1] not in NOTES
+    ]
+    return f"found unknown: {', '.join(unknown)}\n" if unknown else ""
+
+
+def check_selection(sent: dict[str, Value], *, whole: bool = True) -> None:
+    """Raise for settings of a backup that do not fit together; exceptions are from all guests.
+
+    `whole`: guests must be chosen. Source: PVE::VZDump verify_vzdump_parameters.
+    """
+    for key in ("all", "exclude", "pool"):
+        if sent.get(key) and sent.get("vmid"):
+            raise bad_parameters(**{key: "option conflicts with option 'vmid'"})
+    if problem := _notes_problem(str(sent.get("notes-template") or "")):
+        raise bad_parameters(**{"notes-template": problem})
+    if sent.get("exclude") is not None and not sent.get("pool"):
+        sent["all"] = 1
+    if whole and not any(sent.get(key) for key in ("all", "stop", "vmid", "pool")):
         raise bad_parameters(vmid="property is missing")
 
 
@@ -122,7 +158,7 @@ def create_job(call: Call) -> object:
     with call.locked("jobs_cfg"):
         if name in call.documents.jobs:
             raise died(f"Job '{name}' already exists")
-        _check_selection(sent, sent)
+        check_selection(sent)
         call.documents.jobs[name] = {"type": "vzdump", **sent}
     return None
 
@@ -135,6 +171,15 @@ def _sent(call: Call) -> dict[str, Value]:
     return sent
 
 
+def _replaced(sent: Entry, new: Entry) -> tuple[str, ...]:
+    """Ways to choose guests in whose place another is, just sent or there already."""
+    if sent.get("vmid") is not None:
+        return ("all", "exclude", "pool")
+    if sent.get("all"):
+        return ("vmid", "pool")
+    return ("vmid", "all", "exclude") if new.get("pool") else ()
+
+
 @routes.add("PUT /cluster/backup/{id}", WRITE, ID + BACKUP_JOB + "delete? pve-configid-list")
 def update_job(call: Call) -> object:
     """Change a job; another way to choose guests replaces the one it had."""
@@ -143,6 +188,9 @@ def update_job(call: Call) -> object:
     _schedule(call, sent, needed=False)
     name = call.text("id")
     with call.locked("jobs_cfg"):
+        if not (sent or call.has("delete")):
+            raise died("no options specified")
+        check_selection(sent, whole=False)
         if (old := call.documents.jobs.get(name)) is None:
             raise died("no such vzdump job")
         new = dict(old)
@@ -150,12 +198,10 @@ def update_job(call: Call) -> object:
             if key in KEPT or key not in call.takes.params:
                 raise bad_parameters(delete=f"unknown option '{key}'")
             new.pop(key, None)
-        for key in SELECTIONS:
-            if sent.get(key):
-                for other in (*SELECTIONS, *(("exclude",) if key != "all" else ())):
-                    new.pop(other, None)
         new |= sent
-        _check_selection(sent, new)
+        for key in _replaced(sent, new):
+            new.pop(key, None)
+        check_selection(new)
         call.documents.jobs[name] = new
     return None
 
@@ -213,7 +259,7 @@ def included_volumes(call: Call) -> object:
     return {"children": children}
 
 
-index(routes, "/cluster/backup-info", "not-backed-up", "subdir")
+index(routes, "/cluster/backup-info", "not-backed-up", "subdir", may="root")
 
 
 @routes.add("GET /cluster/backup-info/not-backed-up", AUDIT)

@@ -261,7 +261,7 @@ index(routes, CLUSTER.base, "aliases rules options groups ipset macros refs")
 index(routes, HOST.base, "rules options log")
 for _guest in GUESTS:
     index(routes, _guest.base, "rules aliases ipset refs options")
-index(routes, VNET.base, "rules options", takes=VNET.takes)
+index(routes, VNET.base, "rules options", may="root", takes=VNET.takes)
 
 
 @routes.add("GET /cluster/firewall/macros")

@@ -44,7 +44,7 @@ def sid_of(call: Call) -> str:
     if not colon:
         guest = call.documents.guests.get(int(text))
         if guest is None:
-            raise died(f"unable to find resource '{text}'")
+            raise died(f"unable to detect SID from VMID - VM/CT {text} does not exist")
         return f"{'vm' if guest.kind == 'qemu' else 'ct'}:{text}"
     if kind not in KINDS:
         raise died(f"unknown section type '{kind}'")
@@ -151,8 +151,6 @@ def update_resource(call: Call) -> object:
             if key in ("sid", "delete", "digest"):
                 raise died(f"no such option '{key}'")
             call.need_known(key)
-            if key in sent:
-                raise died(f"cannot set and delete property '{key}' at the same time!")
             new.pop(key, None)
         resources[sid] = {key: value for key, value in new.items() if value != ""}
         call.api.sync(call.twin)

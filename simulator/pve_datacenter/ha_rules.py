@@ -167,6 +167,8 @@ def update_rule(call: Call) -> object:
                 raise died(f"unable to delete required option '{key}'")
             if key not in ("comment", "disable", "strict"):
                 raise died(f"no such option '{key}'")
+            if key in sent:
+                raise died(f"cannot set and delete property '{key}' at the same time!")
             new.pop(key, None)
         _check_known(call, new)
         _check_set(call, name, {**known, name: new})

@@ -27,8 +27,8 @@ index(routes, _BASE, "endpoints matcher-field-values matcher-fields matchers tar
 index(routes, f"{_BASE}/endpoints", "gotify sendmail smtp webhook")
 
 PATH = "/mapping/notifications"
-AUDIT, MODIFY = f"{PATH} Mapping.Modify|Mapping.Audit", f"{PATH} Mapping.Modify"
-USE = f"{AUDIT}|Mapping.Use"
+AUDIT, MODIFY = f"{PATH} Mapping.Modify, {PATH} Mapping.Audit", f"{PATH} Mapping.Modify"
+USE = f"{AUDIT}, {PATH} Mapping.Use"
 _NAME = "name pve-configid\n"
 _CHANGES = "delete? array:pve-configid\ndigest? string ..64\n"
 

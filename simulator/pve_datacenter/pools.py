@@ -158,7 +158,7 @@ def _leave_other_pool(call: Call, pool: str, name: str) -> None:
     if other in (None, pool):
         return
     if not call.flag("allow-move"):
-        raise died(f"VM {name} belongs already to pool '{other}' and allow-move is not set")
+        raise died(f"VM {name} belongs already to pool '{other}' and 'allow-move' is not set")
     remove_guest(call.documents, int(name))
 
 
@@ -172,7 +172,7 @@ def delete_pool(call: Call) -> object:
         if below := [p for p in call.documents.pools if p.rpartition("/")[0] == name]:
             raise died(f"{empty}pool '{below[0]}')")
         if vms := [vmid for vmid in _list(entry, "vms") if int(vmid) in call.documents.guests]:
-            raise died(f"{empty}VMID {vms[0]})")
+            raise died(f"{empty}VM {vms[0]})")
         for storage in _list(entry, "storage"):
             if storage in call.documents.storages:
                 raise died(f"{empty}storage '{storage}')")

@@ -10,13 +10,37 @@ from simulator.pve import propertystring
 from simulator.pve.call import Call
 from simulator.pve.cluster_files import DOMAINS, REALM
 from simulator.pve.documents import Entry
-from simulator.pve.parameters import Value, table
-from simulator.pve.routes import Routes
+from simulator.pve.parameters import PROPERTY_STRINGS, Value, table
+from simulator.pve.routes import Routes, index
+from simulator.pve.sections import check_known
 from simulator.pve.wire import died
 
 routes = Routes()
+index(routes, "/access/openid", "auth-url login", "subdir")
 
-FIXED = ("username-claim",)
+BUILTIN = ("pam", "pve")
+DIRECTORIES = ("ad", "ldap")
+PROPERTY_STRINGS |= {
+    "pve-tfa-config": table(
+        """
+        digits?  integer 6..8
+        id?      string
+        key?     string
+        step?    integer 10..
+        type     enum(yubico,oath)
+        url?     string
+        """
+    ),
+    "realm-sync-options": table(
+        """
+        enable-new?       boolean
+        full?             boolean
+        purge?            boolean
+        remove-vanished?  /(?:(?:(?:acl|properties|entry);)*(?:acl|properties|entry))|none/
+        scope?            enum(users,groups,both)
+        """
+    ),
+}
 MAY_CHANGE = "/access/realm Realm.Allocate"
 
 CREATE = table(REALM + "type enum(ad,ldap,openid,pam,pve)\nusername-claim? string")
@@ -64,6 +88,12 @@ def _keep(call: Call, name: str, entry: Entry) -> None:
     domains.put({**changed, name: {key: value for key, value in entry.items() if value != ""}})
 
 
+def _check_connection(call: Call, kind: str) -> None:
+    if call.has("check-connection") and kind not in DIRECTORIES:
+        name = "'check-connection' parameter"
+        raise died(f"{name} can only be set for realms of type 'ldap' or 'ad'")
+
+
 def _check_required(entry: Entry, where: str = "") -> None:
     for key in DOMAINS.types[str(entry["type"])].required:
         if key not in entry:
@@ -77,6 +107,10 @@ def create_realm(call: Call) -> object:
     with call.locked("domains_cfg", "add auth server failed: "):
         if name in call.documents.domains:
             raise died(f"domain '{name}' already exists")
+        if (kind := call.text("type")) in BUILTIN:
+            raise died(f"unable to create builtin type '{kind}'")
+        _check_connection(call, kind)
+        check_known(DOMAINS.types[kind], sent.keys() - {"type"})
         _check_required(sent)
         _keep(call, name, sent)
     return None
@@ -88,13 +122,17 @@ def update_realm(call: Call) -> object:
     name, sent = call.text("realm"), _sent(call)
     with call.locked("domains_cfg", "update auth server failed: "):
         call.need_digest(call.documents.domains.digest)
-        if (old := call.documents.domains.get(name)) is None:
+        old = call.documents.domains.get(name)
+        _check_connection(call, str((old or {}).get("type")))
+        if not (sent or call.has("password") or call.words("delete")):
+            raise died("no options specified")
+        if old is None:
             raise died(
                 "cannot lookup undefined type! at /usr/share/perl5/PVE/API2/Domains.pm line 261."
             )
-        new = {**old, **sent}
-        for key in call.words("delete"):
-            new.pop(key, None)
+        check_known(DOMAINS.types[str(old["type"])], sent)
+        kept = {key: value for key, value in old.items() if key not in call.words("delete")}
+        new = {**kept, **sent}
         _check_required(new, f"section '{name}' - ")
         _keep(call, name, new)
     return None

@@ -9,12 +9,12 @@ import uuid
 
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
-from simulator.pve.parameters import Value
+from simulator.pve.parameters import Value, table
 from simulator.pve.permissions import TOP_PATHS, Permissions, normal_path
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.wire import bad_parameters, denied, died
-from simulator.pve_datacenter.access import find_user, need_users_groups, self_or_modify
+from simulator.pve_datacenter.access import find_user, self_or_modify
 
 routes = Routes()
 
@@ -38,6 +38,9 @@ def roles(call: Call) -> object:
 def create_role(call: Call) -> object:
     """A role of one's own."""
     name = call.text("roleid")
+    if name.lower().startswith("pve"):
+        namespace = "the (case-insensitive) 'PVE' namespace"
+        raise bad_parameters(roleid=f"cannot use role ID starting with {namespace}")
     with call.locked("user_cfg", "create role failed: "):
         if name in call.api.release.roles or name in call.documents.roles:
             raise died(f"role '{name}' already exists")
@@ -103,7 +106,9 @@ def may_modify(call: Call) -> None:
     """Permissions.Modify on the path; owners of storages, guests and pools may share what they
     have.
     """
-    path = normal_path(call.text("path")) or "/"
+    if (path := normal_path(call.text("path"))) is None and call.user != "root@pam":
+        raise denied()
+    path = path or "/"
     wider = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}
     privileges = ["Permissions.Modify"]
     if (own := wider.get(path.split("/")[1])) and path.count("/") > 1:
@@ -130,12 +135,13 @@ def update_acl(call: Call) -> object:
         text = "either 'users', 'groups' or 'tokens' is required."
         raise bad_parameters(users=text, groups=text, tokens=text)
     path = normal_path(call.text("path"))
-    if path is None or not call.api.release.has_rights_on(path):
+    if path is None or not (call.flag("delete") or call.api.release.has_rights_on(path)):
         raise bad_parameters(path=f"invalid ACL path '{call.text('path')}'")
     with call.locked("user_cfg", "ACL update failed: "):
         for role in call.words("roles"):
             if role not in call.api.release.roles and role not in call.documents.roles:
                 raise died(f"role '{role}' does not exist")
+            _need_role(call, path, role)
             for kind in ("user", "group", "token"):
                 for who in call.words(f"{kind}s"):
                     _need_subject(call, kind, who)
@@ -145,6 +151,23 @@ def update_acl(call: Call) -> object:
                     else:
                         call.documents.acl[entry] = call.number("propagate", 1)
     return None
+
+
+def _need_role(call: Call, path: str, role: str) -> None:
+    """Who can't change rights hands on no more than what he has there."""
+    held, propagate = call.permissions.on(path), call.number("propagate", 1)
+    if "Permissions.Modify" in held:
+        return
+    adds, wanted = not call.flag("delete"), _privileges(call, role)
+    verb, needs = "add" if adds else "remove", "requires 'Permissions.Modify'"
+    if not wanted <= held.keys():
+        needs += " or superset of privileges."
+        raise bad_parameters(role=f"Cannot {verb} role '{role}' - {needs}")
+    if adds and propagate and not all(held[name] for name in wanted):
+        role += "' with propagation - requires 'Permissions.Modify' or propagated superset of"
+        raise bad_parameters(role=f"Cannot {verb} role '{role} privileges.")
+    if role == "NoAccess":
+        raise bad_parameters(role=f"Cannot {verb} role '{role}' - {needs}")
 
 
 def _need_subject(call: Call, kind: str, who: str) -> None:
@@ -162,8 +185,8 @@ def _need_subject(call: Call, kind: str, who: str) -> None:
 def permissions(call: Call) -> object:
     """Path -> privilege -> propagate, of the caller or, for who may audit, of anybody."""
     whose = call.text("userid", call.user)
-    if whose != call.user and not call.may("/access", "Sys.Audit"):
-        raise denied("/access, Sys.Audit")
+    if call.user not in (whose, whose.partition("!")[0]):
+        call.need("/access", "Sys.Audit")
     held = Permissions(call.documents, whose, call.api.release.roles)
     if call.has("path"):
         return {call.text("path"): dict(held.on(call.text("path")))}
@@ -178,13 +201,7 @@ def permissions(call: Call) -> object:
 NAMED = r"userid pve-userid ..64" "\n" r"tokenid /[A-Za-z][A-Za-z0-9.\-_]+/" "\n"
 
 
-def may_see_tokens(call: Call) -> None:
-    """The user, or who may change users."""
-    if call.user.partition("!")[0] != call.text("userid"):
-        need_users_groups(call)
-
-
-@routes.add("GET /access/users/{userid}/token", may_see_tokens, "userid pve-userid ..64")
+@routes.add("GET /access/users/{userid}/token", self_or_modify, "userid pve-userid ..64")
 def tokens(call: Call) -> object:
     """A user's tokens."""
     owner = call.text("userid")
@@ -210,7 +227,7 @@ def _token(call: Call) -> tuple[str, Entry]:
     return name, token
 
 
-@routes.add("GET /access/users/{userid}/token/{tokenid}", may_see_tokens, NAMED)
+@routes.add("GET /access/users/{userid}/token/{tokenid}", self_or_modify, NAMED)
 def token(call: Call) -> object:
     """One token, without its secret."""
     return _shown(_token(call)[1])
@@ -250,8 +267,11 @@ def create_token(call: Call) -> object:
 def update_token(call: Call) -> object:
     """Change what belongs to a token; its secret only to a new one that is told once."""
     name, old = _token(call)
+    settings = table(SETTINGS).params
+    if unknown := next((key for key in call.words("delete") if key not in settings), None):
+        raise bad_parameters(delete=f"unknown option '{unknown}'")
     with call.locked("user_cfg", "updating token info failed: "):
-        sent = {key: call.values[key] for key in ("comment", "expire", "privsep") if call.has(key)}
+        sent = {key: call.values[key] for key in settings if call.has(key)}
         new = {key: value for key, value in {**old, **sent}.items() if value != ""}
         for key in call.words("delete"):
             new.pop(key, None)

@@ -17,8 +17,9 @@ from simulator.pve.documents import Entry, GuestConfig, Volume
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
-from simulator.pve.wire import TaskError, bad_parameters, denied, died
+from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 from simulator.pve_datacenter import pools
+from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import (
     KINDS,
     Kind,
@@ -122,7 +123,7 @@ def _may_clone(call: Call) -> None:
     if not call.may(f"/vms/{call.text('newid')}", "VM.Allocate") and not (
         pool and call.may(f"/pool/{pool}", "VM.Allocate")
     ):
-        raise denied(f"/vms/{call.text('newid')}, VM.Allocate")
+        raise denied()
 
 
 def _feature(call: Call, kind: Kind) -> object:
@@ -243,7 +244,32 @@ def _planned(call: Call, kind: Kind, guest: GuestConfig) -> _Plan:
     return _Plan(source, full, disks)
 
 
+def forget(worker: Worker, vmid: int) -> None:
+    """Remove what there is of a guest: its file, its rights, its place in a pool."""
+    documents = worker.documents
+    documents.guests.pop(vmid, None)
+    documents.files.pop(f"firewall/{vmid}.fw", None)
+    pools.remove_guest(documents, vmid)
+    for entry in [entry for entry in documents.acl if entry[0] == f"/vms/{vmid}"]:
+        del documents.acl[entry]
+    worker.api.sync(worker.twin)
+    guests.remove(worker.twin, (worker.api.cluster, vmid))
+
+
 def _finish_clone(worker: Worker, kind: Kind) -> None:
+    """Copy; of a copy that fails nothing is left."""
+    newid, before = worker.number("newid"), set(worker.documents.volumes)
+    try:
+        _copy(worker, kind)
+    except (ApiError, TaskError) as error:
+        for key in worker.documents.volumes.keys() - before:
+            del worker.documents.volumes[key]
+        forget(worker, newid)
+        said = error.spoken if isinstance(error, ApiError) else str(error)
+        raise TaskError(f"clone failed: {said.strip()}") from error
+
+
+def _copy(worker: Worker, kind: Kind) -> None:
     vmid, newid = int(worker.task.id), worker.number("newid")
     guest = find_guest(worker, vmid, kind.name)
     source: Entry = guest.current
@@ -313,7 +339,7 @@ def fresh_mac(worker: Worker, text: str) -> str:
 def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: str) -> Volume:
     old = volumes.find(worker.documents, worker.node, volid)
     if old is None:
-        raise TaskError(f"clone failed: volume '{volid}' does not exist")
+        raise TaskError(f"volume '{volid}' does not exist")
     full = bool(worker.number("full")) or "cloudinit" in volid
     what = "drive" if kind.name == "qemu" else "mountpoint"
     worker.say(f"create {'full' if full else 'linked'} clone of {what} {option} ({volid})")
@@ -329,7 +355,27 @@ def _copied_volume(worker: Worker, kind: Kind, newid: int, option: str, volid: s
         format_name = "qcow2" if files else "raw"
         fresh = volumes.free_name(worker.documents, storage, entry, newid, format_name)
         name = f"{old.name}/{fresh}"
-    return volumes.allocate(worker, storage, newid, old.size_bytes, format_name, name)
+    new = volumes.allocate(worker, storage, newid, old.size_bytes, format_name, name)
+    if files and kind.name == "qemu":
+        _say_made(worker, old, new, linked=not full)
+    return new
+
+
+def _say_made(worker: Worker, old: Volume, new: Volume, *, linked: bool) -> None:
+    """What the plugin for files and qemu-img print of a new image."""
+    own, vmid = new.name.rpartition("/")[2], new.vmid
+    entry = worker.documents.storages[new.storage]
+    if not linked:
+        worker.say(guest_drives.formatting(volumes.path_of(entry, new), new))
+        return
+    base = f"../{old.name}"
+    worker.say(f"clone {old.name}: images, {own}, {vmid} to {own} (base={base})")
+    path = volumes.path_of(entry, replace(new, name=f"{vmid}/{own}"))
+    worker.say(
+        f"Formatting '{path}', fmt=qcow2 cluster_size=65536 extended_l2=off "
+        f"compression_type=zlib size={new.size_bytes} backing_file={base} "
+        f"backing_fmt={old.format} lazy_refcounts=off refcount_bits=16"
+    )
 
 
 def _finish_template(worker: Worker, kind: Kind) -> None:

@@ -22,7 +22,13 @@ from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import ApiError, bad_parameters, denied, died
 from simulator.pve_datacenter import sdn_state
-from simulator.pve_guest.guest_options import GUEST, drive_kind, privilege_for
+from simulator.pve_guest.guest_options import (
+    DEVICES,
+    GUEST,
+    drive_kind,
+    is_drive,
+    privilege_for,
+)
 
 routes = Routes()
 index(
@@ -239,17 +245,58 @@ def default_boot(config: Entry) -> str:
 def need_option_rights(
     call: Call, vmid: int, options: Mapping[str, Value], pool: str | None = None
 ) -> None:
-    """Raise unless the caller may set these options of a guest, or of one made in `pool`."""
+    """Raise unless the caller may set these options of a guest, or of one made in `pool`.
+
+    An option that is removed has None. Source: PVE::API2::Qemu check_vm_modify_config_perm.
+    """
 
     if call.user == "root@pam":
         return
+    guest = call.documents.guests.get(vmid)
+    config = guest.future if guest else {}
+
+    def need(*privileges: str) -> None:
+        if not (pool and call.may(f"/pool/{pool}", *privileges)):
+            call.need(f"/vms/{vmid}", *privileges)
+
     for option, value in options.items():
-        privilege = privilege_for(option, str(value or ""))
+        old = config.get(option)
+        privilege = privilege_for(option, str((old if value is None else value) or ""))
         if privilege == "root":
             raise died(f"only root can set '{option}' config")
-        if pool and call.may(f"/pool/{pool}", privilege):
-            continue
-        call.need(f"/vms/{vmid}", privilege)
+        if drive_kind(option) in DEVICES:
+            _need_device(call, option, value, old)
+        if is_drive(option) and old is not None:
+            need(privilege_for(option, str(old)))
+        if privilege == "VM.Config.Cloudinit":
+            need(privilege, "VM.Config.Network")
+        else:
+            need(privilege)
+        if option == "startup":  # it changes how the node behaves
+            call.need("/", "Sys.Modify")
+
+
+def _need_device(call: Call, option: str, new: Value, old: Value) -> None:
+    """Raise for a device of the node itself, present or to come; a mapped one has its own right."""
+    if drive_kind(option) == "serial":
+        if {str(value) for value in (new, old) if value is not None} - {"socket"}:
+            verb = "delete" if new is None else "set" if call.path.endswith("/qemu") else "modify"
+            raise died(f"only root can {verb} '{option}' config for real devices")
+        return
+    place, known, real = (
+        ("usb", "usb", "real")
+        if option.startswith("usb")
+        else ("pci", "pve-qm-hostpci", "non-mapped")
+    )
+    for value in (old, new):
+        device = parse(known, str(value)) if value is not None else {"host": "spice"}
+        host = str(device.get("host") or "")
+        if host and host.lower() != "spice":
+            raise died(f"only root can set '{option}' config for {real} devices")
+        if "mapping" in device:
+            call.need(f"/mapping/{place}/{device['mapping']}", "Mapping.Use")
+        elif not host:
+            raise died("either 'host' or 'mapping' must be set.")
 
 
 def need_bridges(call: Call, options: Mapping[str, Value]) -> None:

@@ -18,7 +18,7 @@ from simulator.pve.routes import Routes
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 from simulator.pve_datacenter import pools, replication, resources
-from simulator.pve_guest import guest_drives, guest_restore
+from simulator.pve_guest import guest_clone, guest_drives, guest_restore
 from simulator.pve_guest.guest_config import (
     check_lines,
     check_lock,
@@ -117,7 +117,7 @@ def _finish_create(worker: Worker) -> None:
     except (ApiError, TaskError) as error:
         for volume in taken:
             worker.documents.volumes.pop(volume.key, None)
-        forget(worker, vmid)
+        guest_clone.forget(worker, vmid)
         raise TaskError(f"unable to create VM {vmid} - {error}") from error
     config = {key: value for key, value in {**sent, **made}.items() if value is not None}
     chance = worker.chance
@@ -133,18 +133,6 @@ def _finish_create(worker: Worker) -> None:
 FINISH["qmcreate"] = _finish_create
 
 
-def forget(worker: Worker, vmid: int) -> None:
-    """Remove what there is of a guest: its file, its rights, its place in a pool."""
-    documents = worker.documents
-    documents.guests.pop(vmid, None)
-    documents.files.pop(f"firewall/{vmid}.fw", None)
-    pools.remove_guest(documents, vmid)
-    for entry in [entry for entry in documents.acl if entry[0] == f"/vms/{vmid}"]:
-        del documents.acl[entry]
-    worker.api.sync(worker.twin)
-    guests.remove(worker.twin, (worker.api.cluster, vmid))
-
-
 def _check_destroy(call: Call, vmid: int) -> None:
     guest = find_guest(call, vmid)
     if guest.current.get("protection"):
@@ -155,6 +143,8 @@ def _check_destroy(call: Call, vmid: int) -> None:
         )
     if not call.flag("purge"):
         replication.need_no_jobs(call, vmid)
+    if call.world.running(vmid):
+        raise died(f"VM {vmid} is running - destroy failed")
 
 
 @routes.add(
@@ -180,13 +170,22 @@ def _finish_destroy(worker: Worker) -> None:
         raise TaskError(f"VM {vmid} is running - destroy failed")
     if not worker.number("skiplock"):
         check_lock(guest.current)
+    need_no_clones(worker, vmid, "linked cloned")
     free_volumes(worker, vmid)
     if worker.number("purge"):
         purge(worker, vmid)
-    forget(worker, vmid)
+    guest_clone.forget(worker, vmid)
 
 
 FINISH["qmdestroy"] = _finish_destroy
+
+
+def need_no_clones(worker: Worker, vmid: int, clones: str) -> None:
+    """Raise if linked clones need a volume of a template."""
+    for _, volid in load.volumes(worker.documents.guests[vmid].current):
+        volume = volumes.find(worker.documents, worker.node, volid)
+        if volume is not None and volumes.based_on(worker.documents, volume):
+            raise TaskError(f"base volume '{volid}' is still in use by {clones}")
 
 
 def free_volumes(worker: Worker, vmid: int) -> None:

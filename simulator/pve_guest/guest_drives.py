@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from simulator.pve import propertystring
+from simulator.pve import load, propertystring
 from simulator.pve.call import Call, Environment
-from simulator.pve.documents import Entry, Volume
+from simulator.pve.documents import Entry, GuestConfig, Volume
 from simulator.pve.parameters import Value, parse
 from simulator.pve.wire import TaskError, bad_parameters, denied, died
 from simulator.pve_guest.guest_options import drive_kind, is_drive
@@ -133,11 +133,11 @@ def _new_volume(
         name = volumes.full_name(entry, vmid, f"vm-{vmid}-cloudinit", format_name)
     volume = volumes.allocate(scene, storage, vmid, size_bytes, format_name, name)
     if files:
-        said.append(_formatting(volumes.path_of(entry, volume), volume))
+        said.append(formatting(volumes.path_of(entry, volume), volume))
     return volume
 
 
-def _formatting(path: str, volume: Volume) -> str:
+def formatting(path: str, volume: Volume) -> str:
     """What qemu-img prints."""
     if volume.format == "qcow2":
         return (
@@ -176,6 +176,19 @@ def uses(config: Entry, volid: str, but: str = "") -> bool:
     )
 
 
+def in_use(guest: GuestConfig, volid: str, but: str = "") -> bool:
+    """Whether another option holds the volume, or one of a snapshot.
+
+    Source: PVE::QemuServer::Drive is_volume_in_use.
+    """
+    elsewhere = {key: value for key, value in guest.current.items() if key != but}
+    return any(
+        volid == used
+        for config in (elsewhere, *guest.snapshots.values())
+        for _, used in load.volumes(config)
+    )
+
+
 def detach(
     scene: Environment, vmid: int, config: dict[str, Value], option: str, *, force: bool
 ) -> None:
@@ -184,7 +197,9 @@ def detach(
     volid = volid_of(value) if value is not None else ""
     cloud_init = "cloudinit" in volid
     if volid and (force or cloud_init or drive_kind(option) == "unused"):
-        if force and uses(config, volid, option):
+        snapshots = scene.documents.guests[vmid].snapshots.values()
+        kept = any(uses(snapshot, volid) for snapshot in snapshots)
+        if force and (kept or uses(config, volid, option)):
             raise TaskError(f"unable to delete '{volid}' - volume is still in use (snapshot?)\n")
         if not uses(config, volid, option):
             free(scene, vmid, volid)

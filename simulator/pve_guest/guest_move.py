@@ -11,12 +11,14 @@ import re
 from dataclasses import replace
 
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry, Volume
+from simulator.pve.documents import Entry, GuestConfig, Volume
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
+from simulator.pve.sections import CHANGED
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import TaskError, bad_parameters, died
+from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_clone import CONTENT
 from simulator.pve_guest.guest_config import KINDS, Kind, check_lock, find_guest
 from simulator.pve_guest.guest_drives import volid_of
@@ -29,10 +31,19 @@ routes = Routes()
 
 GUEST = "node pve-node\nvmid integer:pve-vmid 100..999999999\n"
 _UNUSED = tuple(f"unused{number}" for number in range(256))
-MISMATCH = {
-    "qemu": "checksum mismatch (file change by other user?)",
-    "lxc": "detected modified configuration - file changed by other user? Try again.",
+
+
+IN_THE_WAY = {
+    "qemu": (
+        "Can't move disk used by a snapshot to another VM",
+        "Cannot move disk to another VM while the source VM is running - detach first",
+    ),
+    "lxc": (
+        "Cannot move volume used by a snapshot to another container",
+        "Cannot move in-use volume while the source CT is running - detach or shutdown first",
+    ),
 }
+"""Why a volume is not given to another guest: a snapshot has it, or the guest runs."""
 
 
 def calls(kind: Kind) -> None:
@@ -71,29 +82,38 @@ def calls(kind: Kind) -> None:
 
 def _either(call: Call, qemu: bool) -> Exception:
     both = call.has("storage")
-    if not qemu:
-        text = "either set storage or target-vmid, but not both"
-        return bad_parameters(**{"target-vmid": text, "storage": text})
-    if both:
+    if both and not qemu:
         return died("either set storage or target-vmid, but not both")
-    return died("both 'storage' and 'target-vmid' missing, either needs to be set")
+    text = "both 'storage' and 'target-vmid' missing, either needs to be set"
+    if both:
+        text = "either set 'storage' or 'target-vmid', but not both"
+    return bad_parameters(**{"target-vmid": text, "storage": text})
+
+
+def _check_container(call: Call, option: str) -> None:
+    if call.world.running(call.number("vmid")):
+        raise died("cannot move volumes of a running container")
+    if option.startswith("unused"):
+        only = "only configured volumes can be moved to another storage"
+        raise died(f"cannot move volume '{option}', {only}")
 
 
 def _checked(call: Call, kind: Kind, option: str) -> tuple[Entry, str]:
     """Configuration and volume of what is to be moved. Raises."""
     guest = find_guest(call, call.number("vmid"), kind.name)
     check_lock(guest.current, kind.word)
-    if call.has("digest") and call.text("digest") != guest.digest:
-        raise died(MISMATCH[kind.name])
+    if kind.name == "lxc":
+        _check_container(call, option)
+    call.need_digest(guest.digest)
     value = guest.current.get(option)
     volid = _volid(value)
     if value is None:
         what = "disk" if kind.name == "qemu" else "volume"
         raise died(f"{what} '{option}' does not exist")
-    if not volid:
-        raise died(f"disk '{option}' has no associated volume")
     if "media=cdrom" in str(value):
         raise died("you can't move a cdrom")
+    if not volid:
+        raise died(f"disk '{option}' has no associated volume")
     return guest.current, volid
 
 
@@ -114,6 +134,10 @@ def _move(call: Call, kind: Kind, key: str) -> str:
     same = call.text("format", old.format if old else "raw")
     if kind.name == "qemu" and volumes.storage_of(volid) == storage and old and same == old.format:
         raise died("you can't move to the same storage with same format")
+    kept = guest_drives.in_use(find_guest(call, call.number("vmid"), kind.name), volid, option)
+    if kept and call.flag("delete"):
+        what = "disk" if kind.name == "qemu" else "volume"
+        raise died(f"you can't move a {what} with snapshots and delete the source")
     work: dict[str, Value] = {
         "option": option,
         "storage": storage,
@@ -150,31 +174,74 @@ def _finish(worker: Worker, kind: Kind, key: str) -> None:
 
 def _reassign(call: Call, kind: Kind, key: str) -> str:
     """Give a volume to another guest of this node."""
-    option, target = call.text(key), call.number("target-vmid")
-    config, volid = _checked(call, kind, option)
+    option, vmid, target = call.text(key), call.number("vmid"), call.number("target-vmid")
     there = call.text(f"target-{key}", option)
     call.need(f"/vms/{target}", "VM.Config.Disk")
-    other = find_guest(call, target, kind.name)
-    check_lock(other.current, kind.word)
-    if call.has("target-digest") and call.text("target-digest") != other.digest:
-        raise died(MISMATCH[kind.name])
-    if config.get("template") or other.current.get("template"):
-        word = "disks" if kind.name == "qemu" else "volumes"
-        raise died(f"Can't move {word} from or to template {kind.word}")
+    if vmid == target and kind.name == "qemu":
+        text = "must be different than source VMID to reassign disk"
+        raise bad_parameters(**{"target-vmid": text})
+    source, other = _pair(call, kind, vmid, target)
+    if source.current.get("template") or other.current.get("template"):
+        what = "disks" if kind.name == "qemu" else "volumes"
+        plural = "VMs" if kind.name == "qemu" else "CT"
+        raise died(f"Can't move {what} from or to template {plural}")
+    for guest, number, digest in ((source, vmid, "digest"), (other, target, "target-digest")):
+        if call.has(digest) and call.text(digest) != guest.digest:
+            raise died(f"{kind.word} {number}: {CHANGED}")
+    value = source.current.get(option)
+    what, word = ("disk", "VM") if kind.name == "qemu" else ("volume", "container")
+    if value is None:
+        subject = "Disk" if kind.name == "qemu" else "volume"
+        raise died(f"{subject} '{option}' for {word} '{vmid}' does not exist")
     if there in other.current:
-        what = "disk" if kind.name == "qemu" else "volume"
-        guest = "VM" if kind.name == "qemu" else "container"
-        raise died(f"Target {what} key '{there}' is already in use for {guest} '{target}'")
+        raise died(f"Target {what} key '{there}' is already in use for {word} '{target}'")
+    volid = _given_away(call, kind, option, source)
     if (volume := volumes.find(call.documents, call.node, volid)) is None:
         raise volumes.not_found(volid)
     work: dict[str, Value] = {"option": option, "there": there, "target": target}
     work |= {"volid": volume.volid, "finish": "reassign"}
     name = "qmmove" if kind.name == "qemu" else "move_volume"
-    return start_task(call, name, call.text("vmid"), work)
+    work["vmid"] = vmid
+    return start_task(call, name, f"{vmid}-{option}>{target}-{there}", work)
+
+
+def _pair(call: Call, kind: Kind, vmid: int, target: int) -> tuple[GuestConfig, GuestConfig]:
+    """Both guests. Raises unless they are on this node and free."""
+    places = {}
+    for number, which in ((vmid, ""), (target, "target ")):
+        state = call.world.guest(number)
+        if number not in call.documents.guests or state is None:
+            which = which if kind.name == "qemu" else ""
+            raise died(f"could not find {which}{kind.word} {number}")
+        places[number] = state.node
+    if places[vmid] != places[target]:
+        guests = "VMs" if kind.name == "qemu" else "containers"
+        nodes = f"({places[vmid]} != {places[target]})"
+        raise died(f"Both {guests} need to be on the same node {nodes}")
+    found = [find_guest(call, number, kind.name) for number in (vmid, target)]
+    for guest in found:
+        check_lock(guest.current, kind.word)
+    return found[0], found[1]
+
+
+def _given_away(call: Call, kind: Kind, option: str, source: GuestConfig) -> str:
+    """The volume, if another guest may have it."""
+    value = source.current[option]
+    volid = _volid(value)
+    if kind.name == "qemu" and "media=cdrom" in str(value) and "cloudinit" not in volid:
+        raise died("CD drive contents can't be moved to another VM")
+    if not volid:
+        raise died(f"Volume '{option}' has no associated image")
+    used, running = IN_THE_WAY[kind.name]
+    if guest_drives.in_use(source, volid, option):
+        raise died(used)
+    if call.world.running(call.number("vmid")) and not option.startswith("unused"):
+        raise died(running)
+    return volid
 
 
 def _finish_reassign(worker: Worker) -> None:
-    vmid, target = int(worker.task.id), worker.number("target")
+    vmid, target = worker.number("vmid"), worker.number("target")
     option, there = worker.text("option"), worker.text("there")
     volid = worker.text("volid")
     guest, other = worker.documents.guests.get(vmid), worker.documents.guests.get(target)

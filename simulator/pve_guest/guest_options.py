@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from simulator.pve.formats import FORMATS
 from simulator.pve.parameters import PROPERTY_STRINGS, Table, table
 from simulator.pve.propertystring import items
 
@@ -67,6 +68,7 @@ vendor?     /[A-Za-z0-9\-_\s]{0,8}/
 """
 _VOLUME_ONLY = "file* pve-volume-id-or-qm-path\nsize? disk-size\nvolume -> file\n"
 _RANGES = r"/\d+(?:-\d+)?(?:;\d+(?:-\d+)?)*/"
+_PCI = r"([a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(\.[a-f0-9])?"
 NET_MODELS = items(
     "e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er ne2k_isa "
     "ne2k_pci pcnet rtl8139 virtio vmxnet3"
@@ -84,6 +86,54 @@ _STRINGS: dict[str, str] = {
         type?                  enum(virtio,isa)
         freeze-fs-on-backup -> freeze-fs
         guest-fsfreeze -> freeze-fs
+        """,
+    "pve-qemu-sev-fmt": """
+        allow-smt?      boolean
+        kernel-hashes?  boolean
+        no-debug?       boolean
+        no-key-sharing? boolean
+        type*           enum(std,es,snp)
+        """,
+    "pve-qm-boot": "legacy?* /[acdn]{1,4}/\norder? pve-qm-bootdev-list",
+    "pve-qm-cicustom": """
+        meta?     pve-volume-id
+        network?  pve-volume-id
+        user?     pve-volume-id
+        vendor?   pve-volume-id
+        """,
+    "pve-qm-hostpci": rf"""
+        device-id?      /0x[0-9a-fA-F]{{4}}/
+        driver?         string
+        host?*          /{_PCI}(;{_PCI})*/
+        legacy-igd?     boolean
+        mapping?        pve-configid
+        mdev?           /[^/.:]+/
+        pcie?           boolean
+        rombar?         boolean
+        romfile?        /[^,;]+/
+        sub-device-id?  /0x[0-9a-fA-F]{{4}}/
+        sub-vendor-id?  /0x[0-9a-fA-F]{{4}}/
+        vendor-id?      /0x[0-9a-fA-F]{{4}}/
+        x-vga?          boolean
+        """,
+    "pve-qm-rng": """
+        max_bytes?  integer
+        period?     integer
+        source*     enum(/dev/urandom,/dev/random,/dev/hwrng)
+        """,
+    "pve-qm-smbios1": r"""
+        base64?        boolean
+        family?        /[A-Za-z0-9+\/]+={0,2}/
+        manufacturer?  /[A-Za-z0-9+\/]+={0,2}/
+        product?       /[A-Za-z0-9+\/]+={0,2}/
+        serial?        /[A-Za-z0-9+\/]+={0,2}/
+        sku?           /[A-Za-z0-9+\/]+={0,2}/
+        uuid?          /[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}/
+        version?       /[A-Za-z0-9+\/]+={0,2}/
+        """,
+    "pve-qm-watchdog": """
+        action?  enum(reset,shutdown,poweroff,pause,debug,none)
+        model?*  enum(i6300esb,ib700)
         """,
     "audio": "device enum(ich9-intel-hda,intel-hda,AC97)\ndriver? enum(spice,none)",
     "efidisk": _VOLUME_ONLY
@@ -166,6 +216,14 @@ DISK_SLOTS = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6}
 """How many of each; the order is that of the schema's enumeration."""
 DISKS = tuple(f"{bus}{n}" for bus, count in DISK_SLOTS.items() for n in range(count))
 DRIVES = (*DISKS, "efidisk0", "tpmstate0")
+PROPERTY_STRINGS["pve-qm-ide"] = PROPERTY_STRINGS["ide"]
+_BOOTABLE = re.compile(r"net([12]?\d|3[01])|usb(\d|1[0-3])|hostpci(\d|1[0-5])")
+FORMATS |= {
+    "pve-qm-bootdev": lambda text: (
+        "" if text in DISKS or _BOOTABLE.fullmatch(text) else f"invalid boot device '{text}'\n"
+    ),
+    "pve-qm-bootdisk": lambda text: "" if text in DRIVES else f"invalid boot disk '{text}'\n",
+}
 _DISK = re.compile(r"(ide|scsi|virtio|sata)\d+|(efidisk|tpmstate)0")
 
 
@@ -357,13 +415,15 @@ def applies_live(option: str, hotplug: frozenset[str], *, numa: bool) -> bool:
 _GROUPS: dict[str, str] = {
     "VM.Config.CPU": "affinity cores cpu cpulimit cpuunits numa smp sockets vcpus",
     "VM.Config.Memory": "allow-ksm balloon hugepages keephugepages memory shares",
-    "VM.Config.HWType": """acpi arch audio0 bios hotplug ivshmem kvm machine rng0 scsihw smbios1
+    "VM.Config.Disk": "boot bootdisk vmstatestorage",
+    "VM.Config.HWType": """acpi arch audio0 hotplug ivshmem kvm machine rng0 scsihw smbios1
         spice_enhancements tablet vga vmgenid watchdog amd-sev intel-tdx""",
-    "VM.Config.Options": """agent autostart boot bootdisk ciupgrade description freeze hookscript
-        keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot
-        startdate startup tags
-        tdf template vmstatestorage""",
-    "VM.Config.Cloudinit": "cicustom cipassword citype ciuser nameserver searchdomain sshkeys",
+    "VM.Config.Options": """agent autostart bios description hookscript keyboard localtime
+        migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags
+        tdf template""",
+    "VM.Config.Cloudinit": """cicustom cipassword citype ciupgrade ciuser nameserver searchdomain
+        sshkeys""",
+    "VM.PowerMgmt": "freeze",
     "root": "args lock",
 }
 _PRIVILEGE = {option: name for name, group in _GROUPS.items() for option in group.split()}
@@ -372,9 +432,13 @@ _BY_KIND = {
     "ipconfig": "VM.Config.Cloudinit",
     "numa": "VM.Config.CPU",
     "unused": "VM.Config.Disk",
-    "virtiofs": "VM.Config.Options",
+    "virtiofs": "VM.Config.Disk",
     "parallel": "root",
 }
+
+
+DEVICES = ("hostpci", "serial", "usb")
+"""Options that may stand for a real device of the node."""
 
 
 def privilege_for(option: str, value: str) -> str:
@@ -384,7 +448,6 @@ def privilege_for(option: str, value: str) -> str:
     kind = drive_kind(option)
     if is_drive(option):
         return "VM.Config.CDROM" if "media=cdrom" in value else "VM.Config.Disk"
-    if kind in ("serial", "usb", "hostpci"):
-        harmless = value in ("", "socket") or "spice" in value or "mapping=" in value
-        return "VM.Config.HWType" if harmless else "root"
+    if kind in DEVICES:
+        return "VM.Config.HWType"
     return _PRIVILEGE.get(option) or _BY_KIND.get(kind, "VM.Config.Options")

@@ -187,10 +187,10 @@ def _save_memory(worker: Worker, vmid: int, guest: GuestConfig, name: str) -> st
 
 
 def _delete(worker: Worker, kind: Kind) -> None:
-    vmid, guest = _prepared(worker, kind, "delete a snapshot if vm is a template")
     name = worker.text("snapname")
+    gone = find_snapshot(find_guest(worker, int(worker.task.id), kind.name), name)
+    vmid, guest = _prepared(worker, kind, "delete a snapshot if vm is a template")
     check_lock(guest.current, kind.word)
-    gone = find_snapshot(guest, name)
     if volid := gone.get("vmstate"):
         guest_drives.free(worker, vmid, str(volid))
     kept = {

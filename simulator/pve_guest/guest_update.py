@@ -7,12 +7,13 @@ vmconfig_apply_pending and vmconfig_hotplug_pending.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
 from simulator.pve import load, propertystring
 from simulator.pve.call import Call, Environment
-from simulator.pve.documents import Entry
+from simulator.pve.documents import Entry, GuestConfig
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
@@ -65,13 +66,26 @@ def _sent(call: Call) -> dict[str, Value]:
 
 
 def _check_removals(call: Call, sent: Mapping[str, Value]) -> None:
-    for name in ("delete", "revert"):
-        for option in call.words(name):
-            if option in sent:
-                text = f"you can't use '-{option}' and -{name} {option}' at the same time"
-                raise bad_parameters(**{name: text})
-            if option not in options().params:
-                raise bad_parameters(**{name: f"unknown option '{option}'"})
+    """Raise for what is set and unset or reverted at once. Source: PVE::API2::Qemu update_vm."""
+    known, reverted = options().params, call.words("revert")
+
+    def need_known(name: str, option: str) -> None:
+        if option not in known:
+            raise bad_parameters(**{name: f"unknown option '{option}'"})
+
+    for option in reverted:
+        need_known("revert", option)
+        if option in sent:
+            text = f"you can't use '-{option}' and -revert {option}' at the same time"
+            raise bad_parameters(delete=text)
+    for option in call.words("delete"):
+        if option in sent:
+            text = f"you can't use '-{option}' and -delete {option}' at the same time"
+            raise bad_parameters(delete=text)
+        if option in reverted:
+            text = f"you can't use '-delete {option}' and -revert {option}' at the same time"
+            raise bad_parameters(revert=text)
+        need_known("delete", option)
 
 
 def _check_boot(config: Entry, sent: Mapping[str, Value]) -> None:
@@ -88,25 +102,35 @@ def _check_memory(config: Entry, sent: Mapping[str, Value]) -> None:
         raise died("balloon value too large (must be smaller than assigned memory)")
 
 
-def _check_protection(config: Entry, removed: list[str]) -> None:
-    if config.get("protection"):
-        for option in removed:
-            if is_drive(option) and option in config:
-                raise died(f"can't remove drive '{option}' - protection mode enabled")
-            if drive_kind(option) == "unused":
-                raise died(f"can't remove unused disk '{option}' - protection mode enabled")
+def _check_disks(guest: GuestConfig, removed: list[str]) -> None:
+    """Raise for disks that are protected, or that a snapshot has while they are unused."""
+    config = guest.future
+    for option in removed:
+        if option not in config:
+            continue
+        volid = guest_drives.volid_of(config[option])
+        unused = drive_kind(option) == "unused"
+        what = f"unused disk '{volid}'" if unused else f"drive '{option}'"
+        if config.get("protection") and (unused or is_drive(option)):
+            raise died(f"can't remove {what} - protection mode enabled")
+        if unused and guest_drives.in_use(guest, volid, option):
+            raise died(f"unable to delete '{volid}' - volume is still in use (snapshot?)")
+
+
+def _check_skiplock(call: Call) -> None:
+    if call.flag("skiplock") and call.user != "root@pam":
+        raise bad_parameters(skiplock="Only root may use this option.")
 
 
 def _checked(call: Call) -> dict[str, Value]:
     """What was sent, if it may be done: the part of the call that comes before any worker."""
     vmid, sent = call.number("vmid"), _sent(call)
-    if call.flag("skiplock") and call.user != "root@pam":
-        raise bad_parameters(skiplock="Only root may use this option.")
+    _check_skiplock(call)
     removed = call.words("delete")
     if not sent and not removed and not call.words("revert"):
         raise died("no options specified")
     guest = find_guest(call, vmid)
-    need_option_rights(call, vmid, {**dict.fromkeys(removed, ""), **sent})
+    need_option_rights(call, vmid, {**dict.fromkeys(removed), **sent})
     need_bridges(call, sent)
     _check_removals(call, sent)
     guest_drives.check_drives(call, sent)
@@ -120,10 +144,12 @@ def _checked(call: Call) -> dict[str, Value]:
         )
         raise died(f"unable to open file '{path}' - Permission denied")
     kept = rewritten(call, {key: value for key, value in sent.items() if not is_drive(key)})
+    if kept.get("vmgenid") == "1":
+        kept["vmgenid"] = str(uuid.UUID(int=call.chance.getrandbits(128), version=4))
     check_lines(kept)
     _check_boot(guest.future, sent)
     _check_memory(guest.future, sent)
-    _check_protection(guest.future, removed)
+    _check_disks(guest, removed)
     return {**kept, **{key: value for key, value in sent.items() if is_drive(key)}}
 
 
@@ -292,6 +318,7 @@ def _set(scene: Environment, config: dict[str, Value], option: str, value: Value
 )
 def resize(call: Call) -> object:
     """Grow a disk: a task."""
+    _check_skiplock(call)
     guest = find_guest(call, call.number("vmid"))
     if call.has("digest") and call.text("digest") != guest.digest:
         raise died("checksum mismatch (file change by other user?)")
@@ -306,6 +333,8 @@ def _finish_resize(worker: Worker) -> None:
     guest = find_guest(worker, vmid)
     if (value := guest.current.get(disk)) is None:
         raise TaskError(f"disk '{disk}' does not exist")
+    if "media=cdrom" in str(value):
+        raise TaskError("you can't resize a cdrom")
     volid = guest_drives.volid_of(value)
     volume = volumes.find(worker.documents, worker.node, volid)
     if volume is None:
@@ -343,6 +372,6 @@ def unlink(call: Call) -> object:
     """Detach disks: as deleting their options."""
     guest = find_guest(call, call.number("vmid"))
     check_lock(guest.current)
-    _check_protection(guest.future, call.words("idlist"))
+    _check_disks(guest, call.words("idlist"))
     _change(call, call.number("vmid"), {}, call.words("idlist"), [], call.flag("force"), [])
     return None

@@ -95,12 +95,18 @@ def pending(call: Call) -> object:
 
 
 def _check_names(call: Call, sent: Mapping[str, Value]) -> None:
-    for name in ("delete", "revert"):
+    """Raise for what is set and unset or reverted at once. Source: PVE::API2::LXC::Config."""
+    reverted = call.words("revert")
+    for name in ("revert", "delete"):
         for option in call.words(name):
             if option not in options().params:
                 raise bad_parameters(**{name: f"unknown option '{option}'"})
-            if name == "delete" and option in sent:
-                text = f"you can't use '-{option}' and -delete {option}' at the same time"
+            if option in sent:
+                quoted = f"'-revert {option}'" if name == "revert" else f"-delete {option}'"
+                text = f"you can't use '-{option}' and {quoted} at the same time"
+                raise bad_parameters(**{name: text})
+            if name == "delete" and option in reverted:
+                text = f"you can't use '-delete {option}' and '-revert {option}' at the same time"
                 raise bad_parameters(delete=text)
 
 

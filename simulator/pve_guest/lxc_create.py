@@ -7,6 +7,8 @@ system is looked at; from a backup: `lxc_restore`. Leaves out: OCI images.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from contextlib import suppress
 
 from simulator import guests
 from simulator.pve.call import Call
@@ -17,7 +19,7 @@ from simulator.pve.routes import Routes
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 from simulator.pve_datacenter import pools, replication, resources
-from simulator.pve_guest import guest_create, lxc_restore
+from simulator.pve_guest import guest_clone, guest_create, lxc_restore
 from simulator.pve_guest.guest_config import KINDS, check_lines, check_lock, pool_error
 from simulator.pve_guest.guest_power import start_when_made
 from simulator.pve_guest.lxc_config import find_container, made_mount, need_bridges
@@ -85,6 +87,8 @@ def create(call: Call) -> object:
         state = call.world.guest(vmid)
         where = state.node if state else call.node
         raise died(f"{KINDS[other.kind].word} {vmid} already exists on node '{where}'")
+    if not all(map(_public_key, filter(str.strip, call.text("ssh-public-keys").split("\n")))):
+        raise died("SSH public key validation error")
     mounts = _mounts(call, sent)
     kept = _kept(call, sent, mounts)
     call.documents.guests[vmid] = GuestConfig("lxc", {"lock": "create"})
@@ -97,6 +101,17 @@ def create(call: Call) -> object:
     work |= {key: call.values[key] for key in names if call.has(key)}
     took_s = DURATIONS_S["vzcreate"] + SECONDS_FOR_A_DISK * len(mounts)
     return start_task(call, "vzcreate", str(vmid), work, took_s=took_s)
+
+
+def _public_key(line: str) -> bool:
+    """Whether a line has a key of the type that it names: its blob begins with that name."""
+    words = line.split()
+    for kind, blob in zip(words, words[1:], strict=False):
+        if re.fullmatch(r"(sk-)?(ssh|ecdsa-sha2)-[\w\-@.]+", kind):
+            with suppress(ValueError):
+                head = len(kind).to_bytes(4, "big") + kind.encode()
+                return b64decode(blob, validate=True).startswith(head)
+    return False
 
 
 def _kept(call: Call, sent: dict[str, Value], mounts: dict[str, Value]) -> dict[str, Value]:
@@ -146,7 +161,7 @@ def _finish_create(worker: Worker) -> None:
     except (ApiError, TaskError) as error:
         for volume in taken:
             worker.documents.volumes.pop(volume.key, None)
-        guest_create.forget(worker, vmid)
+        guest_clone.forget(worker, vmid)
         raise TaskError(f"unable to create CT {vmid} - {error}") from error
     config = {**DEFAULTS, "ostype": system, "hostname": f"CT{vmid}", "unprivileged": 1}
     config |= {key: value for key, value in {**sent, **made}.items() if value is not None}
@@ -210,10 +225,11 @@ def _finish_destroy(worker: Worker) -> None:
         if not worker.number("force"):
             raise TaskError(f"unable to destroy CT {vmid} - container is running")
         guests.stop(worker.twin, (worker.api.cluster, vmid))
+    guest_create.need_no_clones(worker, vmid, "linked clone")
     guest_create.free_volumes(worker, vmid)
     if worker.number("purge"):
         guest_create.purge(worker, vmid, "CT", "ct")
-    guest_create.forget(worker, vmid)
+    guest_clone.forget(worker, vmid)
 
 
 FINISH["vzdestroy"] = _finish_destroy

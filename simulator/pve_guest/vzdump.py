@@ -16,7 +16,7 @@ from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters
-from simulator.pve_datacenter.backup import need_job_rights
+from simulator.pve_datacenter.backup import check_selection, need_job_rights
 from simulator.pve_guest import archives
 from simulator.pve_guest.guest_config import KINDS, check_lock
 from simulator.pve_node import prune, volumes
@@ -87,8 +87,7 @@ def dump(call: Call) -> object:
         text = "option is only allowed on the command line interface."
         raise bad_parameters(stdout=text)
     need_job_rights(call, call.values)
-    if not (call.flag("all") or call.has("vmid") or call.has("pool")):
-        raise bad_parameters(vmid="property is missing")
+    check_selection(dict(call.values))
     chosen = _chosen(call)
     here = [vmid for vmid in chosen if _place(call, vmid) in (call.node, "")]
     if not here and not call.flag("all"):
@@ -178,7 +177,7 @@ def _back_up(worker: Worker, storage: str, vmid: int) -> None:
     worker.say(f"INFO: creating vzdump archive '{path}'")
     if keep := worker.text("keep"):
         worker.say(f"INFO: prune older backups with retention: {keep.replace(',', ', ')}")
-        gone = prune.prune(worker, storage, parse("keep", keep), str(vmid), guest.kind)
+        gone = prune.prune(worker, storage, parse("prune-backups", keep), str(vmid), guest.kind)
         worker.say(f"INFO: pruned {gone} backup(s) not covered by keep-retention policy")
     worker.say(f"INFO: Finished Backup of VM {vmid} (00:00:00)")
 

@@ -12,6 +12,7 @@ from simulator.pve.formats import CPU_TYPES
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import ApiError
+from simulator.pve_guest.cpu_options import FLAGS
 
 routes = Routes()
 index(routes, "/nodes/{node}/capabilities", "qemu")
@@ -22,12 +23,6 @@ _ARCH = "node pve-node\narch? enum(x86_64,aarch64)\n"
 AMD = ("athlon", "EPYC", "Opteron", "phenom")
 ANY = ("host", "kvm", "max", "qemu", "x86-64-v")
 """How the names of models begin that are AMD's, and of those that are nobody's."""
-FLAGS = items(
-    """
-    nested-virt md-clear pcid spec-ctrl ssbd ibpb virt-ssbd amd-ssbd amd-no-ssb pdpe1gb
-    hv-tlbflush hv-evmcs aes
-    """
-)
 MACHINES = items("10.1 10.0 9.2 9.1 9.0 8.2 8.1 8.0 7.2 7.1 7.0 6.2 6.1 6.0")
 TYPES = {"i440fx": "pc-i440fx", "q35": "pc-q35"}
 

@@ -3,11 +3,12 @@ PVE::INotify.
 
 Interfaces are kept in the order in which /etc/network/interfaces is written, which is also what
 `priority` counts. Writing checks the whole file. Changes do not reach the physics: the twin's
-wiring is the lab's. Leaves out: Open vSwitch and SDN beyond keeping what was sent.
+wiring is the lab's. Leaves out: SDN beyond keeping what was sent.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -17,13 +18,14 @@ from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
-from simulator.pve.wire import bad_parameters, died
+from simulator.pve.wire import bad_parameters
 from simulator.pve_node.interfaces_file import (
     Interfaces,
     difference,
     in_order,
     with_defaults,
 )
+from simulator.pve_node.interfaces_rules import ports, ruled
 from simulator.pve_node.nodes import NODE, files, keep
 
 routes = Routes()
@@ -64,15 +66,6 @@ type                    enum(bridge,bond,eth,alias,vlan,fabric,OVSBridge,OVSBond
 IFACE = NODE + "iface pve-iface 2..20\n"
 BRIDGES = ("bridge", "OVSBridge")
 FIRST_PRIORITY = 3  # recorded: `auto lo` and `iface lo` come before
-
-
-def _ports(entry: Entry) -> list[str]:
-    """What an interface is made of."""
-    return [
-        port
-        for key in ("bridge_ports", "slaves", "ovs_ports", "ovs_bonds")
-        for port in items(str(entry.get(key) or ""))
-    ]
 
 
 def shown(name: str, entry: Entry, priority: int) -> dict[str, object]:
@@ -152,7 +145,8 @@ def _sent(call: Call) -> dict[str, Value]:
             address, _, prefix = str(sent[f"cidr{suffix}"]).partition("/")
             sent |= {f"address{suffix}": address, f"netmask{suffix}": prefix}
         elif f"address{suffix}" in sent:
-            sent[f"cidr{suffix}"] = f"{sent[f'address{suffix}']}/{sent[f'netmask{suffix}']}"
+            whole = ipaddress.ip_interface(f"{sent[f'address{suffix}']}/{sent[f'netmask{suffix}']}")
+            sent[f"cidr{suffix}"] = whole.with_prefixlen
     for key in ("mtu", "vlan-id"):
         if key in sent:
             sent[key] = str(sent[key])
@@ -183,53 +177,53 @@ def _check_ports(known: Interfaces, name: str, sent: Mapping[str, Value]) -> Non
     for key in ("bridge_ports", "slaves"):
         for port in items(str(sent.get(key) or "")):
             for other, entry in known.items():
-                if other != name and port in _ports(entry):
+                if other != name and port in ports(entry):
                     raise bad_parameters(**{key: f"{port} is already used on interface '{other}'."})
 
 
-def _check_file(known: Interfaces) -> None:
-    """What the writer refuses, interface by interface."""
-    for name, raw in known.items():
-        entry = with_defaults(name, raw)
-        ports = items(str(entry.get("bridge_ports") or ""))
-        if entry["type"] == "bridge":
-            for port in ports:
-                if port not in known:
-                    raise died(f"bridge '{name}' - unable to find bridge port '{port}'")
-                if known[port].get("method") == "static":
-                    why = f"ip address can't be set on interface if bridged in {name}"
-                    raise died(f"iface {port} - {why}")
-        if entry["type"] == "bond":
-            for slave in items(str(entry["slaves"])):
-                kind = str(known[slave]["type"]) if slave in known else ""
-                if kind not in ("eth", "bond"):
-                    why = f"wrong interface type on slave '{slave}' ('{kind}' != 'eth or bond')"
-                    raise died(f"bond '{name}' - {why}")
-        if entry["type"] == "vlan":
-            _check_vlan(known, name, entry)
+def _check_addresses(call: Call) -> None:
+    """Raise for an address that is told twice, or that no host can have."""
+    for suffix in ("", "6"):
+        for key in ("address", "netmask"):
+            if call.has(f"cidr{suffix}") and call.has(key + suffix):
+                text = f"{key}{suffix} conflicts with cidr{suffix}"
+                raise bad_parameters(**{key + suffix: text})
+    text = call.text("address6") or call.text("cidr6").partition("/")[0]
+    if not text:
+        return
+    address = ipaddress.IPv6Address(text)
+    kinds = {
+        "MULTICAST": address.is_multicast,
+        "LOOPBACK": address.is_loopback,
+        "UNSPECIFIED": address.is_unspecified,
+    }
+    if kind := next((kind for kind, fits in kinds.items() if fits), None):
+        why = f"{text} with type '{kind}', cannot be used as host IPv6 address."
+        raise bad_parameters(address=why)
 
 
-def _check_vlan(known: Interfaces, name: str, entry: Entry) -> None:
-    if "vlan-raw-device" not in entry:
-        raise died(
-            "missing vlan-raw-device option at /usr/share/perl5/PVE/Network/Interfaces.pm line 954."
-        )
-    parent, number = str(entry["vlan-raw-device"]), int(str(entry.get("vlan-id") or 0))
-    if parent not in known:
-        raise died(f"vlan '{name}' - unable to find parent '{parent}'")
-    if number > 4094:
-        raise died(f"vlan '{name}' - vlan-id {number} should be <= 4094")
+def _check_vids(call: Call) -> None:
+    if call.text("bridge_vids") and not call.words("bridge_vids"):
+        raise bad_parameters(bridge_vids="VLAN list items are empty")
+
+
+def _joined(call: Call, known: dict[str, Entry]) -> dict[str, Entry]:
+    """With a new port of an Open vSwitch bridge among that bridge's."""
+    if call.text("type") not in ("OVSIntPort", "OVSBond"):
+        return known
+    if not (bridge := call.text("ovs_bridge")):
+        raise bad_parameters(ovs_bridge="parameter is required")
+    if bridge not in known:
+        raise bad_parameters(ovs_bridge=f"bridge '{bridge}' does not exist")
+    if known[bridge]["type"] != "OVSBridge":
+        raise bad_parameters(ovs_bridge=f"interface '{bridge}' is no OVS bridge")
+    named = dict.fromkeys([*ports(known[bridge], "ovs_ports"), call.text("iface")])
+    return {**known, bridge: {**known[bridge], "ovs_ports": " ".join(named)}}
 
 
 def _stage(call: Call, known: dict[str, Entry]) -> None:
-    """Write interfaces.new. Members of bonds start with them."""
-    _check_file(known)
-    slaves = {slave for entry in known.values() for slave in items(str(entry.get("slaves") or ""))}
-    made = {
-        name: {**entry, "autostart": 1} if name in slaves else entry
-        for name, entry in known.items()
-    }
-    keep(call, replace(files(call), staged=in_order(made)))
+    """Write interfaces.new."""
+    keep(call, replace(files(call), staged=in_order(ruled(known))))
 
 
 @routes.add("POST /nodes/{node}/network", WRITE, NODE + SETTINGS)
@@ -241,6 +235,9 @@ def create(call: Call) -> object:
     sent = _sent(call)
     _check_gateway(known, name, sent)
     _check_ports(known, name, sent)
+    _check_addresses(call)
+    known = _joined(call, known)
+    _check_vids(call)
     _stage(call, {**known, name: {**sent, **_methods(sent)}})
     return None
 
@@ -258,6 +255,8 @@ def update(call: Call) -> object:
     sent = _sent(call)
     _check_gateway(known, name, sent)
     _check_ports(known, name, sent)
+    _check_addresses(call)
+    _check_vids(call)
     new = {**known[name], **sent, **_methods(sent)}
     for key in call.words("delete"):
         gone = {"cidr": ("cidr", "address", "netmask"), "cidr6": ("cidr6", "address6", "netmask6")}
@@ -310,5 +309,5 @@ def activated(known: Interfaces) -> dict[str, Entry]:
     up.
     """
     up = {name for name, entry in known.items() if entry.get("autostart") or entry.get("active")}
-    up |= {port for name in up for port in _ports(known[name])}
+    up |= {port for name in up for port in ports(known[name])}
     return {name: {**entry, "active": 1} if name in up else entry for name, entry in known.items()}

@@ -11,11 +11,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from simulator.pve.call import Call
-from simulator.pve.documents import NodeFiles
-from simulator.pve.parameters import PROPERTY_STRINGS, table
+from simulator.pve.documents import Entry, NodeFiles
+from simulator.pve.parameters import PROPERTY_STRINGS, parse, table
 from simulator.pve.routes import Routes, index
 from simulator.pve.sections import check_option_lines, digest_of_text, option_text
-from simulator.pve.wire import bad_parameters
+from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 from simulator.pve_datacenter import resources
 
@@ -154,9 +154,32 @@ def update_config(call: Call) -> object:
     if "description" in known and "description" not in new:
         new["description"] = ""
     with call.locked(f"nodes/{call.node}/config"):
+        _check_acme(new)
         check_option_lines(new)
         keep(call, replace(files(call), config=new))
     return None
+
+
+def _check_acme(config: Entry) -> None:
+    """Raise for a domain that is named twice, or for a plugin that is not there.
+
+    No plugin but the built-in one is. Source: PVE::NodeConfig get_acme_conf.
+    """
+    known: dict[str, str] = {}
+    named = str(parse("acme", str(config["acme"])).get("domains") or "") if "acme" in config else ""
+    for domain in filter(None, named.lower().split(";")):
+        if domain in known:
+            raise died(f"duplicate domain '{domain}' in ACME config properties")
+        known[domain] = "acme"
+    for key in sorted(key for key in config if key.startswith("acmedomain")):
+        values = parse("acmedomain", str(config[key]))
+        domain, plugin = str(values["domain"]).lower(), values.get("plugin", "standalone")
+        if domain in known:
+            both = f"'{key}' and '{known[domain]}'"
+            raise died(f"duplicate domain '{domain}' in ACME config properties {both}")
+        if plugin != "standalone":
+            raise died(f"plugin '{plugin}' for domain '{domain}' not found!")
+        known[domain] = key
 
 
 _DNS = "search string\ndns1? ip\ndns2? ip\ndns3? ip\n"

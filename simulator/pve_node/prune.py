@@ -103,9 +103,9 @@ vmid?           integer:pve-vmid 100..999999999
 """
 
 
-def _keep_text(call: Call, storage: str, entry: Entry) -> str:
+def _keep_text(asked: str, storage: str, entry: Entry) -> str:
     """Retention as asked for, else as the storage has it. Raises if neither says any."""
-    text = call.text("prune-backups") or str(entry.get("prune-backups") or "")
+    text = asked or str(entry.get("prune-backups") or "")
     if not text:
         raise died(f"no prune-backups options configured for storage '{storage}'")
     return text
@@ -115,7 +115,8 @@ def _keep_text(call: Call, storage: str, entry: Entry) -> str:
 def dry_run(call: Call) -> object:
     """Each backup with what would become of it."""
     storage = call.text("storage")
-    keep = parse("keep", _keep_text(call, storage, find_storage(call.documents, storage)))
+    asked, entry = call.text("prune-backups"), find_storage(call.documents, storage)
+    keep = parse("prune-backups", _keep_text(asked, storage, entry))
     rows = []
     for (kind, vmid), backups in groups(
         call, storage, call.text("vmid"), call.text("type")
@@ -140,19 +141,17 @@ def _may_prune(call: Call) -> None:
 def prune_backups(call: Call) -> object:
     """Delete what retention does not keep: a task."""
     storage, vmid = call.text("storage"), call.text("vmid")
-    text = _keep_text(call, storage, need_enabled(call, storage))
-    work: dict[str, Value] = {
-        "storage": storage,
-        "keep": text,
-        "vmid": vmid,
-        "type": call.text("type"),
-    }
+    need_enabled(call, storage)
+    sent = ("storage", "vmid", "type", "prune-backups")
+    work: dict[str, Value] = {key: call.text(key) for key in sent}
     return start_task(call, "prunebackups", f"{vmid}@{storage}" if vmid else storage, work)
 
 
 def _finish(worker: Worker) -> None:
-    keep = parse("keep", worker.text("keep"))
-    prune(worker, worker.text("storage"), keep, worker.text("vmid"), worker.text("type"))
+    storage = worker.text("storage")
+    entry = find_storage(worker.documents, storage)
+    keep = parse("prune-backups", _keep_text(worker.text("prune-backups"), storage, entry))
+    prune(worker, storage, keep, worker.text("vmid"), worker.text("type"))
 
 
 FINISH["prunebackups"] = _finish

@@ -28,7 +28,7 @@ from simulator.pve.storage_types import (
     StorageType,
     type_of,
 )
-from simulator.pve.wire import ApiError, died
+from simulator.pve.wire import ApiError, bad_parameters, died
 from simulator.pve_node.volumes import used_bytes
 
 routes = Routes()
@@ -154,9 +154,9 @@ def update_storage(call: Call) -> object:
     """Change a definition."""
     name = call.text("storage")
     with call.locked("storage_cfg", "update storage failed: "):
+        call.need_digest(call.documents.storages.digest)
         old = find_storage(call.documents, name)
         kind = type_of(old)
-        call.need_digest(call.documents.storages.digest)
         sent = _sent(call, kind)
         check_fixed(kind, old, sent)
         new = {**old, **sent}
@@ -175,6 +175,9 @@ def delete_storage(call: Call) -> object:
     name = call.text("storage")
     with call.locked("storage_cfg", "delete storage failed: "):
         find_storage(call.documents, name)
+        bases = [str(entry.get("base")) for entry in call.documents.storages.values()]
+        if any(base.startswith(f"{name}:") for base in bases):
+            raise died("can't remove storage - storage is used as base of another storage")
         del call.documents.storages[name]
         call.api.sync(call.twin)
     return None
@@ -225,25 +228,37 @@ AUDIT = "/storage/{storage} Datastore.Audit|Datastore.AllocateSpace"
     """,
 )
 def node_storages(call: Call) -> object:
-    """Storages that this node may use, with their state."""
+    """Storages with their state on this node; to choose one by its content or for a move to another
+    node, those that serve.
+    """
+    asked = call.text("storage")
+    if asked and not (asked in call.documents.storages and _chosen(call, asked)):
+        raise bad_parameters(storage="No such storage.")
     rows = []
     for name, entry in call.documents.storages.items():
-        usable = enabled_on(entry, call.node) or (
-            not call.flag("enabled") and not entry.get("nodes")
-        )
-        content = items(str(entry["content"]))
-        if (
-            call.text("storage", name) == name
-            and usable
-            and may_use(call, name)
-            and (not call.has("content") or any(word in content for word in call.words("content")))
-            and (not call.has("target") or enabled_on(entry, call.text("target")))
-        ):
-            row = status(call, name, call.node)
-            total = int(str(row["total"]))
-            fraction = int(str(row["used"])) / total if total else 0
-            rows.append({"storage": name, **row, "used_fraction": fraction})
+        left_out = (asked and name != asked) or (call.flag("enabled") and entry.get("disable"))
+        if left_out or not (_chosen(call, name) and may_use(call, name) and _moves(call, entry)):
+            continue
+        row = status(call, name, call.node)
+        total, used = int(str(row["total"])), int(str(row["used"]))
+        rows.append({"storage": name, **row, **({"used_fraction": used / total} if total else {})})
     return rows
+
+
+def _chosen(call: Call, name: str) -> bool:
+    """Whether a storage holds what is asked for, and serves it here."""
+    entry = call.documents.storages[name]
+    content = items(str(entry["content"]))
+    fits = any(word in content for word in call.words("content"))
+    return not call.has("content") or (fits and enabled_on(entry, call.node))
+
+
+def _moves(call: Call, entry: Entry) -> bool:
+    """Whether a storage is the same one here and on the node that is the target."""
+    target = call.text("target", call.node)
+    nodes = items(str(entry.get("nodes") or ""))
+    both = not nodes or {call.node, target} <= set(nodes)
+    return target in (call.node, "localhost") or (shared(entry) and both)
 
 
 @routes.add("GET /nodes/{node}/storage/{storage}", AUDIT, _NODE_STORAGE)
@@ -257,7 +272,8 @@ def storage_index(call: Call) -> object:
 def storage_status(call: Call) -> object:
     """How full it is."""
     name = call.text("storage")
-    find_storage(call.documents, name)
+    if name not in call.documents.storages:
+        raise bad_parameters(storage="No such storage.")
     return status(call, name, call.node)
 
 

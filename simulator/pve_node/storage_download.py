@@ -36,7 +36,7 @@ def _may(call: Call) -> None:
     call.need(f"/storage/{storage}", "Datastore.AllocateTemplate")
     everywhere = call.may("/", "Sys.Audit") and call.may("/", "Sys.Modify")
     if not everywhere and not call.may(f"/nodes/{node}", "Sys.AccessNetwork"):
-        raise denied(f"/nodes/{node}, Sys.AccessNetwork")
+        raise denied()
 
 
 @routes.add(

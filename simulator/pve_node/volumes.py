@@ -14,7 +14,7 @@ from simulator.pve.documents import Documents, Entry, Volume
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
-from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
+from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 
 routes = Routes()
@@ -71,6 +71,14 @@ def place_of(entry: Entry, node: str) -> str:
 def find(documents: Documents, node: str, volid: str) -> Volume | None:
     """A volume as `node` sees it."""
     return documents.volumes.get(("", volid)) or documents.volumes.get((node, volid))
+
+
+def based_on(documents: Documents, base: Volume) -> bool:
+    """Whether linked clones need a volume: their names begin with its."""
+    return any(
+        volume.storage == base.storage and volume.name.startswith(f"{base.name}/")
+        for volume in documents.volumes.values()
+    )
 
 
 def used_bytes(scene: Environment, storage: str, node: str) -> int:
@@ -165,8 +173,10 @@ _AUDIT = "/storage/{storage} Datastore.Audit|Datastore.AllocateSpace"
 def _storage(call: Call, name: str) -> Entry:
     if (entry := call.documents.storages.get(name)) is None:
         raise died(f"storage '{name}' does not exist")
+    if entry.get("disable"):
+        raise died(f"storage '{name}' is disabled")
     nodes = items(str(entry.get("nodes") or ""))
-    if entry.get("disable") or (nodes and call.node not in nodes):
+    if nodes and call.node not in nodes:
         raise died(f"storage '{name}' is not available on node '{call.node}'")
     return entry
 
@@ -186,10 +196,7 @@ def content(call: Call) -> object:
         if (volume.storage, volume.node) == (name, place)
         and call.text("vmid", str(volume.vmid)) == str(volume.vmid)
         and call.text("content", volume.content) == volume.content
-        and (
-            call.may(f"/storage/{name}", "Datastore.Allocate", "Datastore.Audit")
-            or call.may(f"/vms/{volume.vmid}", "VM.Audit")
-        )
+        and _may_read(call, volume.volid)
     ]
 
 
@@ -253,12 +260,38 @@ def volid_in_path(call: Call) -> str:
     return text if ":" in text else f"{call.text('storage')}:{text}"
 
 
-def _need(call: Call, volid: str, privilege: str) -> None:
-    volume = find(call.documents, call.node, volid)
-    if not call.may(
-        f"/storage/{storage_of(volid)}", "Datastore.Allocate", "Datastore.AllocateSpace"
-    ) and (volume is None or not call.may(f"/vms/{volume.vmid}", privilege)):
-        raise denied()
+def _owner(call: Call, volid: str) -> str:
+    """The guest that a volume belongs to; "" if none."""
+    if (found := find(call.documents, call.node, volid)) is not None:
+        return str(found.vmid or "")
+    named = re.search(r":(\d+)/|vm-(\d+)-", volid)
+    return next(filter(None, named.groups()), "") if named else ""
+
+
+def need_access(call: Call, volid: str) -> None:
+    """Raise unless the caller may read a volume. Source: PVE::Storage check_volume_access."""
+    place = f"/storage/{storage_of(volid)}"
+    kind, owner = content_of(volid.partition(":")[2]), _owner(call, volid)
+    if call.may(place, "Datastore.Allocate"):
+        return
+    if kind in ("iso", "vztmpl", "import"):
+        call.need(place, "Datastore.AllocateSpace", "Datastore.Audit")
+    elif kind == "backup" and owner:
+        call.need(place, "Datastore.AllocateSpace")
+        call.need(f"/vms/{owner}", "VM.Backup")
+    elif kind in ("images", "rootdir") and owner:
+        call.need(place, "Datastore.Audit")
+        call.need(f"/vms/{owner}", "VM.Config.Disk")
+    else:
+        raise died(f"missing privileges to access {volid}")
+
+
+def _may_read(call: Call, volid: str) -> bool:
+    try:
+        need_access(call, volid)
+    except ApiError:
+        return False
+    return True
 
 
 @routes.add("GET /nodes/{node}/storage/{storage}/content/{volume*}", takes=_VOLUME)
@@ -266,7 +299,7 @@ def volume(call: Call) -> object:
     """One volume."""
     volid = volid_in_path(call)
     entry = _storage(call, storage_of(volid))
-    _need(call, volid, "VM.Audit")
+    need_access(call, volid)
     if (found := find(call.documents, call.node, volid)) is None:
         raise died(f"volume_size_info on '{volid}' failed - no format")
     size = found.size_bytes
@@ -282,7 +315,7 @@ def update_volume(call: Call) -> object:
     """Set a backup's notes and protection."""
     volid = volid_in_path(call)
     _storage(call, storage_of(volid))
-    _need(call, volid, "VM.Backup")
+    need_access(call, volid)
     if content_of(volid.partition(":")[2]) != "backup":
         raise died(f"only backups can {'have notes' if call.has('notes') else 'be protected'}")
     if (found := find(call.documents, call.node, volid)) is None:
@@ -301,12 +334,12 @@ def delete_volume(call: Call) -> object:
     """Free a volume: a task."""
     volid = volid_in_path(call)
     _storage(call, storage_of(volid))
-    _need(call, volid, "VM.Config.Disk")
-    owner = re.search(r"vm-(\d+)-|^\d+/|:(\d+)/", volid)
-    found = find(call.documents, call.node, volid)
-    vmid = str(found.vmid) if found else next(filter(None, owner.groups()), "") if owner else ""
-    if (match := re.match(r"[^:]+:(\d+)/", volid)) is not None:
-        vmid = match[1]
+    place, vmid = f"/storage/{storage_of(volid)}", _owner(call, volid)
+    if content_of(volid.partition(":")[2]) == "backup" and vmid:
+        call.need(place, "Datastore.AllocateSpace")
+        call.need(f"/vms/{vmid}", "VM.Backup")
+    else:
+        call.need(place, "Datastore.Allocate")
     return start_task(call, "imgdel", f"{vmid}@{storage_of(volid)}", {"volid": volid})
 
 
@@ -323,6 +356,8 @@ def _finish_delete(worker: Worker) -> None:
         if found.protected:
             name, storage = found.name, found.storage
             raise TaskError(f"cannot remove protected volume '{name}' on '{storage}'")
+        if based_on(worker.documents, found):
+            raise TaskError(f"base volume '{found.name}' is still in use by linked clones")
         del worker.documents.volumes[found.key]
     worker.say(f"Removed volume '{volid}'")
 

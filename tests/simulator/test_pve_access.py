@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import quote
+
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
 
 
@@ -210,3 +213,104 @@ def test_a_pool_holds_each_guest_once_and_must_be_empty_to_go() -> None:
     here.ok("DELETE /pools", poolid="team/a")
     here.ok("DELETE /pools", poolid="team")
     assert here.ok("GET /pools") == []
+
+
+def test_a_realm_has_the_settings_of_its_type_and_no_other() -> None:
+    here = cluster()
+    oidc: dict[str, object] = {"issuer__url": "https://sso.lab.example", "client__id": "pve"}
+    add, put = "POST /access/domains", "PUT /access/domains"
+    other = here.refusal(add, realm="sso", type="openid", base_dn="dc=lab", **oidc)
+    assert other == (500, "add auth server failed: unexpected property 'base_dn'")
+    builtin = here.refusal(add, realm="pve2", type="pve")
+    assert builtin == (500, "add auth server failed: unable to create builtin type 'pve'")
+    asked = here.refusal(add, realm="sso", type="openid", check__connection=1, **oidc)
+    assert "can only be set for realms of type 'ldap' or 'ad'" in asked[1]
+    here.ok(add, realm="sso", type="openid", client__key="key", **oidc)
+    assert here.ok("GET /access/domains/sso")["client-key"] == "key"
+    changed = here.refusal(f"{put}/sso", domain="lab")
+    assert changed == (500, "update auth server failed: unexpected property 'domain'")
+    for realm in ("sso", "none"):
+        nothing = here.refusal(f"{put}/{realm}")
+        assert nothing == (500, "update auth server failed: no options specified")
+
+
+def test_a_builtin_realm_gets_back_what_it_says_by_itself() -> None:
+    here = cluster()
+    here.ok("PUT /access/domains/pam", comment="system")
+    here.ok("PUT /access/domains/pam", delete="comment")
+    shown = here.ok("GET /access/domains/pam")
+    assert shown["comment"] == "Linux PAM standard authentication"
+    assert shown["plugin"] == "PVE::Auth::PAM"
+
+
+def test_a_role_of_ones_own_has_no_name_of_proxmox_ves() -> None:
+    reserved = cluster().errors("POST /access/roles", roleid="pveOps", privs="VM.Audit")
+    assert "the (case-insensitive) 'PVE' namespace" in reserved["roleid"]
+
+
+def test_who_owns_a_guest_shares_no_more_than_what_he_has_there() -> None:
+    here = cluster()
+    here.ok("POST /access/users", userid="bob@pve")
+    here.ok("POST /access/roles", roleid="Owner", privs="VM.Allocate VM.Audit")
+    here.ok("POST /access/roles", roleid="Reader", privs="VM.Audit")
+    here.ok("POST /access/roles", roleid="Starter", privs="VM.PowerMgmt")
+    owner = here.user("ana@pve", "Owner", path="/vms/100")
+    share: dict[str, Any] = {"user": owner, "path": "/vms/100", "users": "bob@pve"}
+    here.ok("PUT /access/acl", roles="Reader", **share)
+    more = here.send("PUT /access/acl", roles="Starter", **share)
+    assert more.reason == "ACL update failed: 400 Parameter verification failed."
+    assert "Cannot add role 'Starter' - requires 'Permissions.Modify' or superset" in str(
+        (more.members or {})["message"]
+    )
+    nothing = here.send("PUT /access/acl", roles="NoAccess", delete=1, **share)
+    assert "Cannot remove role 'NoAccess' - requires 'Permissions.Modify'\n" in str(
+        (nothing.members or {})["message"]
+    )
+    here.ok("PUT /access/acl", path="/vms/100", users="ana@pve", roles="Owner", propagate=0)
+    wide = here.send("PUT /access/acl", roles="Reader", **share)
+    assert "with propagation" in str((wide.members or {})["message"])
+    here.ok("PUT /access/acl", roles="Reader", propagate=0, **share)
+
+
+def test_rights_on_what_never_was_are_taken_but_not_given() -> None:
+    here = cluster()
+    here.ok("POST /access/users", userid="ana@pve")
+    entry = {"path": "/bogus", "users": "ana@pve", "roles": "PVEAuditor"}
+    assert here.errors("PUT /access/acl", **entry) == {"path": "invalid ACL path '/bogus'"}
+    here.ok("PUT /access/acl", delete=1, **entry)
+    nobody = here.user("bob@pve")
+    odd = here.refusal("PUT /access/acl", **{**entry, "path": "/a b", "user": nobody})
+    assert odd == (403, "Permission check failed")
+
+
+def test_a_password_is_set_where_the_realm_keeps_some() -> None:
+    here = cluster()
+    ldap = {"type": "ldap", "server1": "dc1", "base_dn": "dc=lab", "user_attr": "uid"}
+    here.ok("POST /access/domains", realm="corp", **ldap)
+    for user, why in (
+        ("ana@nope", "auth domain 'nope' does not exist"),
+        ("ana@corp", "can't set password on auth type 'ldap'"),
+    ):
+        refused = here.refusal("POST /access/users", userid=user, password="longenough")
+        assert refused == (500, f"create user failed: {why}")
+
+
+def test_a_user_sees_what_his_own_token_may() -> None:
+    here = cluster()
+    here.user("ana@pve", "PVEAuditor")
+    here.ok("PUT /access/password", user=None, headers=here.login(),
+            userid="ana@pve", password="longenough")  # fmt: skip
+    sent = {"username": "ana@pve", "password": "longenough"}
+    found = here.ok("POST /access/ticket", user=None, **sent)
+    cookie = {"cookie": f"PVEAuthCookie={quote(found['ticket'], safe='')}"}
+    ask: dict[str, Any] = {"user": None, "headers": cookie, "path": "/vms"}
+    seen = here.ok("GET /access/permissions", userid="ana@pve!t1", **ask)
+    assert "VM.Audit" in seen["/vms"]
+
+
+def test_only_what_a_token_has_can_be_unset() -> None:
+    here = cluster()
+    here.user("ana@pve")
+    token = "/access/users/ana@pve/token/t1"
+    assert here.errors(f"PUT {token}", delete="secret") == {"delete": "unknown option 'secret'"}
+    here.ok(f"PUT {token}", delete="comment,expire")

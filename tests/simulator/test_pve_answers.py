@@ -155,7 +155,8 @@ def test_an_answer_fits_the_official_schema(route: Route) -> None:
     if "{upid}" in route.path:
         path = path.replace("none", next(iter(here.api.documents.tasks)))
     asked = next((given for end, given in ASKED.items() if path.endswith(end)), {})
-    response = here.api.handle(here.twin, Request("pve1", "GET", path, asked, TOKEN))
+    who = here.login() if route.may == "root" else TOKEN
+    response = here.api.handle(here.twin, Request("pve1", "GET", path, asked, who))
     if "/lxc/" in path and response.status == 500:
         assert "lxc/100.conf' does not exist" in response.reason
         return
@@ -164,3 +165,48 @@ def test_an_answer_fits_the_official_schema(route: Route) -> None:
     assert known is not None
     found = list(misfits(known.get("returns", {}), (response.members or {})["data"]))
     assert bool(found) == (route.call in WRONG), found
+
+
+def test_a_task_that_never_was_is_told_of_its_id() -> None:
+    here = cluster()
+    task = "/nodes/pve1/tasks/UPID:pve1:00000001:00000001:00000001:x:1:root@pam:"
+    for call in (f"GET {task}/status", f"DELETE {task}"):
+        assert here.errors(call) == {"upid": "no such task"}
+    text = "unable to open file - No such file or directory"
+    assert here.ok(f"GET {task}/log") == [{"n": 1, "t": text}]
+    odd = here.errors("GET /nodes/pve1/tasks/UPID:x/log")
+    assert odd == {"upid": "unable to parse worker upid"}
+
+
+def test_somebody_elses_task_is_seen_by_auditors_and_stopped_by_who_may_change_the_node() -> None:
+    here = cluster()
+    task = here.done("POST /nodes/pve1/qemu", vmid=100)
+    auditor = here.user("ana@pve", "PVEAuditor")
+    assert here.ok(f"GET /nodes/pve1/tasks/{task.upid}/status", user=auditor)["type"] == "qmcreate"
+    refused = here.refusal(f"DELETE /nodes/pve1/tasks/{task.upid}", user=auditor)
+    assert refused == (403, "Permission check failed (/nodes/pve1, Sys.Modify)")
+
+
+def test_where_one_of_several_rights_will_do_none_of_them_is_named() -> None:
+    here = cluster()
+    here.guest(100)
+    cloner = here.user("ana@pve", "PVEVMUser", path="/vms/100")
+    here.ok("POST /access/roles", roleid="Cloner", privs="VM.Clone")
+    here.ok("PUT /access/acl", path="/vms/100", roles="Cloner", users="ana@pve")
+    for call, params in (
+        ("POST /nodes/pve1/qemu/100/clone", {"newid": 101}),
+        ("GET /cluster/mapping/pci/gpu", {}),
+        ("GET /access/users/root@pam/token", {}),
+        ("GET /access/users/ana@pve/token", {}),  # a token is not its user
+    ):
+        refused = here.refusal(call, user=cloner, **params)
+        assert refused == (403, "Permission check failed")
+
+
+def test_what_has_no_rule_is_for_the_superuser_alone() -> None:
+    here = cluster()
+    assert here.refusal("GET /cluster/backup-info") == (
+        403,
+        "Permission check failed (user != root@pam)",
+    )
+    assert here.ok("GET /cluster/backup-info", user=None, headers=here.login())

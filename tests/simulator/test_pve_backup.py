@@ -91,3 +91,34 @@ def test_guests_that_no_job_covers_are_told() -> None:
     here.ok("POST /cluster/backup", id="one", schedule="daily", vmid="100")
     rows = here.ok("GET /cluster/backup-info/not-backed-up")
     assert [row["vmid"] for row in rows] == [101]
+
+
+def test_guests_of_a_job_are_listed_or_told_another_way_but_not_both() -> None:
+    here = cluster()
+    here.ok("POST /pools", poolid="web")
+    create = "POST /cluster/backup"
+    both = here.send(create, schedule="daily", vmid="100", exclude="101")
+    assert "exclude: option conflicts with option 'vmid'" in str((both.members or {})["message"])
+    here.ok(create, id="wide", schedule="daily", all=1, pool="web")
+    here.ok(create, id="one", schedule="daily", vmid="100")
+    here.ok("PUT /cluster/backup/one", exclude="101")
+    job = here.ok("GET /cluster/backup/one")
+    assert (job["all"], job["exclude"], "vmid" in job) == (1, "101", False)
+    here.ok("PUT /cluster/backup/one", pool="web", delete="all,exclude")
+    assert "all" not in here.ok("GET /cluster/backup/one")
+
+
+def test_a_change_of_a_job_says_something_that_fits_before_the_job_is_looked_for() -> None:
+    here = cluster()
+    nothing = here.refusal("PUT /cluster/backup/none")
+    assert nothing == (500, "no options specified")
+    notes = "{{vmid}}\\t{{host}}"
+    wrong = here.send("PUT /cluster/backup/none", storage="local", notes__template=notes)
+    text = "found unknown: escape sequence '\\t' at char 8, variable 'host' at char 10"
+    assert text in str((wrong.members or {})["message"])
+
+
+def test_a_time_that_no_day_has_leaves_a_job_without_a_next_run() -> None:
+    here = cluster()
+    here.ok("POST /cluster/backup", starttime="25:00", all=1)
+    assert "next-run" not in here.ok("GET /cluster/backup")[0]

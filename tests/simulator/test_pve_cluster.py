@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.simulator.pve_cluster import Cluster, cluster
 
 NETWORK = "/nodes/pve1/network"
@@ -122,3 +126,56 @@ def test_a_port_is_used_once_and_has_to_be_there() -> None:
         "bridge 'vmbr1' - unable to find bridge port 'eno9'",
     )
     assert here.refusal(f"DELETE {NETWORK}/eno1")[0] == 500
+
+
+def test_what_carries_an_interface_takes_packets_as_large_as_it_sends() -> None:
+    here = cluster()
+    for nic in ("eno2", "eno3"):
+        here.ok(f"POST {NETWORK}", iface=nic, type="eth")
+    large = {"type": "bridge", "bridge_ports": "eno2", "mtu": 9000}
+    low = "interface 'eno2' - mtu 1500 is lower than 'vmbr1' - mtu 9000"
+    assert here.refusal(f"POST {NETWORK}", iface="vmbr1", **large) == (500, low)
+    here.ok(f"PUT {NETWORK}/eno2", type="eth", mtu=9000)
+    here.ok(f"POST {NETWORK}", iface="vmbr1", **large)
+    here.ok(f"POST {NETWORK}", iface="bond0", type="bond", slaves="eno3")
+    bond = here.refusal(f"PUT {NETWORK}/bond0", type="bond", slaves="eno3", mtu=9000)
+    assert bond[1] == "interface 'eno3' - mtu 1500 is lower than 'bond0' - mtu 9000"
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong", "problem"),
+    [
+        ({"cidr": "10.1.0.1/24", "address": "10.1.0.1", "netmask": "255.255.255.0"},
+         "address", "address conflicts with cidr"),
+        ({"cidr6": "ff02::1/64"},
+         "address", "ff02::1 with type 'MULTICAST', cannot be used as host IPv6 address."),
+        ({"bridge_vids": " , "}, "bridge_vids", "VLAN list items are empty"),
+    ],
+)  # fmt: skip
+def test_addresses_and_vlans_of_an_interface_are_told_once_and_fit(
+    settings: dict[str, Any], wrong: str, problem: str
+) -> None:
+    errors = cluster().errors(f"POST {NETWORK}", iface="vmbr1", type="bridge", **settings)
+    assert errors == {wrong: problem}
+
+
+def test_ports_of_an_open_vswitch_bridge_know_it_and_go_with_it() -> None:
+    here = cluster()
+    here.ok(f"POST {NETWORK}", iface="eno2", type="eth")
+    port: dict[str, Any] = {"iface": "int1", "type": "OVSIntPort"}
+    post = f"POST {NETWORK}"
+    assert here.errors(post, **port) == {"ovs_bridge": "parameter is required"}
+    none = here.errors(post, ovs_bridge="ovs0", **port)
+    assert none == {"ovs_bridge": "bridge 'ovs0' does not exist"}
+    other = here.errors(post, ovs_bridge="vmbr0", **port)
+    assert other == {"ovs_bridge": "interface 'vmbr0' is no OVS bridge"}
+    missing = here.refusal(post, iface="ovs0", type="OVSBridge", ovs_ports="eno9")
+    assert missing == (500, "OVS bridge 'ovs0' - unable to find port 'eno9'")
+    here.ok(post, iface="ovs0", type="OVSBridge", ovs_ports="eno2")
+    here.ok(post, ovs_bridge="ovs0", ovs_tag=5, **port)
+    assert here.ok(f"GET {NETWORK}/ovs0")["ovs_ports"] == "eno2 int1"
+    shown = here.ok(f"GET {NETWORK}/eno2")
+    assert (shown["type"], shown["ovs_bridge"]) == ("OVSPort", "ovs0")
+    here.ok(f"DELETE {NETWORK}/ovs0")
+    left = {row["iface"]: row["type"] for row in here.ok(f"GET {NETWORK}")}
+    assert left == {"eno1": "eth", "eno2": "eth", "vmbr0": "bridge"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -164,3 +165,33 @@ def test_only_root_gives_a_container_a_piece_of_the_host() -> None:
     ):
         status, said = here.refusal(f"PUT {CT}/config", user=user, **option)
         assert (status, reason in said) == (403, True)
+
+
+def test_an_option_of_a_container_is_set_unset_or_reverted_but_one_of_these() -> None:
+    here = _container()
+    both = here.errors(f"PUT {CT}/config", hostname="x", revert="hostname")
+    assert both == {"revert": "you can't use '-hostname' and '-revert hostname' at the same time"}
+    both = here.errors(f"PUT {CT}/config", delete="hostname", revert="hostname")
+    text = "you can't use '-delete hostname' and '-revert hostname' at the same time"
+    assert both == {"delete": text}
+
+
+def test_a_containers_volume_is_moved_while_it_is_off_and_has_a_use() -> None:
+    here = _container()
+    unused = here.refusal(f"POST {CT}/move_volume", volume="unused0", storage="data")
+    only = "only configured volumes can be moved to another storage"
+    assert unused == (500, f"cannot move volume 'unused0', {only}")
+    here.done(f"POST {CT}/status/start")
+    running = here.refusal(f"POST {CT}/move_volume", volume="rootfs", storage="data")
+    assert running == (500, "cannot move volumes of a running container")
+
+
+def test_a_container_is_made_with_public_keys_that_are_some() -> None:
+    here = _with_template()
+    body = b64encode(b"\0\0\0\x0bssh-ed25519" + bytes(36)).decode()
+    make: dict[str, Any] = {"vmid": 201, "ostemplate": TEMPLATE, "rootfs": "data:1"}
+    post = "POST /nodes/pve1/lxc"
+    for wrong in ("garbage", "ssh-ed25519 AAAA ana", f"ssh-rsa {body}"):
+        refused = here.refusal(post, ssh__public__keys=wrong, **make)
+        assert refused == (500, "SSH public key validation error")
+    here.done(post, ssh__public__keys=f"\nssh-ed25519 {body} ana@lab\n", **make)

@@ -149,3 +149,67 @@ def test_a_guests_file_has_a_section_for_what_waits_and_for_each_snapshot() -> N
     assert "\n[PENDING]\nbios: ovmf\n" in text
     assert "\n[one]\n" in text
     assert guest_file.read(text, "qemu") == here.file(100)
+
+
+def test_what_linked_clones_stand_on_stays() -> None:
+    here = _guest()
+    here.done(f"POST {VM}/template")
+    task = here.done(f"POST {VM}/clone", newid=101)
+    base, own = "100/base-100-disk-0.qcow2", "vm-101-disk-0.qcow2"
+    assert f"clone {base}: images, {own}, 101 to {own} (base=../{base})" in task.log
+    why = "is still in use by linked clone"
+    destroyed = here.done(f"DELETE {VM}")
+    assert destroyed.status == f"base volume 'data:{base}' {why}d"
+    removed = here.done(f"DELETE /nodes/pve1/storage/data/content/data:{base}")
+    assert removed.status == f"base volume '{base}' {why}s"
+    here.done("DELETE /nodes/pve1/qemu/101")
+    assert here.done(f"DELETE {VM}").status == "OK"
+
+
+def test_a_disk_that_a_snapshot_has_is_not_freed_nor_taken_away() -> None:
+    here = _guest()
+    here.done(f"POST {VM}/snapshot", snapname="one")
+    here.ok("POST /storage", storage="more", type="dir", path="/srv/more", content="images")
+    moved = here.refusal(f"POST {VM}/move_disk", disk="scsi0", storage="more", delete=1)
+    assert moved == (500, "you can't move a disk with snapshots and delete the source")
+    here.ok(f"PUT {VM}/config", delete="scsi0")
+    volid = here.config(100)["unused0"]
+    used = here.refusal(f"PUT {VM}/config", delete="unused0")
+    assert used == (500, f"unable to delete '{volid}' - volume is still in use (snapshot?)")
+    here.ok(f"PUT {VM}/config", protection=1)
+    kept = here.refusal(f"PUT {VM}/config", delete="unused0")
+    assert kept == (500, f"can't remove unused disk '{volid}' - protection mode enabled")
+
+
+def test_a_disk_goes_to_a_storage_or_to_another_guest_that_can_have_it() -> None:
+    here = _guest()
+    here.guest(101, scsi0="data:1")
+    here.guest(102, node="pve2")
+    move = f"POST {VM}/move_disk"
+    neither = here.errors(move, disk="scsi0")
+    assert set(neither) == {"storage", "target-vmid"}
+    both = here.errors(move, disk="scsi0", storage="data", target__vmid=101)
+    assert both["storage"] == "either set 'storage' or 'target-vmid', but not both"
+    same = here.errors(move, disk="scsi0", target__vmid=100)
+    assert same == {"target-vmid": "must be different than source VMID to reassign disk"}
+    for params, why in (
+        ({"target__vmid": 999}, "could not find target VM 999"),
+        ({"target__vmid": 102}, "Both VMs need to be on the same node (pve1 != pve2)"),
+        ({"target__vmid": 101}, "Target disk key 'scsi0' is already in use for VM '101'"),
+    ):
+        assert here.refusal(move, disk="scsi0", **params) == (500, why)
+    missing = here.refusal(move, disk="scsi9", target__vmid=101)
+    assert missing[1] == "Disk 'scsi9' for VM '100' does not exist"
+    task = here.done(move, disk="scsi0", target__vmid=101, target__disk="scsi5")
+    assert (task.id, task.status) == ("100-scsi0>101-scsi5", "OK")
+
+
+def test_of_a_copy_that_fails_nothing_is_left() -> None:
+    here = _guest()
+    here.ok(f"PUT {VM}/config", scsi1="data:1")
+    gone = here.config(100)["scsi1"].partition(",")[0]
+    del here.api.documents.volumes["pve1", gone]
+    task = here.done(f"POST {VM}/clone", newid=101)
+    assert task.status == f"clone failed: volume '{gone}' does not exist"
+    assert [row["vmid"] for row in here.ok("GET /nodes/pve1/qemu")] == [100]
+    assert len(here.ok("GET /nodes/pve1/storage/data/content")) == 1

@@ -309,8 +309,8 @@ def test_destroying_a_guest_frees_its_disks_and_purging_its_traces() -> None:
 
 def test_a_running_or_protected_guest_is_not_destroyed() -> None:
     here = _running()
-    task = here.done("DELETE /nodes/pve1/qemu/100")
-    assert task.status == "VM 100 is running - destroy failed"
+    running = here.refusal("DELETE /nodes/pve1/qemu/100")
+    assert running == (500, "VM 100 is running - destroy failed")
     here.done("POST /nodes/pve1/qemu/100/status/stop")
     here.ok(f"PUT {CONFIG}", protection="1")
     assert (
@@ -349,3 +349,69 @@ def test_tasks_are_listed_by_what_they_were_for() -> None:
     assert {row["node"] for row in here.ok("GET /cluster/tasks")} == {"pve1", "pve2"}
     assert here.ok("GET /cluster/tasks", user=here.user("weak@pve")) == []
     assert {row["user"] for row in rows} == {ROOT}
+
+
+def test_an_option_is_set_unset_or_reverted_but_one_of_these() -> None:
+    here = cluster()
+    here.guest(100)
+    both = here.errors(f"PUT {CONFIG}", name="x", revert="name")
+    assert both == {"delete": "you can't use '-name' and -revert name' at the same time"}
+    both = here.errors(f"PUT {CONFIG}", delete="name", revert="name")
+    assert both == {"revert": "you can't use '-delete name' and -revert name' at the same time"}
+
+
+def test_a_generation_id_is_made_when_it_is_asked_for() -> None:
+    here = cluster()
+    here.guest(100)
+    before = here.config(100)["vmgenid"]
+    here.ok(f"PUT {CONFIG}", vmgenid="1")
+    assert here.config(100)["vmgenid"] not in (before, "1")
+    here.ok(f"PUT {CONFIG}", vmgenid="0")
+    assert here.config(100)["vmgenid"] == "0"
+
+
+def test_a_medium_is_neither_grown_nor_moved() -> None:
+    here = cluster()
+    here.guest(100, ide2="none,media=cdrom")
+    task = here.done("PUT /nodes/pve1/qemu/100/resize", disk="ide2", size="+1G")
+    assert task.status == "you can't resize a cdrom"
+    moved = here.refusal("POST /nodes/pve1/qemu/100/move_disk", disk="ide2", storage="local")
+    assert moved[1] == "you can't move a cdrom"
+
+
+def test_devices_of_the_node_are_roots_and_mapped_ones_need_a_right() -> None:
+    here = cluster()
+    real = {"usb0": "host=1234:5678", "serial0": "/dev/ttyS0"}
+    here.done("POST /nodes/pve1/qemu", vmid=100, user=None, headers=here.login(), **real)
+    user = here.user("ana@pve", "PVEVMAdmin", path="/vms/100")
+    for params, why in (
+        ({"usb0": "spice"}, "only root can set 'usb0' config for real devices"),
+        ({"usb1": "usb3=1"}, "either 'host' or 'mapping' must be set."),
+        ({"serial0": "socket"}, "only root can modify 'serial0' config for real devices"),
+        ({"delete": "serial0"}, "only root can delete 'serial0' config for real devices"),
+        ({"hostpci0": "00:02.0"}, "only root can set 'hostpci0' config for non-mapped devices"),
+    ):
+        assert here.refusal(f"PUT {CONFIG}", user=user, **params) == (500, why)
+    mapped = here.refusal(f"PUT {CONFIG}", user=user, hostpci0="mapping=gpu")
+    assert mapped == (403, "Permission check failed (/mapping/pci/gpu, Mapping.Use)")
+    here.ok(f"PUT {CONFIG}", user=user, serial1="socket", usb1="spice")
+
+
+def test_the_right_that_an_option_needs_is_that_of_what_it_changes() -> None:
+    here = cluster()
+    here.guest(100, ide2="none,media=cdrom", scsi0="data:1")
+    here.ok("POST /access/roles", roleid="Media", privs="VM.Config.CDROM,VM.Config.Options")
+    user = here.user("ana@pve", "Media", path="/vms/100")
+    here.ok(f"PUT {CONFIG}", user=user, delete="ide2")
+    for params, path, right in (
+        ({"boot": "order=scsi0"}, "/vms/100", "VM.Config.Disk"),
+        ({"scsi0": "none,media=cdrom"}, "/vms/100", "VM.Config.Disk"),
+        ({"startup": "1"}, "/", "Sys.Modify"),
+        ({"ciuser": "x"}, "/vms/100", "VM.Config.Cloudinit|VM.Config.Network"),
+    ):
+        refused = here.refusal(f"PUT {CONFIG}", user=user, **params)
+        assert refused == (403, f"Permission check failed ({path}, {right})")
+    grow = {"disk": "scsi0", "size": "+1G", "skiplock": 1}
+    here.ok("PUT /access/acl", path="/vms/100", roles="PVEVMAdmin", users="ana@pve")
+    only = here.errors("PUT /nodes/pve1/qemu/100/resize", user=user, **grow)
+    assert only == {"skiplock": "Only root may use this option."}

@@ -400,3 +400,19 @@ def test_a_rule_that_can_not_be_kept_any_more_says_why() -> None:
     shown = {row["rule"]: row.get("errors") for row in here.ok("GET /cluster/ha/rules")}
     assert shown == {"pair": flaw, "home": None}
     assert here.ok("GET /cluster/ha/rules/pair")["errors"] == flaw
+
+
+def test_a_guest_that_is_not_there_has_no_resource_id() -> None:
+    missing = cluster().refusal("DELETE /cluster/ha/resources/999")
+    assert missing == (500, "unable to detect SID from VMID - VM/CT 999 does not exist")
+
+
+def test_what_is_set_and_unset_at_once_is_unset_or_for_a_rule_refused() -> None:
+    here = _managed(100)
+    here.ok("PUT /cluster/ha/resources/vm:100", comment="x", delete="comment")
+    assert "comment" not in here.ok("GET /cluster/ha/resources/vm:100")
+    _rule(here, "home", "node-affinity", resources="vm:100", nodes="pve1")
+    both = {"type": "node-affinity", "disable": 1, "delete": "disable"}
+    refused = here.refusal("PUT /cluster/ha/rules/home", **both)
+    why = "cannot set and delete property 'disable' at the same time!"
+    assert refused == (500, f"update HA rules failed: {why}")

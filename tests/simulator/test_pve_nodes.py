@@ -166,3 +166,18 @@ def test_a_node_that_is_not_served_has_a_made_up_fingerprint() -> None:
     listed = {row["node"]: row["ssl_fingerprint"] for row in here.ok("GET /nodes")}
     assert told == [{"filename": "pve-ssl.pem", "fingerprint": listed["pve2"]}]
     assert len(set(listed.values())) == 3
+
+
+def test_a_domain_of_a_node_is_named_once_and_has_a_plugin_that_is_there() -> None:
+    here = cluster()
+    put = "PUT /nodes/pve1/config"
+    here.ok(put, acme="domains=a.lab;b.lab", acmedomain0="c.lab")
+    for params, why in (
+        ({"acme": "domains=a.lab;A.lab"}, "duplicate domain 'a.lab' in ACME config properties"),
+        (
+            {"acmedomain1": "b.lab"},
+            "duplicate domain 'b.lab' in ACME config properties 'acmedomain1' and 'acme'",
+        ),
+        ({"acmedomain1": "d.lab,plugin=dns1"}, "plugin 'dns1' for domain 'd.lab' not found!"),
+    ):
+        assert here.refusal(put, **params) == (500, why)

@@ -61,9 +61,8 @@ def test_a_mapping_is_seen_by_whoever_may_use_it() -> None:
     here.ok("POST /cluster/mapping/pci", id="nic", map=[GPU])
     user = here.user("ana@pve", "PVEMappingUser", path="/mapping/pci/gpu")
     assert [row["id"] for row in here.ok("GET /cluster/mapping/pci", user=user)] == ["gpu"]
-    status, reason = here.refusal("GET /cluster/mapping/pci/nic", user=user)
-    assert status == 403
-    assert "Mapping.Use|Mapping.Modify|Mapping.Audit" in reason
+    refused = here.refusal("GET /cluster/mapping/pci/nic", user=user)
+    assert refused == (403, "Permission check failed")
     assert "PVEMappingUser" in ROLES_9
 
 

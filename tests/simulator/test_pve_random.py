@@ -230,8 +230,8 @@ def test_what_is_no_value_is_told_of_its_parameter(
         ("PUT /nodes/pve1/config", {"acme": "domains=a\nb"}, "newline inside property 'acme'"),
         ("PUT /cluster/options", {"u2f": "appid=a\nb"}, "newline inside property 'u2f'"),
         ("POST /storage", {"storage": "s1", "type": "rbd", "username": "a\nb"}, "line feed"),
-        ("PUT /storage/data", {"content-dirs": "iso=a\nb"}, "line feed"),
-        ("PUT /access/domains/pam", {"user_attr": "aa", "filter": "a\nb"}, "line feed"),
+        ("PUT /storage/data", {"content-dirs": "iso=a\nvztmpl=b"}, "line feed"),
+        ("PUT /access/domains/sso", {"scopes": "a\nb"}, "line feed"),
         ("PUT /cluster/backup/nightly", {"exclude-path": ["a\nb"]}, "line feed"),
     ],
 )
@@ -240,6 +240,8 @@ def test_a_value_of_two_lines_is_kept_in_no_file_of_lines(
 ) -> None:
     here = cluster()
     here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1)
+    sso = {"issuer__url": "https://sso.lab.example", "client__id": "pve"}
+    here.ok("POST /access/domains", realm="sso", type="openid", **sso)
     before = etc_pve.write(here.api.documents, {})
     sent = {f"_{name}": value for name, value in params.items()}
     assert problem in here.refusal(call, **sent)[1]
@@ -249,10 +251,11 @@ def test_a_value_of_two_lines_is_kept_in_no_file_of_lines(
 def test_a_line_ends_only_where_a_file_says_so() -> None:
     here = cluster()
     odd = "a\x0bb\x85c\u2028d"
-    here.ok("PUT /access/domains/pam", filter=odd)
+    ldap = {"type": "ldap", "server1": "dc1", "base_dn": "dc=lab", "user_attr": "uid"}
+    here.ok("POST /access/domains", realm="corp", filter=odd, **ldap)
     here.ok("PUT /nodes/pve1/config", acme=f"domains={odd}")
     again = etc_pve.read(etc_pve.write(here.api.documents, {})).documents
-    assert again.domains["pam"]["filter"] == odd
+    assert again.domains["corp"]["filter"] == odd
     assert again.nodes["pve1"].config["acme"] == f"domains={odd}"
 
 

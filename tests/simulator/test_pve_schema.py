@@ -113,15 +113,71 @@ def test_property_strings_know_default_keys_aliases_and_key_aliases() -> None:
         ("pve-poolid", "a/b/c", "a/b/c/d"),
         ("pve-cpuset", "0,2-3", "x"),
         ("dns-name", "web1.lab", "bad_name"),
-        ("pve-vm-cpu-conf", "host,flags=+aes", "bogus"),
         ("urlencoded", "ssh-ed25519%20AAAA", "not a key"),
         ("pve-volume-id-or-qm-path", "data:32", "garbage"),
-        ("prune-backups", "keep-last=3,keep-daily=7", "keep-all=1,keep-last=2"),
         ("pve-startup-order", "order=1,up=10", "first"),
         ("pve-hotplug-features", "network,disk", "bogus"),
         ("disk-size", "32G", "lots"),
+        ("CIDR", "10.0.0.0/8", "10.0.0.0/7"),
+        ("CIDRv6", "fd00::/8", "::/0"),
+        ("ipv6", "fe80::1", "fe80::1%eth0"),
+        ("address", "web1.lab", "[::1]"),
+        ("email", "a.b+c@lab.example", "a..b@lab.example"),
+        ("email-or-username-list", "root,ana@lab.example", "root,@x"),
+        ("urlencoded", "a%20b", "a/b"),
+        ("pve-userid", f"{'a' * 60}@pve", f"{'a' * 61}@pve"),
+        ("pve-vlan-id-or-range", "2-4094", "5-2"),
+        ("pve-vlan-id-or-range", "4094", "4095"),
+        ("pve-startup-order", "1,,up=2", "0"),
+        ("pve-storage-path", "/srv/a b", "/"),
+        ("pve-storage-portal-dns", "[fd00::1]:3260", "[fd00::1"),
+        ("pve-dir-override-list", "iso=images/iso", "isos=images"),
+        ("pve-day-of-week-list", "mon,tue", "monday"),
+        ("pve-task-status-type-list", "OK,error", "fine"),
+        ("ipv4mask", "255.255.255.0", "255.0.255.0"),
+        ("ldap-simple-attr", "memberOf", "member-of"),
+        ("pve-ha-resource-id", "vm:100", "VM:100"),
+        ("pve-qm-bootdev-list", "scsi0;net0;usb1", "efidisk0"),
+        ("pve-qm-bootdisk", "efidisk0", "net0"),
+        ("storage-pair-list", "data:vm-ceph,local", "data:x"),
     ],
 )
 def test_formats_take_what_fits_and_nothing_else(name: str, good: str, bad: str) -> None:
     assert check_format(name, good) == ""
     assert check_format(name, bad).endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("net", "virtio,bridge=", "missing key in comma-separated list property"),
+        ("net", "virtio,=vmbr0", "missing key in comma-separated list property"),
+        ("net", "model=virtio,e1000=BC:24:11:00:00:01", "key alias 'model' is already defined"),
+        ("scsi", "data:1,data:2", "duplicate key in comma-separated list property: file"),
+        ("prune-backups", "keep-all=1,keep-last=2", "keep-all cannot be set together"),
+        ("prune-backups", "keep-all=1,keep-last=0", ""),
+        ("prune-backups", "keep-last=x", "type check ('integer') failed - got 'x'"),
+        ("pve-qm-boot", "order=scsi0;sata9", "invalid boot device 'sata9'"),
+        ("pve-qm-smbios1", "serial=a b", "does not match the regex pattern"),
+        ("pve-qm-watchdog", "i6300esb,action=wait", "does not have a value in the enumeration"),
+        ("pve-qm-rng", "max_bytes=1", "property is missing and it is not optional"),
+        ("pve-qm-hostpci", "00:02.0;0000:03:00,pcie=on", ""),
+        ("pve-qm-cicustom", "user=snippets", "unable to parse volume ID 'snippets'"),
+        ("pve-tfa-config", "type=oath,step=5", "must have a minimum value of 10"),
+        ("realm-sync-options", "scope=all", "does not have a value in the enumeration"),
+        ("pve-vm-cpu-conf", "host,flags=+aes;-pcid,hidden=1,phys-bits=host", ""),
+        ("pve-vm-cpu-conf", "bogus", "(missing 'custom-' prefix?)"),
+        ("pve-vm-cpu-conf", "flags=+aes", "CPU is missing cputype"),
+        ("pve-vm-cpu-conf", "host,flags=+avx9", "must be a subset of: nested-virt, md-clear"),
+        ("pve-vm-cpu-conf", "host,phys-bits=7", "between 8 and 64 or 'host'"),
+        ("pve-vm-cpu-conf", "host,reported-model=kvm64", "not allowed in VM-specific"),
+        ("backup-fleecing", "enabled=1,storage=x", "cannot be shorter than 2 characters"),
+    ],
+)
+def test_a_property_string_is_refused_in_proxmox_ves_words(
+    name: str, text: str, problem: str
+) -> None:
+    known = table(f"value {name}" if "-" in name else f"value {{{name}}}")
+    _, errors = check(known, {"value": text})
+    assert problem in errors.get("value", "")
+    assert bool(problem) == bool(errors)

@@ -94,12 +94,41 @@ def test_an_nfs_storage_that_nobody_serves_is_not_kept() -> None:
     assert [row["storage"] for row in here.ok("GET /storage")] == ["local", "data"]
 
 
-def test_a_node_lists_the_storages_it_may_use() -> None:
+def test_a_node_lists_all_storages_or_those_that_serve_some_content() -> None:
     here = cluster()
     here.ok("PUT /storage/data", nodes="pve2")
-    assert [row["storage"] for row in here.ok("GET /nodes/pve1/storage")] == ["local"]
+    rows = here.ok("GET /nodes/pve1/storage")
+    assert [(row["storage"], row["enabled"]) for row in rows] == [("local", 1), ("data", 0)]
+    assert "used_fraction" not in rows[1]
+    assert here.ok("GET /nodes/pve1/storage", content="images") == []
     rows = here.ok("GET /nodes/pve2/storage", content="images")
     assert [(row["storage"], row["active"], row["enabled"]) for row in rows] == [("data", 1, 1)]
+    here.ok("PUT /storage/data", disable=1)
+    assert [row["storage"] for row in here.ok("GET /nodes/pve2/storage", enabled=1)] == ["local"]
+
+
+def test_a_move_goes_over_a_storage_that_both_nodes_share() -> None:
+    here = cluster()
+    here.ok("POST /storage", storage="san", type="lvm", vgname="vg0", shared=1, nodes="pve1,pve2")
+    both = here.ok("GET /nodes/pve1/storage", target="pve2")
+    assert [row["storage"] for row in both] == ["san"]
+    assert here.ok("GET /nodes/pve1/storage", target="pve3") == []
+
+
+def test_a_storage_that_is_not_there_has_no_state() -> None:
+    here = cluster()
+    for call in ("GET /nodes/pve1/storage", "GET /nodes/pve1/storage/none/status"):
+        sent = {} if call.endswith("status") else {"storage": "none"}
+        assert here.errors(call, **sent) == {"storage": "No such storage."}
+
+
+def test_a_storage_that_another_is_based_on_stays() -> None:
+    here = cluster()
+    base = {"type": "lvm", "vgname": "vg0", "base": "data:vm-1-disk-0"}
+    here.ok("POST /storage", storage="san", disable=1, **base)
+    why = "storage is used as base of another storage"
+    refused = here.refusal("DELETE /storage/data")
+    assert refused == (500, f"delete storage failed: can't remove storage - {why}")
 
 
 def test_volumes_of_a_local_storage_belong_to_their_node() -> None:
@@ -168,3 +197,20 @@ def test_a_storage_is_as_large_as_what_backs_it() -> None:
     assert sizes["local"] == 146 * 10**9
     assert sizes["iso"] in {disk.size for disk in nas.values()}
     assert sizes["group1"] == sizes["group2"] > sizes["iso"]
+
+
+def test_volumes_are_seen_and_freed_by_who_may_use_their_guests() -> None:
+    here = cluster()
+    here.guest(100, scsi0="data:1")
+    volid = here.config(100)["scsi0"].partition(",")[0]
+    at = "/nodes/pve1/storage/data/content"
+    user = here.user("ana@pve", "PVEDatastoreUser", path="/storage/data")
+    assert here.ok(f"GET {at}", user=user) == []
+    refused = here.refusal(f"GET {at}/{volid}", user=user)
+    assert refused == (403, "Permission check failed (/vms/100, VM.Config.Disk)")
+    here.ok("PUT /access/acl", path="/vms/100", roles="PVEVMAdmin", users="ana@pve")
+    assert [row["volid"] for row in here.ok(f"GET {at}", user=user)] == [volid]
+    freed = here.refusal(f"DELETE {at}/{volid}", user=user)
+    assert freed == (403, "Permission check failed (/storage/data, Datastore.Allocate)")
+    here.ok("PUT /storage/data", disable=1)
+    assert here.refusal(f"GET {at}") == (500, "storage 'data' is disabled")
