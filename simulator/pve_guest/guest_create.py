@@ -1,7 +1,7 @@
 """Making, listing and destroying virtual machines. Source: PVE::API2::Qemu create_vm, destroy_vm.
 
 The id is taken at once, with lock `create`, as the real call writes an empty file before its worker
-runs; from a backup: `guest_restore`. Leaves out: templates with linked clones.
+runs; from a backup: `guest_restore`.
 """
 
 from __future__ import annotations
@@ -180,6 +180,10 @@ def _finish_destroy(worker: Worker) -> None:
         raise TaskError(f"VM {vmid} is running - destroy failed")
     if not worker.number("skiplock"):
         check_lock(guest.current)
+    for volid in guest_drives.own_volumes(guest.current):
+        base = volumes.find(worker.documents, worker.node, volid)
+        if base is not None and volumes.has_clones(worker.documents, base):
+            raise TaskError(f"base volume '{volid}' is still in use by linked cloned")
     free_volumes(worker, vmid)
     if worker.number("purge"):
         purge(worker, vmid)
@@ -204,6 +208,7 @@ def free_volumes(worker: Worker, vmid: int) -> None:
     for volid in sorted(volids):
         volume = volumes.find(worker.documents, worker.node, volid)
         if volume is not None and volume.vmid == vmid:
+            volumes.need_no_clones(worker.documents, volume)
             del worker.documents.volumes[volume.key]
 
 

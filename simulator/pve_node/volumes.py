@@ -73,6 +73,21 @@ def find(documents: Documents, node: str, volid: str) -> Volume | None:
     return documents.volumes.get(("", volid)) or documents.volumes.get((node, volid))
 
 
+def has_clones(documents: Documents, volume: Volume) -> bool:
+    """Whether linked clones stand on a base. Source: PVE::Storage volume_is_base_and_used."""
+    return any(
+        (clone.storage, clone.node) == (volume.storage, volume.node)
+        and clone.name.startswith(f"{volume.name}/")
+        for clone in documents.volumes.values()
+    )
+
+
+def need_no_clones(documents: Documents, volume: Volume) -> None:
+    """Raise TaskError as vdisk_free does of a base on which linked clones stand."""
+    if has_clones(documents, volume):
+        raise TaskError(f"base volume '{volume.name}' is still in use by linked clones")
+
+
 def used_bytes(scene: Environment, storage: str, node: str) -> int:
     """What volumes take, and the system where the storage is on its disk."""
     entry = scene.documents.storages[storage]
@@ -323,6 +338,7 @@ def _finish_delete(worker: Worker) -> None:
         if found.protected:
             name, storage = found.name, found.storage
             raise TaskError(f"cannot remove protected volume '{name}' on '{storage}'")
+        need_no_clones(worker.documents, found)
         del worker.documents.volumes[found.key]
     worker.say(f"Removed volume '{volid}'")
 

@@ -163,3 +163,15 @@ def test_only_root_gives_a_container_a_piece_of_the_host() -> None:
     ):
         status, said = here.refusal(f"PUT {CT}/config", user=user, **option)
         assert (status, reason in said) == (403, True)
+
+
+def test_a_container_stays_while_linked_clones_stand_on_it() -> None:
+    here = _container()
+    here.ok(f"POST {CT}/template")
+    here.wait(1)
+    assert here.done(f"POST {CT}/clone", newid=201).status == "OK"
+    name = here.ok(f"GET {CT}/config")["rootfs"].partition(":")[2].partition(",")[0]
+    refused = here.done(f"DELETE {CT}", purge=1)
+    assert refused.status == f"base volume '{name}' is still in use by linked clones"
+    assert here.done("DELETE /nodes/pve1/lxc/201").status == "OK"
+    assert here.done(f"DELETE {CT}").status == "OK"

@@ -101,6 +101,30 @@ def test_a_linked_clone_stands_on_its_template() -> None:
     )  # fmt: skip
 
 
+def test_a_template_stays_while_linked_clones_stand_on_it() -> None:
+    here = _guest()
+    here.done(f"POST {VM}/template")
+    here.done(f"POST {VM}/clone", newid=101)
+    base = "data:100/base-100-disk-0.qcow2"
+    refused = here.done(f"DELETE {VM}", purge=1)
+    assert refused.status == f"base volume '{base}' is still in use by linked cloned"
+    freed = here.done(f"DELETE /nodes/pve1/storage/data/content/{base}")
+    name = base.partition(":")[2]
+    assert freed.status == f"base volume '{name}' is still in use by linked clones"
+    assert here.config(100)["scsi0"] == f"{base},size=1G"
+    assert here.done("DELETE /nodes/pve1/qemu/101").status == "OK"
+    assert here.done(f"DELETE {VM}").status == "OK"
+    assert not here.api.documents.volumes
+
+
+def test_who_goes_on_at_once_finds_a_template() -> None:
+    """Tools make one and clone it without a look at the task."""
+    here = _guest()
+    here.ok(f"POST {VM}/template")
+    here.wait(0.5)
+    assert here.done(f"POST {VM}/clone", newid=101, full=0).status == "OK"
+
+
 def test_a_moved_disk_leaves_the_old_one_unused_or_takes_it_away() -> None:
     here = _guest()
     here.api.documents.storages["other"] = {**here.api.documents.storages["data"], "path": "/o"}
