@@ -175,3 +175,19 @@ def test_a_container_stays_while_linked_clones_stand_on_it() -> None:
     assert refused.status == f"base volume '{name}' is still in use by linked clones"
     assert here.done("DELETE /nodes/pve1/lxc/201").status == "OK"
     assert here.done(f"DELETE {CT}").status == "OK"
+
+
+def test_the_log_of_a_containers_backup_names_its_mount_points() -> None:
+    here = _container(hostname="web", mp0="data:1,mp=/srv,backup=1")
+    here.done(f"POST {CT}/status/start")
+    task = here.done("POST /nodes/pve1/vzdump", vmid="200", storage="local")
+    assert task.status == "OK"
+    assert [line.removeprefix("INFO: ") for line in task.log[3:8]] == [
+        "status = running",
+        "CT Name: web",
+        "including mount point rootfs ('/') in backup",
+        "including mount point mp0 ('/srv') in backup",
+        "backup mode: snapshot",
+    ]
+    written = 5 * 2**30
+    assert f"INFO: Total bytes written: {written} (5120MiB, 100MiB/s)" in task.log
