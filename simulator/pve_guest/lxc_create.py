@@ -25,6 +25,7 @@ from simulator.pve_guest.lxc_options import (
     DEFAULTS,
     GUEST,
     create_table,
+    in_order,
     is_mount,
     mount_values,
     need_option_rights,
@@ -138,9 +139,8 @@ def _finish_create(worker: Worker) -> None:
     taken: list[Volume] = []
     try:
         made = {
-            option: made_mount(worker, vmid, option, str(value), worker.lines, taken)
-            for option, value in sorted(sent.items())
-            if is_mount(option)
+            option: made_mount(worker, vmid, option, str(sent[option]), worker.lines, taken)
+            for option in in_order(filter(is_mount, sent))
         }
         system = _unpack(worker)
     except (ApiError, TaskError) as error:

@@ -191,3 +191,16 @@ def test_the_log_of_a_containers_backup_names_its_mount_points() -> None:
     ]
     written = 5 * 2**30
     assert f"INFO: Total bytes written: {written} (5120MiB, 100MiB/s)" in task.log
+
+
+def test_the_root_comes_before_the_mount_points_however_they_were_sent() -> None:
+    here = _container(mp10="data:1,mp=/b", mp2="data:2,mp=/a", rootfs="data:3")
+    config = here.ok(f"GET {CT}/config")
+    assert [config[key].split(",")[0][-5] for key in ("rootfs", "mp2", "mp10")] == ["0", "1", "2"]
+    assert here.ok(f"GET {CT}/status/current")["maxdisk"] == 3 * 2**30
+    task = here.done("POST /nodes/pve1/vzdump", vmid="200", storage="local")
+    made = next(v for v in here.api.documents.volumes.values() if v.content == "backup")
+    assert task.status == "OK"
+    asked = {"ostemplate": made.volid, "restore": 1, "vmid": 201, "storage": "data"}
+    assert here.done("POST /nodes/pve1/lxc", **asked).status == "OK"
+    assert here.ok("GET /nodes/pve1/lxc/201/config")["rootfs"].startswith("data:201/vm-201-disk-0")
