@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 import pytest
 
+from simulator.pve.face import NodeFace
 from simulator.pve.parameters import UNKNOWN
 from simulator.pve.wire import ApiError, decode
+from simulator.served.face import HttpRequest
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
 
 
@@ -22,6 +25,35 @@ def test_an_error_is_told_in_the_reason_phrase_and_in_the_body() -> None:
     response = cluster().send("GET /storage/none")
     assert (response.status, response.reason) == (500, "storage 'none' does not exist")
     assert response.members == {"data": None, "message": "storage 'none' does not exist\n"}
+
+
+def _below_extjs(here: Cluster, call: str, **headers: str) -> tuple[int, str, bytes]:
+    method, _, path = call.partition(" ")
+    asked = HttpRequest(method, f"/api2/extjs{path}", "", headers, b"", secure=True)
+    answer = NodeFace(here.api, "pve1").answer(here.twin, asked)
+    return answer.status, answer.reason, answer.body
+
+
+def test_below_extjs_the_answer_itself_says_whether_it_is_a_success() -> None:
+    """So the pages ask, and clients that Proxmox makes itself."""
+    here = cluster()
+    token = f"PVEAPIToken={ROOT}={SECRET}"
+    status, reason, body = _below_extjs(here, "GET /version", authorization=token)
+    told = json.loads(body)
+    assert (status, reason, told["success"]) == (200, "OK", 1)
+    assert told["data"] == here.ok("GET /version")
+    status, reason, body = _below_extjs(here, "GET /storage/none", authorization=token)
+    assert (status, reason) == (200, "OK")
+    assert json.loads(body) == {
+        "data": None,
+        "message": "storage 'none' does not exist\n",
+        "status": 500,
+        "success": 0,
+    }
+    status, _, body = _below_extjs(here, "POST /pools", authorization=token)
+    told = json.loads(body)
+    assert (status, told["status"], list(told["errors"])) == (200, 400, ["poolid"])
+    assert _below_extjs(here, "GET /version") == (401, "No ticket", b"")
 
 
 @pytest.mark.parametrize(
