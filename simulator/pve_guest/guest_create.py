@@ -178,7 +178,7 @@ def _finish_destroy(worker: Worker) -> None:
     guest = find_guest(worker, vmid)
     if worker.world.running(vmid):
         raise TaskError(f"VM {vmid} is running - destroy failed")
-    if not worker.number("skiplock"):
+    if not worker.number("skiplock") and guest.current.get("lock") != "suspended":
         check_lock(guest.current)
     for volid in guest_drives.own_volumes(guest.current):
         base = volumes.find(worker.documents, worker.node, volid)
@@ -202,7 +202,8 @@ def free_volumes(worker: Worker, vmid: int) -> None:
         for _, volid in load.volumes(config)
     }
     volids |= {str(value) for key, value in guest.current.items() if key.startswith("unused")}
-    volids |= {str(s["vmstate"]) for s in guest.snapshots.values() if s.get("vmstate")}
+    kept = (guest.current, *guest.snapshots.values())
+    volids |= {str(config["vmstate"]) for config in kept if config.get("vmstate")}
     if worker.number("destroy-unreferenced-disks"):
         volids |= {v.volid for v in worker.documents.volumes.values() if v.vmid == vmid}
     for volid in sorted(volids):
