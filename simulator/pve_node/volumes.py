@@ -284,8 +284,8 @@ def volume(call: Call) -> object:
     _need(call, volid, "VM.Audit")
     if (found := find(call.documents, call.node, volid)) is None:
         raise died(f"volume_size_info on '{volid}' failed - no format")
-    size = found.size_bytes
-    row = {"path": path_of(entry, found), "format": found.format, "size": size, "used": size}
+    sizes = {"size": found.disk_bytes, "used": found.size_bytes}
+    row = {"path": path_of(entry, found), "format": found.format, **sizes}
     return {**row, **_attributes(found)}
 
 
