@@ -226,7 +226,7 @@ def _stop_shutdowns(call: Call, vmid: int) -> None:
 def _finish_stop(worker: Worker) -> None:
     vmid = int(worker.task.id)
     guest = find_guest(worker, vmid)
-    if not worker.number("skiplock"):
+    if worker.world.running(vmid) and not worker.number("skiplock"):
         check_lock(guest.current)
     guests.stop(worker.twin, (worker.api.cluster, vmid))
 

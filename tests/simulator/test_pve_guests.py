@@ -349,3 +349,11 @@ def test_tasks_are_listed_by_what_they_were_for() -> None:
     assert {row["node"] for row in here.ok("GET /cluster/tasks")} == {"pve1", "pve2"}
     assert here.ok("GET /cluster/tasks", user=here.user("weak@pve")) == []
     assert {row["user"] for row in rows} == {ROOT}
+
+
+def test_stopping_a_guest_that_is_off_is_fine_though_it_is_locked() -> None:
+    here = cluster()
+    here.guest(100)
+    here.ok("PUT /nodes/pve1/qemu/100/config", user=None, headers=here.login(), lock="backup")
+    assert here.done("POST /nodes/pve1/qemu/100/status/stop").status == "OK"
+    assert here.done("POST /nodes/pve1/qemu/100/status/start").status == "VM is locked (backup)"
