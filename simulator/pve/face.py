@@ -91,6 +91,8 @@ class NodeFace:
         """What is asked of `path`, without the envelope. Raises ApiError for a body that is not
         read here.
         """
+        if request.headers.get("transfer-encoding", "").lower() == "chunked":
+            raise ApiError(501, "chunked transfer encoding not supported\n", body=False)
         kind = request.headers.get("content-type", "")
         params, file = decode(request.query, kind, request.body), None
         if request.form is not None:

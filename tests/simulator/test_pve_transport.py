@@ -71,6 +71,21 @@ def test_nobody_gets_in_without_a_ticket_or_with_a_wrong_token() -> None:
     assert here.refusal("GET /version", headers=wrong) == (401, "Authentication failed!")
 
 
+@pytest.mark.parametrize("between", ["=", " "])
+def test_a_token_follows_its_scheme_and_may_be_quoted(between: str) -> None:
+    token = f"PVEAPIToken{between}{ROOT.replace('@', '%40')}={SECRET}"
+    assert cluster().ok("GET /version", user=None, headers={"authorization": token})
+
+
+def test_a_body_that_comes_in_chunks_is_not_read() -> None:
+    here = cluster()
+    headers = {"authorization": f"PVEAPIToken={ROOT}={SECRET}", "transfer-encoding": "chunked"}
+    asked = HttpRequest("POST", "/api2/json/pools", "", headers, b"poolid=x")
+    answer = NodeFace(here.api, "pve1").answer(here.twin, asked)
+    assert (answer.status, answer.reason) == (501, "chunked transfer encoding not supported")
+    assert here.ok("GET /pools") == []
+
+
 def _login(here: Cluster) -> tuple[str, str]:
     answer = here.ok("POST /access/ticket", user=None, username="root@pam", password=SECRET)
     return f"PVEAuthCookie={quote(answer['ticket'], safe='')}", answer["CSRFPreventionToken"]
