@@ -166,3 +166,11 @@ def test_a_node_that_is_not_served_has_a_made_up_fingerprint() -> None:
     listed = {row["node"]: row["ssl_fingerprint"] for row in here.ok("GET /nodes")}
     assert told == [{"filename": "pve-ssl.pem", "fingerprint": listed["pve2"]}]
     assert len(set(listed.values())) == 3
+
+
+def test_a_nodes_processors_are_told_as_the_kernel_tells_of_them() -> None:
+    told = cluster().ok("GET /nodes/pve1/status")["cpuinfo"]
+    names = {"cores", "cpus", "flags", "hvm", "mhz", "model", "sockets", "user_hz"}
+    assert told.keys() == names
+    assert (float(told["mhz"]), told["user_hz"]) == (2400, 100)
+    assert told["hvm"] == str(int("vmx" in told["flags"].split()))
