@@ -107,6 +107,8 @@ class Facts:
             return reason
         if guest.power is GuestPower.STOPPED:
             return "it is off"
+        if guest.paused:
+            return "it is paused"
         if guest.stalled:
             return f"its I/O waits: {guest.stalled}"
         if guest.power is GuestPower.BOOTING:

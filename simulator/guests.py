@@ -53,7 +53,7 @@ class GuestPart:
             if on[guest.node]:
                 stalled = _stalled(facts, key, guest.node)
             if stalled != guest.stalled or guest.power is GuestPower.BOOTING:
-                goes_on = on[guest.node] and not stalled
+                goes_on = on[guest.node] and not stalled and not guest.paused
                 changed |= self._follow(twin, facts, key, stalled, goes_on=goes_on)
         return changed
 
@@ -130,6 +130,16 @@ def stop(twin: Twin, key: GuestKey) -> None:
         twin.cancel(_boot_timer(key))
         twin.state.guests[key] = GuestState(guest.node, lock=guest.lock)
         twin.note(twin.facts.guest_name(key), "stopped", f"is stopped on {guest.node}")
+        twin.changed()
+
+
+def pause(twin: Twin, key: GuestKey, *, paused: bool = True) -> None:
+    """Let a guest that is on stand still where it is, its memory kept, or go on."""
+    guest = twin.state.guests[key]
+    if guest.power is not GuestPower.STOPPED and guest.paused != paused:
+        twin.state.guests[key] = replace(guest, paused=paused)
+        word, text = ("paused", "is paused") if paused else ("resumed", "goes on")
+        twin.note(twin.facts.guest_name(key), word, f"{text} on {guest.node}")
         twin.changed()
 
 

@@ -55,7 +55,8 @@ GuestKey = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class GuestState:
-    """Where a guest is and whether it runs. `stalled`: its I/O waits, for this reason.
+    """Where a guest is and whether it runs. `stalled`: its I/O waits, for this reason. `paused`: it
+    stands still because somebody said so, whatever its power.
 
     `boot_left_s`: what is left of a boot that stands still; None: it has not been interrupted.
     """
@@ -65,6 +66,7 @@ class GuestState:
     stalled: str = ""
     lock: str = ""  # migrate, backup, ...
     boot_left_s: float | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

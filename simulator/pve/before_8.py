@@ -76,6 +76,7 @@ BEFORE_8 = (
         may="/ Sys.Audit|Datastore.Audit, /nodes/{node} Sys.Audit|Datastore.Audit",
     ),
     Change(r"(POST|PUT) /nodes/\{node\}/ceph/pool.*", differs="name string"),
+    Change(r"GET /nodes/\{node\}/query-url-metadata", may="/ Sys.Audit|Sys.Modify"),
     Change(r"POST /nodes/.*/qemu/.*/agent/exec", takes="command? string-alist"),
     Change(r"\w+ /access/roles.*", differs="privs? pve-priv-7-list"),
     Change(

@@ -39,7 +39,8 @@ class Backup:
 class Volume:
     """A volume on a storage. `node` is empty where every node sees the same.
 
-    Notes, protection and `backup` are a backup's; None: what is in it is not known.
+    Notes, protection and `backup` are a backup's; None: what is in it is not known. `image_bytes`:
+    of a file that holds a disk's image, how large that disk is; 0: as large as the file.
     """
 
     storage: str
@@ -53,6 +54,12 @@ class Volume:
     notes: str = ""
     protected: bool = False
     backup: Backup | None = None
+    image_bytes: int = 0
+
+    @property
+    def disk_bytes(self) -> int:
+        """How large a disk is that is made of it."""
+        return self.image_bytes or self.size_bytes
 
     @property
     def volid(self) -> str:

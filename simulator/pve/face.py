@@ -18,8 +18,9 @@ from simulator.served.multipart import Form
 from simulator.twin import Twin
 
 BASE = "/api2/json"
+BASES = re.compile(r"/api2/(json|extjs)(?=/|$)")
 PORT = 8006
-UPLOAD = re.compile(rf"{BASE}/nodes/[^/]+/storage/[^/]+/upload")
+UPLOAD = re.compile(r"/api2/(json|extjs)/nodes/[^/]+/storage/[^/]+/upload")
 
 
 def faces(
@@ -75,24 +76,29 @@ class NodeFace:
         self.api.certificates[self.name] = shown
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
-        """Answer below /api2/json; there are no pages here."""
-        if not request.path.startswith(BASE):
+        """Answer below /api2/json and /api2/extjs; there are no pages here."""
+        if (base := BASES.match(request.path)) is None:
             return HttpResponse(404, "no such file")
         try:
-            response = self.api.handle(twin, self._asked(request))
+            response = self.api.handle(twin, self._asked(request, request.path[base.end() :]))
         except ApiError as error:
             response = error.response
+        if base[1] == "extjs":
+            response = response.extjs
         return HttpResponse(response.status, response.reason, response.headers, response.body)
 
-    def _asked(self, request: HttpRequest) -> Request:
-        """The request without its envelope. Raises ApiError for a body that is not read here."""
+    def _asked(self, request: HttpRequest, path: str) -> Request:
+        """What is asked of `path`, without the envelope. Raises ApiError for a body that is not
+        read here.
+        """
+        if request.headers.get("transfer-encoding", "").lower() == "chunked":
+            raise ApiError(501, "chunked transfer encoding not supported\n", body=False)
         kind = request.headers.get("content-type", "")
         params, file = decode(request.query, kind, request.body), None
         if request.form is not None:
             params, file = params | _sent(request.form), request.form.file
         elif request.method == "POST" and UPLOAD.fullmatch(request.path):
             raise ApiError(501, f"upload 'Content-Type '{kind}' not implemented\n", body=False)
-        path = request.path.removeprefix(BASE)
         return Request(self.name, request.method, path, params, request.headers, file)
 
     def conversation(self, path: str, *, secure: bool) -> Conversation | None:

@@ -30,6 +30,7 @@ DURATIONS_S: Mapping[str, float] = {
     "qmreboot": 20.0,  # assumed: as shutdown; the start follows at once
     "qmreset": 1.0,  # assumed
     "qmigrate": 2.0,  # recorded: a stopped guest's file moves; running ones: migration_s
+    "qmtemplate": 0.3,  # assumed: volumes are renamed, so who goes on at once finds a template
     "resize": 1.0,  # assumed
     "vzcreate": 5.0,  # assumed: a template of 100 MiB is unpacked
     "vzdestroy": 2.0,  # assumed
@@ -38,6 +39,7 @@ DURATIONS_S: Mapping[str, float] = {
     "vzstop": 1.0,  # assumed
     "vzreboot": 10.0,  # assumed, as vzshutdown
     "vzmigrate": 2.0,  # assumed, as qmigrate
+    "vztemplate": 0.3,  # assumed, as qmtemplate
     "imgdel": 1.0,  # assumed
     "hastart": 1.0,  # recorded: queues the request and ends at once
     "hastop": 1.0,  # recorded, as hastart

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 TICKET_LIFETIME_S = 7200  # PVE::AccessControl, ticket_lifetime
 COOKIES = ("PVEAuthCookie", "__Host-PVEAuthCookie")
-SCHEME = "PVEAPIToken="
+TOKEN = re.compile(r"(?:^|\s)PVEAPIToken(?:=| )([^;]+)")
+"""In a header. Source: PVE::APIServer::Formatter extract_auth_value."""
 
 routes = Routes()
 
@@ -95,9 +97,8 @@ def _cookie(request: Request) -> str | None:
 
 def authenticate(api: PveApi, request: Request, route: Route | None, now_s: int) -> str:
     """The user or token that asks; "" where no login is needed. Raises ApiError 401 or 403."""
-    authorization = request.headers.get("authorization", "")
-    if authorization.startswith(SCHEME):
-        user = _token_user(api, authorization.removeprefix(SCHEME), now_s)
+    if given := TOKEN.search(request.headers.get("authorization", "")):
+        user = _token_user(api, unquote(given[1]), now_s)
         if route is not None and route.ticket_only:
             path = unquote(request.path)
             why = f"URI '{path}' not available with API token, need proper ticket.\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from simulator.served.multipart import File
@@ -47,6 +47,17 @@ class Response:
     def body(self) -> bytes:
         """The JSON text."""
         return b"" if self.members is None else json.dumps(self.members).encode()
+
+    @property
+    def extjs(self) -> Response:
+        """The same below `/api2/extjs`: an answer with a body is 200, and says itself whether it is
+        a success. Source: PVE::APIServer::Formatter::Standard.
+        """
+        if self.members is None:
+            return self
+        if self.status == 200:
+            return replace(self, members={**self.members, "success": 1})
+        return Response(200, "OK", {**self.members, "status": self.status, "success": 0})
 
     @property
     def headers(self) -> dict[str, str]:

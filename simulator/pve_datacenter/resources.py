@@ -34,12 +34,13 @@ UNMEASURED = ("cpu", "disk", "diskread", "diskwrite", "netin", "netout")
 
 
 def boot_disk_bytes(guest: GuestConfig) -> int:
-    """Size of the disk that a guest boots from, or of its first one."""
+    """Size of a container's root, or of the disk that a machine boots from or its first one."""
     config = guest.current
     boot = str(config.get("boot") or "")
     order = propertystring.split(boot, "legacy").get("order", "") if boot.strip() else ""
     disks = dict(load.volumes(config))
-    first = next((d for d in order.split(";") if d in disks), next(iter(sorted(disks)), ""))
+    boots = ("rootfs", *order.split(";"), *sorted(disks))
+    first = next((option for option in boots if option in disks), "")
     values = propertystring.split(str(config.get(first) or ""), "file")
     return parse_size(values["size"]) if "size" in values else 0
 

@@ -1,7 +1,7 @@
 """Making, listing and destroying virtual machines. Source: PVE::API2::Qemu create_vm, destroy_vm.
 
 The id is taken at once, with lock `create`, as the real call writes an empty file before its worker
-runs; from a backup: `guest_restore`. Leaves out: templates with linked clones.
+runs; from a backup: `guest_restore`.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ def _finish_destroy(worker: Worker) -> None:
     guest = find_guest(worker, vmid)
     if worker.world.running(vmid):
         raise TaskError(f"VM {vmid} is running - destroy failed")
-    if not worker.number("skiplock"):
+    if not worker.number("skiplock") and guest.current.get("lock") != "suspended":
         check_lock(guest.current)
-    need_no_clones(worker, vmid, "linked cloned")
+    _need_no_clones(worker, vmid)
     free_volumes(worker, vmid)
     if worker.number("purge"):
         purge(worker, vmid)
@@ -180,12 +180,12 @@ def _finish_destroy(worker: Worker) -> None:
 FINISH["qmdestroy"] = _finish_destroy
 
 
-def need_no_clones(worker: Worker, vmid: int, clones: str) -> None:
+def _need_no_clones(worker: Worker, vmid: int) -> None:
     """Raise if linked clones need a volume of a template."""
     for _, volid in load.volumes(worker.documents.guests[vmid].current):
         volume = volumes.find(worker.documents, worker.node, volid)
         if volume is not None and volumes.based_on(worker.documents, volume):
-            raise TaskError(f"base volume '{volid}' is still in use by {clones}")
+            raise TaskError(f"base volume '{volid}' is still in use by linked cloned")
 
 
 def free_volumes(worker: Worker, vmid: int) -> None:
@@ -197,12 +197,14 @@ def free_volumes(worker: Worker, vmid: int) -> None:
         for _, volid in load.volumes(config)
     }
     volids |= {str(value) for key, value in guest.current.items() if key.startswith("unused")}
-    volids |= {str(s["vmstate"]) for s in guest.snapshots.values() if s.get("vmstate")}
+    kept = (guest.current, *guest.snapshots.values())
+    volids |= {str(config["vmstate"]) for config in kept if config.get("vmstate")}
     if worker.number("destroy-unreferenced-disks"):
         volids |= {v.volid for v in worker.documents.volumes.values() if v.vmid == vmid}
     for volid in sorted(volids):
         volume = volumes.find(worker.documents, worker.node, volid)
         if volume is not None and volume.vmid == vmid:
+            volumes.need_no_clones(worker.documents, volume)
             del worker.documents.volumes[volume.key]
 
 

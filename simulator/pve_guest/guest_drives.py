@@ -121,7 +121,7 @@ def _new_volume(
         if image := str(drive.get("import-from", "")):
             if (source := volumes.find(scene.documents, scene.node, image)) is None:
                 raise volumes.not_found(image)
-            size_bytes = source.size_bytes
+            size_bytes = source.disk_bytes
     else:
         return None
     storage = match["storage"]

@@ -1,12 +1,10 @@
 """Keys and commands for the QEMU of a guest. Source: PVE::API2::Qemu vm_sendkey, monitor.
 
-What a guest that does not run answers is here. Leaves out: what a running one does with them (501),
-as the twin has neither its QEMU nor a system inside.
+Keys are pressed, and nobody looks. Leaves out: which keys there are, and what the monitor of a
+running guest answers (501), as the twin has neither its QEMU nor a system inside.
 """
 
 from __future__ import annotations
-
-from typing import NoReturn
 
 from simulator.pve.call import Call
 from simulator.pve.routes import Routes
@@ -18,16 +16,12 @@ from simulator.pve_guest.guest_power import skiplock
 routes = Routes()
 
 
-def _not_simulated(call: Call, method: str) -> NoReturn:
-    raise ApiError(501, f"Method '{method} {call.path}' not implemented")
-
-
 @routes.add(
     "PUT /nodes/{node}/qemu/{vmid}/sendkey",
     "/vms/{vmid} VM.Console",
     GUEST + "key string\nskiplock? boolean\n",
 )
-def send_key(call: Call) -> object:
+def send_key(call: Call) -> None:
     """Press keys."""
     vmid, skips = call.number("vmid"), skiplock(call)
     guest = find_guest(call, vmid)
@@ -35,7 +29,6 @@ def send_key(call: Call) -> object:
         check_lock(guest.current)
     if not call.world.running(vmid):
         raise died(f"VM {vmid} not running")
-    _not_simulated(call, "PUT")
 
 
 @routes.add(
@@ -51,4 +44,4 @@ def monitor(call: Call) -> object:
         raise died("no command specified")
     if not call.world.running(vmid):
         return f"ERROR: VM {vmid} not running\n"
-    _not_simulated(call, "POST")
+    raise ApiError(501, f"Method 'POST {call.path}' not implemented")

@@ -1,7 +1,7 @@
 """Starting and stopping virtual machines, and their state. Source: PVE::API2::Qemu, status/*.
 
 A guest under HA is not started or stopped here: the call sets what HA wants and ends.
-Leaves out: suspending and resuming a running guest, which the twin has no state for.
+Suspending and resuming one: `guest_suspend`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simulator.pve.call import Call, Environment
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
-from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
+from simulator.pve.wire import TaskError, bad_parameters, died
 from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import QEMU, Kind, check_lock, find_guest
@@ -42,8 +42,15 @@ def current(call: Call) -> object:
     find_guest(call, vmid)
     row = resources.guest_status(call, vmid)
     running = row["status"] == "running"
-    answer = {**row, "qmpstatus": row["status"], "ha": ha.guest_ha(call, f"vm:{vmid}")}
+    power = "paused" if paused(call, vmid) else row["status"]
+    answer = {**row, "qmpstatus": power, "ha": ha.guest_ha(call, f"vm:{vmid}")}
     return {**answer, "agent": 1} if running and _has_agent(call, vmid) else answer
+
+
+def paused(scene: Environment, vmid: int) -> bool:
+    """Whether a guest runs and stands still."""
+    state = scene.world.guest(vmid)
+    return state is not None and state.paused
 
 
 def _has_agent(call: Call, vmid: int) -> bool:
@@ -137,10 +144,13 @@ def start_guest(worker: Worker, vmid: int) -> None:
     guest = find_guest(worker, vmid)
     if guest.current.get("template"):
         raise TaskError("you can't start a vm if it's a template")
-    if not worker.number("skiplock"):
+    suspended = guest.current.get("lock") == "suspended"
+    if not worker.number("skiplock") and not suspended:
         check_lock(guest.current)
     if worker.world.running(vmid):
         raise TaskError(f"VM {vmid} already running")
+    if suspended:
+        worker.say("Resuming suspended VM")
     if guest.pending or guest.removals:
         apply_pending(worker, vmid, worker.lines)
         worker.api.sync(worker.twin)
@@ -155,6 +165,18 @@ def start_guest(worker: Worker, vmid: int) -> None:
             worker.say(f"bridge '{bridge}' does not exist")
             raise TaskError("start failed: QEMU exited with code 1")
     guests.start(worker.twin, (worker.api.cluster, vmid))
+    if suspended:
+        worker.say("Resumed VM, removing state")
+        _forget_memory(worker, vmid)
+
+
+def _forget_memory(worker: Worker, vmid: int) -> None:
+    """What was suspended to disk is in memory again."""
+    guest = worker.documents.guests[vmid]
+    guest_drives.free(worker, vmid, str(guest.current.get("vmstate")))
+    current = {key: guest.current[key] for key in guest.current if key not in ("lock", "vmstate")}
+    worker.documents.guests[vmid] = replace(guest, current=current)
+    worker.api.sync(worker.twin)
 
 
 def _need_storage(worker: Worker, name: str) -> None:
@@ -224,7 +246,7 @@ def _stop_shutdowns(call: Call, vmid: int) -> None:
 def _finish_stop(worker: Worker) -> None:
     vmid = int(worker.task.id)
     guest = find_guest(worker, vmid)
-    if not worker.number("skiplock"):
+    if worker.world.running(vmid) and not worker.number("skiplock"):
         check_lock(guest.current)
     guests.stop(worker.twin, (worker.api.cluster, vmid))
 
@@ -245,6 +267,8 @@ def shutdown(call: Call) -> object:
     timeout_s = call.number("timeout", SHUTDOWN_TIMEOUT_S)
     if in_ha(call, vmid):
         return stop_by_ha(call, vmid, timeout_s)
+    if paused(call, vmid) and not call.flag("forceStop"):
+        raise died("VM is paused - cannot shutdown")
     work: dict[str, Value] = {"skiplock": int(skips), "force": call.number("forceStop")}
     took_s = _shutdown_s(call, vmid, timeout_s)
     return start_task(
@@ -253,9 +277,9 @@ def shutdown(call: Call) -> object:
 
 
 def _shutdown_s(call: Call, vmid: int, timeout_s: int) -> float:
-    """A guest that hangs on its storage never answers."""
+    """A guest that hangs on its storage never answers, one that is paused is not asked."""
     state = call.world.guest(vmid)
-    if state is None or not call.world.running(vmid):
+    if state is None or state.paused or not call.world.running(vmid):
         return 1.0
     return float(timeout_s) if state.stalled else min(DURATIONS_S["qmshutdown"], timeout_s)
 
@@ -271,7 +295,8 @@ def _finish_shutdown(worker: Worker) -> None:
 FINISH["qmshutdown"] = _finish_shutdown
 
 
-def _need_running(call: Call) -> int:
+def need_running(call: Call) -> int:
+    """The id of a guest that runs. Raises for another."""
     vmid = call.number("vmid")
     find_guest(call, vmid)
     if not call.world.running(vmid):
@@ -282,7 +307,10 @@ def _need_running(call: Call) -> int:
 @routes.add("POST /nodes/{node}/qemu/{vmid}/status/reboot", MAY, GUEST + "timeout? integer 0..")
 def reboot(call: Call) -> object:
     """Shut a guest down and start it again, with what was pending: a task."""
-    return start_task(call, "qmreboot", str(_need_running(call)))
+    vmid = need_running(call)
+    if paused(call, vmid):
+        raise died("VM is paused - cannot shutdown")
+    return start_task(call, "qmreboot", str(vmid))
 
 
 def _finish_reboot(worker: Worker) -> None:
@@ -297,7 +325,7 @@ FINISH["qmreboot"] = _finish_reboot
 @routes.add("POST /nodes/{node}/qemu/{vmid}/status/reset", MAY, GUEST + "skiplock? boolean")
 def reset(call: Call) -> object:
     """Reset a guest: it boots anew, with the hardware it has."""
-    return start_task(call, "qmreset", str(_need_running(call)))
+    return start_task(call, "qmreset", str(need_running(call)))
 
 
 def _finish_reset(worker: Worker) -> None:
@@ -307,29 +335,3 @@ def _finish_reset(worker: Worker) -> None:
 
 
 FINISH["qmreset"] = _finish_reset
-
-
-def _not_simulated(call: Call, word: str) -> ApiError:
-    _need_running(call)
-    path = f"/nodes/{call.node}/qemu/{call.number('vmid')}/status/{word}"
-    return ApiError(501, f"Method 'POST {path}' not implemented")
-
-
-@routes.add(
-    "POST /nodes/{node}/qemu/{vmid}/status/suspend",
-    MAY,
-    GUEST + "skiplock? boolean\nstatestorage? pve-storage-id requires=todisk\ntodisk? boolean",
-)
-def suspend(call: Call) -> object:
-    """Refused: the twin knows no suspended guest."""
-    raise _not_simulated(call, "suspend")
-
-
-@routes.add(
-    "POST /nodes/{node}/qemu/{vmid}/status/resume",
-    MAY,
-    GUEST + "nocheck? boolean\nskiplock? boolean",
-)
-def resume(call: Call) -> object:
-    """Refused, as suspend."""
-    raise _not_simulated(call, "resume")

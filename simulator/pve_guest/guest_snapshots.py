@@ -168,16 +168,21 @@ def _create(worker: Worker, kind: Kind) -> None:
     if parent := guest.current.get("parent"):
         saved["parent"] = parent
     if worker.number("vmstate") and worker.world.running(vmid):
-        saved["vmstate"] = _save_memory(worker, vmid, guest, name)
+        saved["vmstate"] = save_memory(worker, vmid, guest, name)
     current = {**guest.current, "parent": name}
     kept = {**guest.snapshots, name: saved}
     worker.documents.guests[vmid] = replace(guest, current=current, snapshots=kept)
 
 
-def _save_memory(worker: Worker, vmid: int, guest: GuestConfig, name: str) -> str:
-    """A volume for the memory of a running guest, where its first disk is."""
+def memory_storage(guest: GuestConfig) -> str:
+    """Where the memory of a guest is kept: where it says, else where its first disk is."""
     storages = sorted(guest_drives.storages_of(guest.current))
-    storage = str(guest.current.get("vmstatestorage") or next(iter(storages), "local"))
+    return str(guest.current.get("vmstatestorage") or next(iter(storages), "local"))
+
+
+def save_memory(worker: Worker, vmid: int, guest: GuestConfig, name: str, storage: str = "") -> str:
+    """A volume for the memory of a running guest."""
+    storage = storage or memory_storage(guest)
     if storage not in worker.documents.storages:
         raise TaskError(f"storage '{storage}' does not exist")
     entry = worker.documents.storages[storage]

@@ -27,6 +27,7 @@ from simulator.pve_guest.lxc_options import (
     DEFAULTS,
     GUEST,
     create_table,
+    in_order,
     is_mount,
     mount_values,
     need_option_rights,
@@ -153,9 +154,8 @@ def _finish_create(worker: Worker) -> None:
     taken: list[Volume] = []
     try:
         made = {
-            option: made_mount(worker, vmid, option, str(value), worker.lines, taken)
-            for option, value in sorted(sent.items())
-            if is_mount(option)
+            option: made_mount(worker, vmid, option, str(sent[option]), worker.lines, taken)
+            for option in in_order(filter(is_mount, sent))
         }
         system = _unpack(worker)
     except (ApiError, TaskError) as error:
@@ -225,7 +225,6 @@ def _finish_destroy(worker: Worker) -> None:
         if not worker.number("force"):
             raise TaskError(f"unable to destroy CT {vmid} - container is running")
         guests.stop(worker.twin, (worker.api.cluster, vmid))
-    guest_create.need_no_clones(worker, vmid, "linked clone")
     guest_create.free_volumes(worker, vmid)
     if worker.number("purge"):
         guest_create.purge(worker, vmid, "CT", "ct")

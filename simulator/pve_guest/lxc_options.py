@@ -8,7 +8,7 @@ check_ct_modify_config_perm. Leaves out: options of OCI images beyond their shap
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -188,6 +188,13 @@ def option_kind(option: str) -> str:
 def is_mount(option: str) -> bool:
     """Whether an option is the root or a mount point."""
     return option_kind(option) in ("rootfs", "mp")
+
+
+def in_order(mounts: Iterable[str]) -> list[str]:
+    """The root, then mount points by number, as volumes of them are made and named. Source:
+    PVE::LXC::Config valid_volume_keys.
+    """
+    return sorted(mounts, key=lambda option: -1 if option == "rootfs" else int(option[2:]))
 
 
 _GROUPS = {

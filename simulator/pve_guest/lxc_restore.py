@@ -24,7 +24,14 @@ from simulator.pve_guest.guest_config import LXC
 from simulator.pve_guest.guest_power import start_when_made
 from simulator.pve_guest.guest_restore import duration_s, hold, release
 from simulator.pve_guest.lxc_config import made_mount
-from simulator.pve_guest.lxc_options import DEFAULTS, is_mount, join, mount_values, option_kind
+from simulator.pve_guest.lxc_options import (
+    DEFAULTS,
+    in_order,
+    is_mount,
+    join,
+    mount_values,
+    option_kind,
+)
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import need_enabled
 
@@ -110,8 +117,8 @@ def _restored(worker: Worker, vmid: int, taken: list[Volume]) -> Entry:
     mounts = {option: value for option, value in sent.items() if is_mount(option)}
     mounts = mounts or _recovered_mounts(saved, worker.text("storage"))
     made: dict[str, Value] = {
-        option: made_mount(worker, vmid, option, str(value), worker.lines, taken)
-        for option, value in sorted(mounts.items())
+        option: made_mount(worker, vmid, option, str(mounts[option]), worker.lines, taken)
+        for option in in_order(mounts)
     }
     worker.say(f"restoring '{volid}' now..")
     worker.say("merging backed-up and given configuration..")

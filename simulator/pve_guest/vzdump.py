@@ -1,13 +1,18 @@
 """Backing up guests now, and looking into backups. Source: PVE::API2::VZDump, PVE::VZDump.
 
-A backup is a volume of content `backup` (`archives`), from which a guest can be restored. Leaves
-out: stopping and locking the guest meanwhile, bandwidth limits, fleecing, hook scripts, mail.
+A backup is a volume of content `backup` (`archives`), from which a guest can be restored. Its log
+is what monitoring reads. Leaves out: stopping and locking the guest meanwhile, bandwidth limits,
+fleecing, hook scripts, mail, what QEMU says on its way.
 """
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+from simulator.pve import propertystring
 from simulator.pve.call import Call
 from simulator.pve.cluster_files import BACKUP_JOB
 from simulator.pve.documents import GuestConfig, Volume
@@ -106,9 +111,22 @@ def dump(call: Call) -> object:
         "protected": call.number("protected"),
         "compress": call.text("compress"),
         "keep": _keep_text(call, storage),
+        "mode": call.text("mode", str(DEFAULTS["mode"])),
+        "command": _command(call),
     }
     name = str(here[0]) if len(here) == 1 else ""
     return start_task(call, "vzdump", name, work, took_s=2.0 + size_bytes / WRITE_BPS)
+
+
+def _command(call: Call) -> str:
+    """The call as a command line, keys sorted. Source: PVE::VZDump::Common command_line."""
+    ids = " ".join(call.words("vmid"))
+    options = [
+        f"--{key} {shlex.quote(call.text(key))}"
+        for key in sorted(call.values)
+        if key not in ("node", "vmid") and call.has(key)
+    ]
+    return " ".join(filter(None, ("vzdump", ids, *options)))
 
 
 def _keep_text(call: Call, storage: str) -> str:
@@ -150,43 +168,110 @@ def _finish(worker: Worker) -> None:
     entry = need_enabled(worker, storage)
     if "backup" not in items(str(entry["content"])):
         raise TaskError(f"could not get storage information for '{storage}': storage type error")
-    failed = 0
+    worker.say(f"INFO: starting new backup job: {worker.text('command')}")
+    failed, began_s = 0, worker.task.start_s
     for vmid in map(int, items(worker.text("vmids"))):
         try:
-            _back_up(worker, storage, vmid)
+            began_s = _back_up(worker, storage, vmid, began_s)
         except ApiError as error:
             failed += 1
             worker.say(f"ERROR: Backup of VM {vmid} failed - {error.spoken.strip()}")
+            worker.say(f"INFO: Failed at {_moment(began_s)}")
+    worker.say(f"INFO: Backup job finished {'with errors' if failed else 'successfully'}")
     if failed:
         raise TaskError("job errors")
-    worker.say("INFO: Backup job finished successfully")
 
 
-def _back_up(worker: Worker, storage: str, vmid: int) -> None:
+def _back_up(worker: Worker, storage: str, vmid: int, began_s: int) -> int:
+    """Make a backup of a guest; when it was made, as all of them are made one after another."""
     guest = worker.documents.guests.get(vmid)
     if guest is None or _placed_elsewhere(worker, vmid):
         raise ApiError(500, f"unable to find VM '{vmid}'\n")
-    worker.say(f"INFO: Starting Backup of VM {vmid} ({guest.kind})")
+    for line in (
+        f"Starting Backup of VM {vmid} ({guest.kind})",
+        f"Backup started at {_moment(began_s)}",
+        f"status = {'running' if worker.world.running(vmid) else 'stopped'}",
+    ):
+        worker.say(f"INFO: {line}")
     check_lock(guest.current, KINDS[guest.kind].word)
     disks = archives.disks_of(worker, vmid)
-    for option, disk in disks.items():
-        size = volumes.format_size(disk.size_bytes)
-        worker.say(f"INFO: include disk '{option}' '{disk.volid}' {size}")
-    made = _make(worker, storage, vmid, guest, sum(disk.size_bytes for disk in disks.values()))
+    size_bytes = sum(disk.size_bytes for disk in disks.values())
+    ended_s = began_s + int(size_bytes / WRITE_BPS)
+    made = _make(worker, storage, vmid, guest, size_bytes, began_s)
     path = volumes.path_of(worker.documents.storages[storage], made)
-    worker.say(f"INFO: creating vzdump archive '{path}'")
+    for line in (
+        *_prepared(worker, vmid, guest, disks),
+        f"creating vzdump archive '{path}'",
+        _copied(guest.kind, size_bytes, ended_s - began_s),
+        f"archive file size: {_archive_size(size_bytes)}",
+        *(["adding notes to backup"] if made.notes else []),
+        *(["marking backup as protected"] if made.protected else []),
+    ):
+        worker.say(f"INFO: {line}")
     if keep := worker.text("keep"):
         worker.say(f"INFO: prune older backups with retention: {keep.replace(',', ', ')}")
         gone = prune.prune(worker, storage, parse("prune-backups", keep), str(vmid), guest.kind)
         worker.say(f"INFO: pruned {gone} backup(s) not covered by keep-retention policy")
-    worker.say(f"INFO: Finished Backup of VM {vmid} (00:00:00)")
+    took = timedelta(seconds=ended_s - began_s)
+    worker.say(f"INFO: Finished Backup of VM {vmid} ({took!s:0>8})")
+    worker.say(f"INFO: Backup finished at {_moment(ended_s)}")
+    return ended_s
 
 
-def _make(worker: Worker, storage: str, vmid: int, guest: GuestConfig, size_bytes: int) -> Volume:
-    """The volume of a backup, with what is in it."""
-    name = archives.file_name(guest.kind, vmid, worker.now_s, worker.text("compress"))
+def _moment(now_s: int) -> str:
+    return f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _prepared(
+    worker: Worker, vmid: int, guest: GuestConfig, disks: Mapping[str, Volume]
+) -> list[str]:
+    """What is said of a guest before anything is read. A snapshot looks at the disks first."""
+    mode = worker.text("mode") if worker.world.running(vmid) else "stop"
+    how = [f"backup mode: {mode}", f"ionice priority: {DEFAULTS['ionice']}"]
+    if guest.kind == "qemu":
+        name, word = guest.current.get("name", f"VM{vmid}"), "VM"
+        parts = [
+            f"include disk '{option}' '{disk.volid}' {volumes.format_size(disk.size_bytes)}"
+            for option, disk in disks.items()
+        ]
+    else:
+        name, word = guest.current.get("hostname", f"CT{vmid}"), "CT"
+        parts = [
+            f"including mount point {option} ('{_mounted(guest, option)}') in backup"
+            for option in disks
+        ]
+    what = [f"{word} Name: {name}", *parts]
+    return [*what, *how] if mode == "snapshot" else [*how, *what]
+
+
+def _mounted(guest: GuestConfig, option: str) -> str:
+    values = propertystring.split(str(guest.current[option]), "volume")
+    return "/" if option == "rootfs" else values.get("mp", "")
+
+
+def _copied(kind: str, size_bytes: int, took_s: int) -> str:
+    """What was read, in the words of QEMU's backup or of tar."""
+    speed = size_bytes / max(1, took_s) / 2**20
+    if kind == "lxc":
+        return f"Total bytes written: {size_bytes} ({size_bytes / 2**20:.0f}MiB, {speed:.0f}MiB/s)"
+    return f"transferred {size_bytes / 2**30:.2f} GiB in {took_s} seconds ({speed:.1f} MiB/s)"
+
+
+def _archive_size(size_bytes: int) -> str:
+    """A size as PVE::VZDump format_size has it."""
+    if size_bytes < 2**20:
+        return f"{size_bytes // 2**10}KB"
+    return f"{size_bytes // 2**20}MB" if size_bytes < 2**30 else f"{size_bytes / 2**30:.2f}GB"
+
+
+def _make(
+    worker: Worker, storage: str, vmid: int, guest: GuestConfig, size_bytes: int, began_s: int
+) -> Volume:
+    """The volume of a backup, with what is in it; its name says when it was begun."""
+    name = archives.file_name(guest.kind, vmid, began_s, worker.text("compress"))
     made = replace(
         volumes.allocate(worker, storage, vmid, size_bytes, name.partition(".")[2], name),
+        ctime_s=began_s,
         backup=archives.backup_of(worker, vmid),
         notes=_notes(worker, vmid, guest),
         protected=bool(worker.number("protected")),

@@ -53,6 +53,15 @@ KERNEL = {
     "machine": "x86_64",
 }
 """A kernel of Proxmox VE 9."""
+CPU = {
+    "model": "Intel(R) Xeon(R) CPU E5620 @ 2.40GHz",
+    "mhz": "2400.000",
+    "flags": "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx "
+    "fxsr sse sse2 ss ht syscall nx rdtscp lm pni vmx ssse3 cx16 sse4_1 sse4_2 popcnt aes lahf_lm",
+    "hvm": "1",
+    "user_hz": 100,
+}
+"""What of a CPU is the same on every node. Source: PVE::ProcFSTools read_cpuinfo."""
 
 
 @routes.add("GET /nodes/{node}/status", "/nodes/{node} Sys.Audit", NODE)
@@ -68,11 +77,10 @@ def status(call: Call) -> object:
         "idle": 0,
         "loadavg": ["0.00", "0.00", "0.00"],
         "cpuinfo": {
+            **CPU,
             "cpus": host.cores,
             "cores": max(1, host.cores // 4),
             "sockets": 2,
-            "model": "Intel(R) Xeon(R) CPU E5620 @ 2.40GHz",
-            "hvm": "1",
         },
         "memory": {
             "total": host.memory,

@@ -29,11 +29,17 @@ EXTENSIONS = {
 SIZE_BYTES = {"iso": 2**30, "vztmpl": 2**27, "import": 2**30}  # assumed: a usual one of its kind
 LINK_BPS = 100 * 2**20  # assumed: bytes a second from a mirror
 CHECKSUMS = "enum(md5,sha1,sha224,sha256,sha384,sha512)"
+URL = r"/https?:\/\/.*/"
 
 
 def _may(call: Call) -> None:
-    storage, node = call.text("storage"), call.text("node")
-    call.need(f"/storage/{storage}", "Datastore.AllocateTemplate")
+    call.need(f"/storage/{call.text('storage')}", "Datastore.AllocateTemplate")
+    may_use_network(call)
+
+
+def may_use_network(call: Call) -> None:
+    """Whether the node may ask other servers for the caller."""
+    node = call.text("node")
     everywhere = call.may("/", "Sys.Audit") and call.may("/", "Sys.Modify")
     if not everywhere and not call.may(f"/nodes/{node}", "Sys.AccessNetwork"):
         raise denied()
@@ -50,7 +56,7 @@ def _may(call: Call) -> None:
     filename              string ..255
     node                  pve-node
     storage               pve-storage-id
-    url                   /https?:\\/\\/.*/
+    url                   {URL}
     verify-certificates?  boolean
     """,
 )
@@ -94,6 +100,10 @@ def _finish(worker: Worker) -> None:
     storage, content, name = worker.text("storage"), worker.text("content"), worker.task.id
     path = media_path(need_enabled(worker, storage), storage, content, name)
     file = f"{content}/{name}"
+    if worker.number("verified"):
+        found = "OK, got correct file already, no need to download"
+        worker.say(f"calculating checksum of existing file...{found}")
+        return
     worker.say(f"downloading {worker.text('url')} to {path}")
     if volumes.find(worker.documents, worker.node, f"{storage}:{file}") is not None:
         raise TaskError(f"refusing to override existing file '{path}'")

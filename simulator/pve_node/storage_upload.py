@@ -1,9 +1,10 @@
 """Files sent to a storage. Source: PVE::API2::Storage::Status upload, PVE::APIServer::AnyEvent.
 
 The node asked takes the file and copies it to where it shall be, so the task is its own, whatever
-node the path names. A volume of the file's true size stands for it; a checksum is compared with
-what arrived. Leaves out: what is in the file (an image that is none is taken), a checksum sent
-after the file, refusing a file before all of it has come.
+node the path names. A volume of the file's true size stands for it, and knows how large a disk
+the image in it is of; a checksum is compared with what arrived. Leaves out: what else is in the
+file (an image that is none is taken), a checksum sent after the file, refusing a file before all of
+it has come.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from simulator.pve_node.storage_download import CHECKSUMS, media_format, media_n
 
 routes = Routes()
 
+SECTOR_BYTES = 512
 COPY_BPS = 100 * 2**20  # assumed: a storage of one disk
 
 
@@ -65,12 +67,24 @@ def upload(call: Call) -> object:
         "content": content,
         "name": name,
         "size": call.file.size_bytes,
+        "image": _image_bytes(call.file.start) if content == "import" else 0,
         "tmpfilename": call.text("tmpfilename"),
         "checksum": call.text("checksum").lower(),
         "got": call.file.checksum,
     }
     took_s = call.file.size_bytes / COPY_BPS
     return start_task(call, "imgcopy", "", work, took_s=took_s)
+
+
+def _image_bytes(start: bytes) -> int:
+    """The size of the disk that a header is of; 0 for a file that has none. Source: QEMU,
+    docs/interop/qcow2; VMware Virtual Disk Format 1.1, hosted sparse extent header.
+    """
+    if start.startswith(b"QFI\xfb"):
+        return int.from_bytes(start[24:32], "big")
+    if start.startswith(b"KDMV"):
+        return int.from_bytes(start[12:20], "little") * SECTOR_BYTES
+    return 0
 
 
 def _activate(call: Call, storage: str, node: str) -> None:
@@ -102,7 +116,9 @@ def _finish(worker: Worker) -> None:
     worker.say(f"command: cp -- {worker.text('tmpfilename')} {path}")
     there = replace(worker, node=worker.text("node"))
     file = f"{content}/{name}"
-    volumes.allocate(there, storage, 0, size_bytes, media_format(content, name), file)
+    kept = volumes.allocate(there, storage, 0, size_bytes, media_format(content, name), file)
+    image = replace(kept, image_bytes=worker.number("image"))
+    worker.documents.volumes[image.key] = image
     worker.say("finished file import successfully")
 
 

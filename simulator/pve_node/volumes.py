@@ -74,11 +74,21 @@ def find(documents: Documents, node: str, volid: str) -> Volume | None:
 
 
 def based_on(documents: Documents, base: Volume) -> bool:
-    """Whether linked clones need a volume: their names begin with its."""
+    """Whether linked clones need a volume: their names begin with its.
+
+    Source: PVE::Storage volume_is_base_and_used.
+    """
     return any(
-        volume.storage == base.storage and volume.name.startswith(f"{base.name}/")
+        (volume.storage, volume.node) == (base.storage, base.node)
+        and volume.name.startswith(f"{base.name}/")
         for volume in documents.volumes.values()
     )
+
+
+def need_no_clones(documents: Documents, base: Volume) -> None:
+    """Raise TaskError as vdisk_free does for a volume that linked clones need."""
+    if based_on(documents, base):
+        raise TaskError(f"base volume '{base.name}' is still in use by linked clones")
 
 
 def used_bytes(scene: Environment, storage: str, node: str) -> int:
@@ -302,8 +312,8 @@ def volume(call: Call) -> object:
     need_access(call, volid)
     if (found := find(call.documents, call.node, volid)) is None:
         raise died(f"volume_size_info on '{volid}' failed - no format")
-    size = found.size_bytes
-    row = {"path": path_of(entry, found), "format": found.format, "size": size, "used": size}
+    sizes = {"size": found.disk_bytes, "used": found.size_bytes}
+    row = {"path": path_of(entry, found), "format": found.format, **sizes}
     return {**row, **_attributes(found)}
 
 
@@ -356,8 +366,7 @@ def _finish_delete(worker: Worker) -> None:
         if found.protected:
             name, storage = found.name, found.storage
             raise TaskError(f"cannot remove protected volume '{name}' on '{storage}'")
-        if based_on(worker.documents, found):
-            raise TaskError(f"base volume '{found.name}' is still in use by linked clones")
+        need_no_clones(worker.documents, found)
         del worker.documents.volumes[found.key]
     worker.say(f"Removed volume '{volid}'")
 

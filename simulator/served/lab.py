@@ -16,6 +16,7 @@ import secrets
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -67,7 +68,7 @@ class ServedLab:
         self.twin = twin
         self.ca_file = folder / "ca.pem"
         self.control = folder / "control.sock"
-        self.login = Login("root@pam", password, ADMINISTRATOR, secrets.token_urlsafe(24))
+        self.login = Login("root@pam", password, ADMINISTRATOR, str(uuid.uuid4()))
         self.servers: list[Server] = []
         self.ssh = ssh.login(folder)
         self.hosts: list[ssh.SshServer] = []

@@ -1,7 +1,7 @@
 """Forms with a file in them, read piece by piece as they arrive. Source: RFC 7578, RFC 2046 5.1.
 
-Of the file only its name, its size and one checksum stay, so it may be of any size. Leaves out:
-nested parts, transfer encodings, more than one file (the last one counts).
+Of the file only its name, its size, its start and one checksum stay, so it may be of any size.
+Leaves out: nested parts, transfer encodings, more than one file (the last one counts).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 HEAD_LIMIT_BYTES = 8 * 1024
 FIELD_LIMIT_BYTES = 64 * 1024
+START_BYTES = 64  # the headers of disk images say there what is in them
 
 
 class MalformedForm(Exception):
@@ -21,12 +22,15 @@ class MalformedForm(Exception):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was sent. `field`: of the form; `checksum`: hexadecimal, "" where none is due."""
+    """A file that was sent. `field`: of the form; `checksum`: hexadecimal, "" where none is due;
+    `start`: its first `START_BYTES`.
+    """
 
     field: str
     name: str
     size_bytes: int
     checksum: str = ""
+    start: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ class FormReader:
     def _close(self) -> None:
         part = self._part
         if part is not None and part.file_name is not None:
-            self._file = File(part.name, part.file_name, part.size_bytes, part.checksum)
+            start = bytes(part.start)
+            self._file = File(part.name, part.file_name, part.size_bytes, part.checksum, start)
         elif part is not None:
             self._fields[part.name] = bytes(part.text).decode(errors="replace")
 
@@ -119,7 +124,7 @@ class _Part:
     def __init__(self, name: str, file_name: str | None, algorithm: str) -> None:
         self.name, self.file_name = name, file_name
         self.size_bytes = 0
-        self.text = bytearray()
+        self.text, self.start = bytearray(), bytearray()
         known = algorithm in hashlib.algorithms_guaranteed and "shake" not in algorithm
         self._hash = hashlib.new(algorithm, usedforsecurity=False) if known else None
 
@@ -133,5 +138,7 @@ class _Part:
             if self.size_bytes > FIELD_LIMIT_BYTES:
                 raise MalformedForm(f"the field {self.name} is too long")
             self.text += content
-        elif self._hash is not None:
+            return
+        self.start += content[: START_BYTES - len(self.start)]
+        if self._hash is not None:
             self._hash.update(content)

@@ -23,7 +23,7 @@ REFUSED = {
     r"\w+ /nodes/.*/apt/repositories": "not implemented for this release",  # but in 9.2
     r"\w+ /cluster/sdn/dns.*": "dns",  # no such server is there to be asked
     r"POST /cluster/notifications/targets/push/test": "could not notify via endpoint",  # nor this
-    r"POST /nodes/.*/status/(suspend|resume)": "not implemented",
+    r"POST /nodes/.*/lxc/.*/status/(suspend|resume)": "not implemented",
     r"POST /nodes/.*/lxc/200/status/resume": "already running",
     r"PUT /nodes/.*/qemu/100/sendkey": "not running",  # of one that runs nobody knows the answer
     r"PUT /nodes/.*/content/.*": "only backups can have notes",

@@ -52,6 +52,8 @@ GUESTS: list[Step] = [
 CONTAINERS: list[Step] = [
     (f"POST {NODE}/storage/local/download-url",
      {"content": "vztmpl", "url": "http://h1/x", "filename": TEMPLATE.rpartition("/")[2]}),
+    (f"POST {NODE}/aplinfo",
+     {"storage": "local", "template": "debian-13-standard_13.1-2_amd64.tar.zst"}),
     (f"POST {NODE}/lxc", {"vmid": 200, "ostemplate": TEMPLATE, "rootfs": "tank:1",
                           "hostname": "ct", "password": "long enough"}),
     (f"PUT {CT}/config", {"cores": 2}),

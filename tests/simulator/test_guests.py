@@ -46,6 +46,21 @@ def test_a_stopped_boot_does_not_end_later() -> None:
     assert world.state.guests[G1].power is GuestPower.STOPPED
 
 
+def test_a_boot_stands_still_while_the_guest_is_paused_and_then_goes_on() -> None:
+    world = twin()
+    guests.stop(world, G1)
+    guests.start(world, G1)
+    world.run_until(50)
+    guests.pause(world, G1)
+    world.run_until(500)
+    assert world.facts.guest_problem(G1) == "it is paused"
+    guests.pause(world, G1, paused=False)
+    world.run_until(505)
+    assert world.facts.guest_problem(G1) == "it is booting"
+    world.run_until(515)
+    assert world.facts.guest_problem(G1) == ""
+
+
 def test_a_boot_stands_still_while_its_storage_waits_and_then_goes_on() -> None:
     world = twin()
     guests.stop(world, B1)

@@ -46,6 +46,7 @@ ASKED: dict[str, dict[str, Given]] = {
     "/feature": {"feature": "copy"},
     "/rrddata": {"timeframe": "hour"},
     "/dump": {"type": "user"},
+    "/query-url-metadata": {"url": "https://h1/a.iso"},
     "/schedule-analyze": {"schedule": "daily"},
     "/cmd-safety": {"service": "osd", "action": "stop", "id": "0"},
     "/cfg/value": {"config-keys": "global:fsid"},

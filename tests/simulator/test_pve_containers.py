@@ -195,3 +195,44 @@ def test_a_container_is_made_with_public_keys_that_are_some() -> None:
         refused = here.refusal(post, ssh__public__keys=wrong, **make)
         assert refused == (500, "SSH public key validation error")
     here.done(post, ssh__public__keys=f"\nssh-ed25519 {body} ana@lab\n", **make)
+
+
+def test_a_container_stays_while_linked_clones_stand_on_it() -> None:
+    here = _container()
+    here.ok(f"POST {CT}/template")
+    here.wait(1)
+    assert here.done(f"POST {CT}/clone", newid=201).status == "OK"
+    name = here.ok(f"GET {CT}/config")["rootfs"].partition(":")[2].partition(",")[0]
+    refused = here.done(f"DELETE {CT}", purge=1)
+    assert refused.status == f"base volume '{name}' is still in use by linked clones"
+    assert here.done("DELETE /nodes/pve1/lxc/201").status == "OK"
+    assert here.done(f"DELETE {CT}").status == "OK"
+
+
+def test_the_log_of_a_containers_backup_names_its_mount_points() -> None:
+    here = _container(hostname="web", mp0="data:1,mp=/srv,backup=1")
+    here.done(f"POST {CT}/status/start")
+    task = here.done("POST /nodes/pve1/vzdump", vmid="200", storage="local")
+    assert task.status == "OK"
+    assert [line.removeprefix("INFO: ") for line in task.log[3:8]] == [
+        "status = running",
+        "CT Name: web",
+        "including mount point rootfs ('/') in backup",
+        "including mount point mp0 ('/srv') in backup",
+        "backup mode: snapshot",
+    ]
+    written = 5 * 2**30
+    assert f"INFO: Total bytes written: {written} (5120MiB, 100MiB/s)" in task.log
+
+
+def test_the_root_comes_before_the_mount_points_however_they_were_sent() -> None:
+    here = _container(mp10="data:1,mp=/b", mp2="data:2,mp=/a", rootfs="data:3")
+    config = here.ok(f"GET {CT}/config")
+    assert [config[key].split(",")[0][-5] for key in ("rootfs", "mp2", "mp10")] == ["0", "1", "2"]
+    assert here.ok(f"GET {CT}/status/current")["maxdisk"] == 3 * 2**30
+    task = here.done("POST /nodes/pve1/vzdump", vmid="200", storage="local")
+    made = next(v for v in here.api.documents.volumes.values() if v.content == "backup")
+    assert task.status == "OK"
+    asked = {"ostemplate": made.volid, "restore": 1, "vmid": 201, "storage": "data"}
+    assert here.done("POST /nodes/pve1/lxc", **asked).status == "OK"
+    assert here.ok("GET /nodes/pve1/lxc/201/config")["rootfs"].startswith("data:201/vm-201-disk-0")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from simulator.pve_guest import guest_file
@@ -101,6 +104,14 @@ def test_a_linked_clone_stands_on_its_template() -> None:
     )  # fmt: skip
 
 
+def test_who_goes_on_at_once_finds_a_template() -> None:
+    """Tools make one and clone it without a look at the task."""
+    here = _guest()
+    here.ok(f"POST {VM}/template")
+    here.wait(0.5)
+    assert here.done(f"POST {VM}/clone", newid=101, full=0).status == "OK"
+
+
 def test_a_moved_disk_leaves_the_old_one_unused_or_takes_it_away() -> None:
     here = _guest()
     here.api.documents.storages["other"] = {**here.api.documents.storages["data"], "path": "/o"}
@@ -137,6 +148,47 @@ def test_a_backup_is_a_volume_that_can_be_listed_and_deleted() -> None:
     assert (row["vmid"], row["size"]) == (100, 2**30)
     assert here.ok("POST /nodes/pve1/vzdump", vmid="999", storage="local").startswith("UPID:")
     assert here.ok("POST /nodes/pve2/vzdump", vmid="100", storage="local") == "OK"
+
+
+def test_the_log_of_a_backup_says_what_monitoring_looks_for() -> None:
+    here = _guest()
+    here.guest(101, name="db", scsi0="data:5")
+    here.done("POST /nodes/pve1/qemu/101/status/start")
+    asked: dict[str, Any] = {"vmid": "100,101,999", "storage": "local", "mode": "suspend"}
+    task = here.done("POST /nodes/pve1/vzdump", notes__template="{{guestname}}", **asked)
+    began = datetime.fromtimestamp(task.start_s, UTC)
+    said = [line.removeprefix("INFO: ") for line in task.log]
+    assert said[:8] == [
+        "starting new backup job: vzdump 100 101 999 --mode suspend "
+        "--notes-template '{{guestname}}' --storage local",
+        "Starting Backup of VM 100 (qemu)",
+        f"Backup started at {began:%Y-%m-%d %H:%M:%S}",
+        "status = stopped",
+        "backup mode: stop",
+        "ionice priority: 7",
+        "VM Name: web",
+        "include disk 'scsi0' 'data:100/vm-100-disk-0.qcow2' 1G",
+    ]
+    name = f"vzdump-qemu-100-{began:%Y_%m_%d-%H_%M_%S}.vma"
+    assert said[8:14] == [
+        f"creating vzdump archive '/var/lib/vz/dump/{name}'",
+        "transferred 1.00 GiB in 10 seconds (102.4 MiB/s)",
+        "archive file size: 1.00GB",
+        "adding notes to backup",
+        "Finished Backup of VM 100 (00:00:10)",
+        f"Backup finished at {began + timedelta(seconds=10):%Y-%m-%d %H:%M:%S}",
+    ]
+    assert {"status = running", "backup mode: suspend", "VM Name: db"} <= set(said)
+    assert "Finished Backup of VM 101 (00:00:51)" in said
+    ended = began + timedelta(seconds=61)
+    assert said[-4:] == [
+        "ERROR: Backup of VM 999 failed - unable to find VM '999'",
+        f"Failed at {ended:%Y-%m-%d %H:%M:%S}",
+        "Backup job finished with errors",
+        "TASK ERROR: job errors",
+    ]
+    rows = here.ok("GET /nodes/pve1/storage/local/content", content="backup")
+    assert [row["ctime"] - task.start_s for row in rows] == [0, 10]
 
 
 def test_a_guests_file_has_a_section_for_what_waits_and_for_each_snapshot() -> None:

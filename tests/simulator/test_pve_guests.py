@@ -415,3 +415,11 @@ def test_the_right_that_an_option_needs_is_that_of_what_it_changes() -> None:
     here.ok("PUT /access/acl", path="/vms/100", roles="PVEVMAdmin", users="ana@pve")
     only = here.errors("PUT /nodes/pve1/qemu/100/resize", user=user, **grow)
     assert only == {"skiplock": "Only root may use this option."}
+
+
+def test_stopping_a_guest_that_is_off_is_fine_though_it_is_locked() -> None:
+    here = cluster()
+    here.guest(100)
+    here.ok("PUT /nodes/pve1/qemu/100/config", user=None, headers=here.login(), lock="backup")
+    assert here.done("POST /nodes/pve1/qemu/100/status/stop").status == "OK"
+    assert here.done("POST /nodes/pve1/qemu/100/status/start").status == "VM is locked (backup)"

@@ -181,3 +181,11 @@ def test_a_domain_of_a_node_is_named_once_and_has_a_plugin_that_is_there() -> No
         ({"acmedomain1": "d.lab,plugin=dns1"}, "plugin 'dns1' for domain 'd.lab' not found!"),
     ):
         assert here.refusal(put, **params) == (500, why)
+
+
+def test_a_nodes_processors_are_told_as_the_kernel_tells_of_them() -> None:
+    told = cluster().ok("GET /nodes/pve1/status")["cpuinfo"]
+    names = {"cores", "cpus", "flags", "hvm", "mhz", "model", "sockets", "user_hz"}
+    assert told.keys() == names
+    assert (float(told["mhz"]), told["user_hz"]) == (2400, 100)
+    assert told["hvm"] == str(int("vmx" in told["flags"].split()))

@@ -194,8 +194,8 @@ def test_a_restored_container_has_its_volumes_on_the_storage_named() -> None:
     assert (task.type, task.status) == ("vzrestore", "OK")
     assert task.log[0] == f"recovering backed-up configuration from '{archive}'"
     config = here.ok("GET /nodes/pve1/lxc/201/config")
-    assert config["rootfs"] == "data:201/vm-201-disk-1.raw,size=2G"
-    assert config["mp0"] == "data:201/vm-201-disk-0.raw,mp=/srv,size=1G"
+    assert config["rootfs"] == "data:201/vm-201-disk-0.raw,size=2G"
+    assert config["mp0"] == "data:201/vm-201-disk-1.raw,mp=/srv,size=1G"
     assert (config["hostname"], config["ostype"]) == ("box", "debian")
     assert "BC:24:11:00:00:02" not in config["net0"]
     assert config["net0"].startswith("name=eth0,bridge=vmbr0")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 import pytest
 
+from simulator.pve.face import NodeFace
 from simulator.pve.parameters import UNKNOWN
 from simulator.pve.wire import ApiError, decode
+from simulator.served.face import HttpRequest
 from tests.simulator.pve_cluster import ROOT, SECRET, Cluster, cluster
 
 
@@ -24,6 +27,35 @@ def test_an_error_is_told_in_the_reason_phrase_and_in_the_body() -> None:
     assert response.members == {"data": None, "message": "storage 'none' does not exist\n"}
 
 
+def _below_extjs(here: Cluster, call: str, **headers: str) -> tuple[int, str, bytes]:
+    method, _, path = call.partition(" ")
+    asked = HttpRequest(method, f"/api2/extjs{path}", "", headers, b"", secure=True)
+    answer = NodeFace(here.api, "pve1").answer(here.twin, asked)
+    return answer.status, answer.reason, answer.body
+
+
+def test_below_extjs_the_answer_itself_says_whether_it_is_a_success() -> None:
+    """So the pages ask, and clients that Proxmox makes itself."""
+    here = cluster()
+    token = f"PVEAPIToken={ROOT}={SECRET}"
+    status, reason, body = _below_extjs(here, "GET /version", authorization=token)
+    told = json.loads(body)
+    assert (status, reason, told["success"]) == (200, "OK", 1)
+    assert told["data"] == here.ok("GET /version")
+    status, reason, body = _below_extjs(here, "GET /storage/none", authorization=token)
+    assert (status, reason) == (200, "OK")
+    assert json.loads(body) == {
+        "data": None,
+        "message": "storage 'none' does not exist\n",
+        "status": 500,
+        "success": 0,
+    }
+    status, _, body = _below_extjs(here, "POST /pools", authorization=token)
+    told = json.loads(body)
+    assert (status, told["status"], list(told["errors"])) == (200, 400, ["poolid"])
+    assert _below_extjs(here, "GET /version") == (401, "No ticket", b"")
+
+
 @pytest.mark.parametrize(
     "call", ["GET /nope", "PUT /version", "GET /nodes/pve1/nope", "HEAD /version"]
 )
@@ -37,6 +69,21 @@ def test_nobody_gets_in_without_a_ticket_or_with_a_wrong_token() -> None:
     assert here.refusal("GET /version", user=None) == (401, "No ticket")
     wrong = {"authorization": f"PVEAPIToken={ROOT}=guessed"}
     assert here.refusal("GET /version", headers=wrong) == (401, "Authentication failed!")
+
+
+@pytest.mark.parametrize("between", ["=", " "])
+def test_a_token_follows_its_scheme_and_may_be_quoted(between: str) -> None:
+    token = f"PVEAPIToken{between}{ROOT.replace('@', '%40')}={SECRET}"
+    assert cluster().ok("GET /version", user=None, headers={"authorization": token})
+
+
+def test_a_body_that_comes_in_chunks_is_not_read() -> None:
+    here = cluster()
+    headers = {"authorization": f"PVEAPIToken={ROOT}={SECRET}", "transfer-encoding": "chunked"}
+    asked = HttpRequest("POST", "/api2/json/pools", "", headers, b"poolid=x")
+    answer = NodeFace(here.api, "pve1").answer(here.twin, asked)
+    assert (answer.status, answer.reason) == (501, "chunked transfer encoding not supported")
+    assert here.ok("GET /pools") == []
 
 
 def _login(here: Cluster) -> tuple[str, str]:

@@ -34,6 +34,18 @@ def _named(name: str) -> io.BytesIO:
     return file
 
 
+def _image(name: str) -> io.BytesIO:
+    """The header of a disk of 3 GiB, and little else."""
+    size_bytes = 3 * 2**30
+    head = {
+        "qcow2": b"QFI\xfb" + bytes(20) + size_bytes.to_bytes(8, "big"),
+        "vmdk": b"KDMV" + bytes(8) + (size_bytes // 512).to_bytes(8, "little"),
+    }[name.rpartition(".")[2]]
+    file = io.BytesIO(head + bytes(5000))
+    file.name = name
+    return file
+
+
 def _ended(here: Cluster, upid: str) -> Task:
     here.wait(5)
     return here.api.documents.tasks[upid]
@@ -84,6 +96,18 @@ def test_a_disk_is_made_from_an_uploaded_image() -> None:
     here.api.documents.acl["/storage/data", "user", "ana@pve", "PVEDatastoreUser"] = 1
     refused = here.refusal(qemu, user=ana, vmid=101, scsi0=f"data:0,import-from={image}")
     assert refused[1].startswith("Permission check failed (/storage/local, Datastore.")
+
+
+@pytest.mark.parametrize("name", ["cloud.qcow2", "cloud.vmdk"])
+def test_a_disk_made_from_an_image_is_as_large_as_the_image_says(name: str) -> None:
+    here = cluster()
+    storage = _client(here).nodes("pve1").storage("local")
+    _ended(here, storage.upload.post(content="import", filename=_image(name)))
+    (row,) = storage.content.get(content="import")
+    assert row["size"] < 6000
+    assert storage.content(row["volid"]).get()["size"] == 3 * 2**30
+    here.guest(100, scsi0=f"data:0,import-from={row['volid']}")
+    assert here.config(100)["scsi0"].endswith(",size=3G")
 
 
 def test_a_checksum_is_compared_with_what_arrived() -> None:

@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ def test_proxmoxer_logs_in_by_password_and_by_token(lab: ServedLab) -> None:
     assert by_password.version.get() == _by_token(lab, "pve2").version.get()
     by_password.pools.post(poolid="by-password")
     assert {"poolid": "by-password"} in _by_token(lab, "pve3").pools.get()
+
+
+def test_the_secret_of_the_token_has_the_shape_that_clients_ask_for(lab: ServedLab) -> None:
+    """Some refuse any other before they send anything."""
+    assert str(uuid.UUID(lab.login.secret)) == lab.login.secret
 
 
 def test_a_guest_is_made_and_started_through_any_node(lab: ServedLab) -> None:
