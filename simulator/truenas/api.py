@@ -174,12 +174,13 @@ class TrueNasApi:
             alerts.follow(self, twin)
 
     def _go_down(self, twin: Twin) -> None:
-        """Jobs live in memory: after a restart they are unknown and ids begin anew."""
+        """Jobs and tokens live in memory: after a restart they are unknown, ids begin anew."""
         for identity in self.documents.jobs:
             twin.cancel((self.name, "job", str(identity)))
         self.documents.jobs.clear()
         self.documents.last_ids.pop("job", None)
         self.documents.events.clear()
+        self.documents.rows(auth.TOKENS).clear()
 
     def _come_up(self, twin: Twin) -> None:
         """Services start that are enabled; others do not."""

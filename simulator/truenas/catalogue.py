@@ -23,6 +23,10 @@ core.subscribe            open @25.04..
   event                   text!
 core.unsubscribe          open @25.04..
   id_                     text!
+core.get_methods
+  service                 text? = null
+  cli                     bool = false @..13.0
+  target                  CLI|REST|WS = "WS" @22.0..
 core.get_jobs             query
 core.job_wait             job @12.0..
   id                      int!
@@ -41,6 +45,13 @@ auth.login_ex             open @25.04..
   login_data              object!
 auth.login_with_api_key   open @12.0..
   api_key                 text!
+auth.login_with_token     open @25.04..
+  token                   text!
+auth.generate_token       @25.04..
+  ttl                     int? = 600
+  attrs                   object = {}
+  match_origin            bool = true
+  single_use              bool = false
 auth.logout
 auth.me                   @22.0..
 api_key.query             query @12.0..

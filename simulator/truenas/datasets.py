@@ -173,6 +173,8 @@ def create(call: Call) -> object:
     if not call.version.scale:  # only an update could name it then
         for key in [key for key, value in data.items() if value == "INHERIT"]:
             problems.add(key, "Invalid choice: INHERIT")
+    if data.get("encryption"):
+        problems.add("encryption", "Encrypted datasets are not part of this simulation")
     if kind == "VOLUME":
         _check_new_volume(call, data, problems)
     problems.check()

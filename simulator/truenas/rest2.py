@@ -27,7 +27,10 @@ from simulator.twin import Twin
 
 BASE = "/api/v2.0"
 # Only of the websocket: they are about a connection, or a login that every request brings itself.
-_NO_ROUTES = frozenset({"core.set_options", "core.subscribe", "core.unsubscribe", "auth.login_ex"})
+_NO_ROUTES = frozenset({
+    "core.set_options", "core.subscribe", "core.unsubscribe", "auth.login_ex",
+    "auth.login_with_token",
+})  # fmt: skip
 _OPERATORS = {
     "eq": "=", "neq": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "in": "in",
     "nin": "nin", "regex": "~", "contains": "rin",

@@ -203,6 +203,9 @@ TABLES = read_tables("""
   share_type      GENERIC|MULTIPROTOCOL|NFS|SMB|APPS = "GENERIC" @22.0..
   user_properties [{user-property}] = [] @22.0..
   create_ancestors bool = false @22.0..
+  encryption      bool = false @12.0..
+  encryption_options object = {} @12.0..
+  inherit_encryption bool = true @12.0..
   *zfs
 [pool.dataset.update]
   user_properties [{user-property}] @22.0..

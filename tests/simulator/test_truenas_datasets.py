@@ -96,6 +96,15 @@ def test_a_dataset_that_makes_no_sense_is_refused(data: dict[str, Any], attribut
     assert caught.value.problems[0][0] == f"pool_dataset_create.{attribute}"
 
 
+@pytest.mark.parametrize("version", ["13.0", "25.10"])
+def test_what_is_said_of_encryption_may_be_that_there_is_none(version: str) -> None:
+    here = array(version)
+    plain = {"encryption": False, "inherit_encryption": True}
+    assert here("pool.dataset.create", {"name": "tank/x", **plain})["encrypted"] is False
+    with pytest.raises(Invalid, match=r"pool_dataset_create\.encryption"):
+        here("pool.dataset.create", {"name": "tank/y", "encryption": True})
+
+
 def test_ancestors_are_made_on_request_only() -> None:
     here = array()
     here("pool.dataset.create", {"name": "tank/x/y", "create_ancestors": True})
