@@ -75,6 +75,8 @@ class CephFamily:
 class _InProcess:
     """The monitors of a twin."""
 
+    overheard = False
+
     def __init__(self, twin: Twin, monitors: Monitors) -> None:
         self._twin = twin
         self._monitors = monitors
