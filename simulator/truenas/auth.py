@@ -90,10 +90,15 @@ def by_key(call: Call, key: str, user: str | None = None) -> str:
             call, "ApiKeyRevoked", "WARNING", row["name"], f"{row['name']}: {REVOKED}"
         )
         return "EXPIRED"
-    if row["revoked"]:
+    if row["revoked"] or _expired(row["expires_at"], call.now_s):
         return "EXPIRED"
     call.session.user = row["username"]
     return "SUCCESS"
+
+
+def _expired(at: object, now_s: float) -> bool:
+    """`at`: {"$date": milliseconds}, or None for a key that stays."""
+    return isinstance(at, Mapping) and now_s >= float(at.get("$date", 0)) / 1000
 
 
 @serves("auth.login")

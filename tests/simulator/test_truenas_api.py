@@ -147,6 +147,19 @@ def test_a_token_lets_its_maker_in_until_it_was_not_used_for_its_time() -> None:
     assert answer == {"response_type": "AUTH_ERR"}
 
 
+def test_a_key_lets_in_until_its_day() -> None:
+    here = array()
+    day = {"$date": int((here.api.epoch_s + 1000) * 1000)}
+    key = here("api_key.create", {"name": "x", "username": "truenas_admin", "expires_at": day})
+    data = {"mechanism": "API_KEY_PLAIN", "username": "truenas_admin", "api_key": key["key"]}
+    said: list[Any] = []
+    for _ in range(2):
+        said.append(here.api.call(here.twin, Session(), "auth.login_ex", [data]))
+        here.wait(1001)
+    assert [answer["response_type"] for answer in said] == ["SUCCESS", "EXPIRED"]
+    assert here.api.call(here.twin, Session(), "auth.login_with_api_key", [key["key"]]) is False
+
+
 def test_a_token_for_once_is_for_once() -> None:
     here = array()
     token = here("auth.generate_token", 600, {}, True, True)

@@ -105,6 +105,24 @@ def test_what_is_said_of_encryption_may_be_that_there_is_none(version: str) -> N
         here("pool.dataset.create", {"name": "tank/y", "encryption": True})
 
 
+def test_a_pool_that_lost_a_whole_mirror_is_read_and_not_written_to() -> None:
+    here = array(full=True)
+    here.fail("fail-disk nas1/sdc")
+    here("pool.dataset.create", {"name": "tank/degraded"})
+    here.fail("fail-disk nas1/sdd")
+    before = [row["id"] for row in here("pool.dataset.query")]
+    for method, *params in (
+        ("pool.dataset.create", {"name": "tank/x"}),
+        ("pool.dataset.update", "tank/z", {"comments": "x"}),
+        ("pool.dataset.delete", "tank/degraded"),
+        ("pool.snapshot.create", {"dataset": "tank/z", "name": "x"}),
+    ):
+        with pytest.raises(CallError, match="pool I/O is currently suspended"):
+            here(method, *params)
+    assert [row["id"] for row in here("pool.dataset.query")] == before
+    here("pool.dataset.create", {"name": "images/x"})
+
+
 def test_ancestors_are_made_on_request_only() -> None:
     here = array()
     here("pool.dataset.create", {"name": "tank/x/y", "create_ancestors": True})
