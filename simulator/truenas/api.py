@@ -35,6 +35,7 @@ from simulator.truenas import (
     snapshots,
     system,
     targets,
+    unused,
 )
 from simulator.truenas.call import HANDLERS, Call, Session
 from simulator.truenas.catalogue import METHODS, Method, checker
@@ -47,6 +48,7 @@ from simulator.twin import Twin
 AREAS = (
     alerts, associations, auth, chap, core, datasets, extents, filesystem, initiators, interfaces,
     jobs, nfs, pools, portals, services, sessions, snapshot_tasks, snapshots, system, targets,
+    unused,
 )  # fmt: skip
 """Whatever registers handlers when it is imported."""
 

@@ -221,6 +221,15 @@ sharing.nfs.update
 sharing.nfs.delete
   id                      int!
 
+app.query                 query @24.10..
+cloudsync.query           query
+cronjob.query             query
+keychaincredential.query  query
+replication.query         query
+rsynctask.query           query
+sharing.smb.query         query
+vm.query                  query
+
 service.query             query
 service.get_instance      instance
 service.update

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.truenas import unused
 from simulator.truenas.call import HANDLERS, Session
 from simulator.truenas.catalogue import METHODS
 from simulator.truenas.documents import Job
@@ -99,6 +100,13 @@ def test_filters_that_make_no_sense_are_refused(bad: list[Any]) -> None:
 
 def test_every_method_of_the_catalogue_is_answered() -> None:
     assert HANDLERS.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("namespace", unused.NAMESPACES)
+def test_what_the_lab_has_none_of_is_an_empty_list(namespace: str) -> None:
+    here = array()
+    assert here(f"{namespace}.query") == []
+    assert here(f"{namespace}.query", [["id", ">", 0]], {"count": True}) == 0
 
 
 def test_nothing_but_a_login_is_answered_without_one() -> None:
