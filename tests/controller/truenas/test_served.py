@@ -262,6 +262,9 @@ OPEN: dict[str, Json] = {
 }  # fmt: skip
 
 
+LONG = "a-name-that-" + "goes-on-" * 8  # longer than a name of RFC 7143 leaves room for
+
+
 def with_odd_names(array: Served, version: str) -> None:
     """What somebody made at the array: names with blanks, a share of two folders, things apart."""
     core = version == "13.0"
@@ -275,6 +278,8 @@ def with_odd_names(array: Served, version: str) -> None:
     ]
     for method, data in calls:
         array.call(method, data)
+    (portal, *_) = array.call("iscsi.portal.query")
+    array.call("iscsi.target.create", {"name": LONG, "groups": [{"portal": portal["id"]}]})
 
 
 @pytest.mark.parametrize("version", ["13.0", "25.10"])
@@ -287,7 +292,8 @@ def test_what_is_odd_and_legal_is_adopted_as_a_lab_that_loads(version: str) -> N
 
     adoption = adopt(load(tree, rules=False), seen, tree)
 
-    unsaid = {"nas/nas1 nfs-share /mnt/tank,/mnt/tank/My Data"} if version == "13.0" else set()
+    unsaid = {f"nas/nas1 target {LONG}"}
+    unsaid |= {"nas/nas1 nfs-share /mnt/tank,/mnt/tank/My Data"} if version == "13.0" else set()
     assert {note.subject for note in adoption.notes} == unsaid
     both = tree | {name: text.encode() for name, text in adoption.files.items()}
     with pytest.raises(LabInvalid) as wrong:  # this hardware has flaws of its own
