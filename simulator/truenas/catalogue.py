@@ -85,6 +85,8 @@ interface.has_pending_changes
 interface.checkin_waiting
 filesystem.stat
   path                    text! 1..
+filesystem.setperm        job
+  filesystem_setperm|filesystem_permission {filesystem.setperm}!
 
 pool.dataset.query        query
 pool.dataset.get_instance textinstance

@@ -123,6 +123,22 @@ def test_a_pool_that_lost_a_whole_mirror_is_read_and_not_written_to() -> None:
     here("pool.dataset.create", {"name": "images/x"})
 
 
+@pytest.mark.parametrize("version", ["13.0", "25.10"])
+def test_a_folder_has_the_mode_and_owner_that_it_was_given(version: str) -> None:
+    here = array(version)
+    here("pool.dataset.create", {"name": "tank/a"})
+    assert here("filesystem.stat", "/mnt/tank/a")["mode"] == 0o40755
+    here("filesystem.setperm", {"path": "/mnt/tank/a/", "mode": "0770", "gid": 1000})
+    here("filesystem.setperm", {"path": "/mnt/tank/a", "uid": 7})
+    here.wait(1)
+    folder = here("filesystem.stat", "/mnt/tank/a")
+    assert (folder["mode"], folder["uid"], folder["gid"]) == (0o40770, 7, 1000)
+    for wrong in ({"path": "/mnt/tank/b"}, {"path": "/mnt/tank/a", "mode": "rwx"}):
+        here("filesystem.setperm", wrong)
+        here.wait(1)
+        assert here("core.get_jobs")[-1]["state"] == "FAILED"
+
+
 def test_ancestors_are_made_on_request_only() -> None:
     here = array()
     here("pool.dataset.create", {"name": "tank/x/y", "create_ancestors": True})
