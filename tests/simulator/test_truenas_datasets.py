@@ -287,3 +287,27 @@ def test_nfs_versions_are_flags_before_scale_and_a_list_since() -> None:
 @given(st.integers(0, 2**60))
 def test_sizes_are_short(size: int) -> None:
     assert len(size_text(size)) <= 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ({}, {}, "for some network"),
+        ({"networks": ["10.1.0.0/16"]}, {}, "for some network"),
+        ({"networks": ["10.1.0.0/16"]}, {"networks": ["10.1.0.0/16"]}, "for 10.1.0.0/16"),
+        ({"hosts": ["a", "b"]}, {"hosts": ["b", "c"]}, "for b"),
+        ({"hosts": ["a"]}, {}, ""),
+        ({"networks": ["10.1.0.0/16"]}, {"networks": ["10.2.0.0/16"]}, ""),
+    ],
+)
+def test_one_folder_is_shared_twice_only_with_others(
+    first: dict[str, Any], second: dict[str, Any], told: str
+) -> None:
+    here = array()
+    here("pool.dataset.create", {"name": "tank/a"})
+    here("sharing.nfs.create", {"path": "/mnt/tank/a", **first})
+    if not told:
+        here("sharing.nfs.create", {"path": "/mnt/tank/a", **second})
+        return
+    with pytest.raises(Invalid, match=f"already exports this dataset {told}"):
+        here("sharing.nfs.create", {"path": "/mnt/tank/a", **second})
