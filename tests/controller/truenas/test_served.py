@@ -272,6 +272,7 @@ def with_odd_names(array: Served, version: str) -> None:
     calls: list[tuple[str, dict[str, Json]]] = [
         ("pool.dataset.create", {"name": "tank/My Data", "comments": "it's: #1"}),
         ("pool.dataset.create", {"name": "tank/My Data/disk 1.x", **VOLUME}),
+        ("pool.snapshottask.create", {"dataset": "tank/My Data", "schedule": {"dow": "1-5"}}),
         ("iscsi.extent.create", {"name": "Odd name", "disk": "zvol/tank/My+Data/disk+1.x"}),
         ("iscsi.initiator.create", {"initiators": ["iqn.1998-01.x:esx"], "comment": "two words"}),
         ("sharing.nfs.create", {**(folders if core else {"path": "/mnt/tank/My Data"}), **OPEN}),
@@ -307,3 +308,7 @@ def test_what_is_odd_and_legal_is_adopted_as_a_lab_that_loads(version: str) -> N
     assert {"tank/My Data", "tank/My Data/disk 1.x", "Odd name"} <= {
         op.key.id for op in plan.operations if op.action is Action.ADOPT
     }
+    there = load(managed, rules=False)
+    fresh = in_process(there)
+    assert [result.reason for result in fresh.apply(there).results if result.reason] == []
+    assert steps(fresh.plan(there)) == []
