@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from controller.clock import Clock
 from controller.devices import Device
 from controller.managed import Cost, Managed
+from controller.observe import UNREADABLE
 from controller.observed import Observed
 from controller.secrets import Vault, rehearsed, resolve
 from controller.settings import NasSettings, Settings
@@ -90,7 +91,7 @@ def _held(nas: str, answers: Answers) -> TrueNasApi | None:
         version = version_of(str(answers[VERSION.text]))
         documents = from_answers(answers, version)
         array_spec(documents)  # what its physics asks of it
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except UNREADABLE:
         return None
     return TrueNasApi(nas, documents, version)
 
