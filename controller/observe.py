@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 
 from controller.clock import Clock
 from controller.devices import Device
-from controller.managed import Key, Managed
+from controller.managed import Context, Key, Managed
 from controller.observed import Observed
 from controller.step import Query, Unanswered
 from lab.errors import DeviceError
@@ -24,6 +25,9 @@ PAUSES_S = (1.0, 2.0)  # between attempts at questions that may be answered late
 POLLS_S = (0.5, 1.0, 2.0)  # between looks at what settles later; the last one repeats
 LOOK_S = 120.0  # a look that takes longer leaves the rest unanswered
 ROUNDS = 16  # of questions that follow from answers; kinds need three
+UNREADABLE = (DeviceError, ValueError, TypeError, AttributeError, LookupError)
+"""What reading an answer raises that has another form than its kind knows: of a newer release, or
+cut short. What needs it is unknown then, and nothing else is."""
 
 
 def observe(
@@ -41,7 +45,7 @@ def observe(
     return Observed(
         kinds={look.name: look.kinds for look in looks},
         things={key: thing for each in seen.values() for key, thing in each.things.items()},
-        contexts={look.name: look.device.context(look.name, look.answers) for look in looks},
+        contexts={look.name: look.context() for look in looks},
         unknown={(name, kind): why for name in seen for kind, why in seen[name].unknown.items()},
         doubtful={key: why for each in seen.values() for key, why in each.doubtful.items()},
         documents={look.name: {**look.answers, **look.failed} for look in looks},
@@ -115,7 +119,10 @@ class _Look:
 
     def open(self) -> list[Query]:
         """Questions that were neither answered nor given up, each once."""
-        asked = {query.text: query for kind in self.kinds for query in self.queries(kind)}
+        asked: dict[str, Query] = {}
+        for kind in self.kinds:
+            with suppress(*UNREADABLE):  # `read` tells of it
+                asked |= {query.text: query for query in self.queries(kind)}
         known = self.answers.keys() | self.failed.keys()
         return [query for text, query in asked.items() if text not in known]
 
@@ -123,24 +130,34 @@ class _Look:
         """Things, kinds of which nothing is known, and single things that did not answer."""
         seen = _Seen()
         for kind in self.kinds:
-            failed = [query for query in self.queries(kind) if query.text in self.failed]
-            for query in failed:
-                why = self.failed[query.text].why
-                if query.about:
-                    seen.doubtful[Key(self.name, kind.kind, query.about)] = why
-                else:
-                    seen.unknown.setdefault(kind.kind, why)
-            if kind.kind not in seen.unknown:
+            try:
                 self._read(kind, seen)
+            except UNREADABLE as error:
+                seen.unknown[kind.kind] = self._told(error)
         return seen
 
     def _read(self, kind: type[Managed], seen: _Seen) -> None:
-        try:
+        for query in [query for query in self.queries(kind) if query.text in self.failed]:
+            why = self.failed[query.text].why
+            if query.about:
+                seen.doubtful[Key(self.name, kind.kind, query.about)] = why
+            else:
+                seen.unknown.setdefault(kind.kind, why)
+        if kind.kind not in seen.unknown:
             found = {thing.key: thing for thing in kind.read(self.name, self.answers)}
-        except DeviceError as error:
-            seen.unknown[kind.kind] = str(error)
-            return
-        seen.things |= {key: thing for key, thing in found.items() if key not in seen.doubtful}
+            seen.things |= {key: thing for key, thing in found.items() if key not in seen.doubtful}
+
+    def _told(self, error: Exception) -> str:
+        if isinstance(error, DeviceError):
+            return str(error)
+        return f"{self.name}: an answer has a form that can't be read: {error!r}"
+
+    def context(self) -> Context:
+        """What steps depend on; nothing known of it where an answer can't be read."""
+        try:
+            return self.device.context(self.name, self.answers)
+        except UNREADABLE:
+            return Context()
 
 
 _Asked = tuple[_Look, Query]

@@ -21,6 +21,7 @@ from controller.journal import Journal
 from controller.managed import Context, Managed
 from controller.observe import look_until, observe
 from controller.plan import Action, Operation
+from controller.secrets import SecretMissing
 from controller.step import Step, Unanswered
 from lab.errors import DeviceError, Refused
 
@@ -120,7 +121,7 @@ class _Performance:
             self.sent += 1
             try:
                 self.device.port.send(step)
-            except (DeviceError, Refused) as error:
+            except (DeviceError, Refused, SecretMissing) as error:
                 if isinstance(error, DeviceError) and error.retryable:
                     return step, since_s, error
                 raise _Denied(f"{step}: {error}") from error

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from controller.managed import Managed
 from controller.owned import OwnedRecord
 from controller.step import SECRET, Json, changed
-from lab.errors import VlabError
+from lab.errors import DeviceError, VlabError
 
 REFERENCE = r"^secret://(env|file)/.+$"
 HOW = "a secret is written secret://env/NAME or secret://file/PATH"
@@ -104,6 +104,11 @@ class Vault:
             return text
 
         return changed(value, hidden) if secrets else value
+
+    def clean(self, error: DeviceError) -> DeviceError:
+        """The same error without secrets that we know: a device may repeat what it was told."""
+        what = str(self.hide(error.what))
+        return DeviceError(error.device, what, retryable=error.retryable, status=error.status)
 
     def _revealed(self, text: str) -> str:
         if text.startswith(SECRET):

@@ -80,4 +80,6 @@ class ClientKey(CephThing):
         yield MonCommand("auth rm", {"entity": self.id})
 
     def declare(self, lab: Lab) -> Fragment:
+        if not any(line.startswith("mon ") for line in self.held(CAPS.name)):
+            return {}  # it can do nothing, and the language has no such client
         return self.fragment(lab, self.id.removeprefix(CLIENT))

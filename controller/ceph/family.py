@@ -6,6 +6,7 @@ In a rehearsal without a way to the real monitors a cluster is taken to be as it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from controller.ceph.kinds import KINDS, costs
 from controller.ceph.port import CephPort
@@ -22,10 +23,11 @@ from controller.ceph.transport import (
 from controller.clock import Clock
 from controller.devices import Device
 from controller.managed import Cost, Managed
+from controller.observe import UNREADABLE
 from controller.observed import Observed
 from controller.secrets import Vault
 from controller.settings import CephSettings, Settings
-from controller.step import Json, answered
+from controller.step import Answers, Json, answered
 from lab.faults import Fault, FaultKind
 from simulator.mon.install import declared, from_answers, mark
 from simulator.mon.monitors import Monitors, NoQuorum
@@ -53,15 +55,19 @@ class CephFamily:
             twin.attach(Monitors(name, declared(twin, name)))
 
     def stage(self, twin: Twin, observed: Observed) -> None:
-        """Clusters that hold what was observed, with OSDs that were down or out."""
+        """Clusters that hold what was observed, with OSDs that were down or out.
+
+        Those that were not observed, or in a form that nobody knows, hold what is declared.
+        """
         for name in twin.model.lab.ceph:
             answers = answered(observed.documents.get(f"{DEVICE}{name}", {}))
-            made = from_answers(twin, name, answers) if answers else declared(twin, name)
-            monitors = Monitors(name, made)
+            held = _held(twin, name, answers) if answers else None
+            monitors = held or Monitors(name, declared(twin, name))
             twin.attach(monitors)
             monitors.sync(twin)
-            down = mark(monitors.site(twin), answers)
-            twin.inject(Fault(FaultKind.OSD, f"{name}/{osd}") for osd in down)
+            with suppress(*UNREADABLE):
+                down = mark(monitors.site(twin), answers)
+                twin.inject(Fault(FaultKind.OSD, f"{name}/{osd}") for osd in down)
 
     def served(self, twin: Twin, clock: Clock, vault: Vault) -> Iterator[Device]:
         """Through the same port as to real ones."""
@@ -72,8 +78,20 @@ class CephFamily:
                 yield Device(port.device, port, KINDS)
 
 
+def _held(twin: Twin, name: str, answers: Answers) -> Monitors | None:
+    """Monitors that would give these answers; None if none would."""
+    try:
+        monitors = Monitors(name, from_answers(twin, name, answers))
+        monitors.sync(twin)  # what the physics asks of them
+    except UNREADABLE:
+        return None
+    return monitors
+
+
 class _InProcess:
     """The monitors of a twin."""
+
+    overheard = False
 
     def __init__(self, twin: Twin, monitors: Monitors) -> None:
         self._twin = twin

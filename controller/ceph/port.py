@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from controller.ceph.transport import Answer, NoAnswer, Transport
 from controller.secrets import Vault
-from controller.step import Json, MonCommand, Query, Step
+from controller.step import SECRET, Json, MonCommand, Query, Step
 from lab.errors import DeviceError, Refused
 
 ASK_S = 30.0
@@ -52,13 +52,19 @@ class CephPort:
         assert isinstance(step, MonCommand), "monitors take commands"
         args = self._vault.reveal(step.args)
         assert isinstance(args, dict), "arguments have names"
+        if self._transport.overheard and SECRET in json.dumps(step.args):
+            fix = "install librados for this Python (Debian: python3-rados), or set it by hand"
+            raise Refused("a list of processes would show the secret in this command", fix)
         self._sent(step.prefix, args, step.timeout_s)
         return None  # nothing of an answer is needed, and it may hold a key
 
     def key(self, entity: str) -> SecretStr:
         """The key of an entity, for another device that is told to use it. Raises DeviceError."""
         told = self._sent("auth get-key", {"entity": entity}, ASK_S)
-        return SecretStr(str(json.loads(told.output)["key"]))
+        try:
+            return SecretStr(str(json.loads(told.output)["key"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DeviceError(self.device, f"auth get-key of {entity} answered no key") from error
 
     def settle(self, step: Step, since_s: float) -> None:
         """Monitors begin nothing that goes on by itself; moving data is no part of a step."""

@@ -15,7 +15,7 @@ from controller.step import Answers, Query
 from controller.thing import Thing, policy_of
 from lab.errors import DeviceError
 from lab.item import Item, Part, Path
-from lab.kinds.ceph import Ceph
+from lab.kinds.ceph import NAME, Ceph
 from lab.lab import Lab
 
 DEVICE = "ceph/"
@@ -63,7 +63,12 @@ class CephThing(Thing):
         return cls(key, values, frozenset(), whole, origin, policy_of(ceph, part))
 
     def fragment(self, lab: Lab, name: str, **identity: object) -> Fragment:
-        """The part of the entry: what identifies the thing, and its fields."""
+        """The part of the entry: what identifies the thing, and its fields.
+
+        Empty for a name that the language does not take.
+        """
+        if not NAME.fullmatch(name):
+            return {}
         said = identity | declared(self.fields, lab, self.values)
         return {WORD: {ceph_of(self.key.device): {self.section: {name: said}}}}
 

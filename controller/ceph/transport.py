@@ -45,7 +45,10 @@ class Answer:
 
 
 class Transport(Protocol):
-    """One way."""
+    """One way. `overheard`: whether everybody on this machine sees the arguments."""
+
+    @property
+    def overheard(self) -> bool: ...
 
     def command(self, prefix: str, args: Mapping[str, Json], timeout_s: float) -> Answer:
         """Send a command. Raises NoAnswer."""
@@ -68,6 +71,8 @@ def rados_module() -> ModuleType | None:
 class Librados:
     """A connection that is opened at the first command and kept."""
 
+    overheard = False
+
     def __init__(self, rados: ModuleType, conf: Path, client: str, keyring: Path | None) -> None:
         self._rados: Any = rados
         self._how = {"conffile": str(conf), "name": client}
@@ -84,7 +89,7 @@ class Librados:
             raise NoAnswer(str(error)) from error
         if -code in (errno.ETIMEDOUT, errno.ENOTCONN, errno.EINTR):
             raise NoAnswer(os.strerror(-code))
-        return Answer(abs(code), output.decode(), told)
+        return Answer(abs(code), output.decode(errors="backslashreplace"), told)
 
     def _connected(self) -> Any:
         with self._lock:
@@ -103,6 +108,8 @@ class Librados:
 class CephCommand:
     """The `ceph` command: `argv` is how to call it, with the options that lead to the cluster."""
 
+    overheard = True  # in the list of processes
+
     def __init__(self, argv: Sequence[str]) -> None:
         self._argv = tuple(argv)
 
@@ -111,7 +118,12 @@ class CephCommand:
         argv = (*self._argv, *prefix.split(), *words, "--format", "json")
         try:
             done = subprocess.run(
-                argv, capture_output=True, text=True, timeout=timeout_s, check=False
+                argv,
+                capture_output=True,
+                encoding="utf-8",
+                errors="backslashreplace",
+                timeout=timeout_s,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise NoAnswer(f"no answer within {timeout_s:.0f} s") from error

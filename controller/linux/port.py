@@ -93,4 +93,7 @@ class LinuxPort:
         content = self._vault.reveal(self._resolver.resolved(step.content))
         path = self._resolver.resolved(step.path)
         fresh = replace(step, path=path, content=str(content))
-        Writing(self.device, self._shell, fresh).write()
+        try:
+            Writing(self.device, self._shell, fresh).write()
+        except DeviceError as error:
+            raise self._vault.clean(error) from None  # the first one may show a secret

@@ -18,12 +18,13 @@ from typing import Any
 
 import httpx
 
+from controller.secrets import SecretMissing
 from controller.step import Json
 from controller.truenas.jsonrpc import JsonRpc
 from controller.truenas.login import Login, tls_context
 from controller.truenas.rest1 import Rest1
-from controller.truenas.rest2 import BASE, Rest2, sent
-from controller.truenas.transport import Transport
+from controller.truenas.rest2 import BASE, Rest2, read, sent
+from controller.truenas.transport import Transport, no_answer
 from lab.errors import DeviceError
 
 KNOWN = (25, 10)  # the newest API version that our calls were written for
@@ -46,9 +47,14 @@ class Connection:
 
     def call(self, method: str, params: Sequence[Json], timeout_s: float) -> Any:
         """The result, by the protocol of the array. Raises DeviceError."""
-        transport = self._transport()
+        try:
+            transport = self._transport()
+        except SecretMissing as error:
+            raise DeviceError(self.device, f"login: {error}") from error
         try:
             return transport.call(method, params, timeout_s)
+        except SecretMissing as error:
+            raise DeviceError(self.device, f"login: {error}") from error
         except DeviceError as error:
             if not error.status:
                 self._forget(transport)
@@ -84,7 +90,7 @@ class Connection:
         versions = self._get(client, "/api/versions")
         if versions.status_code == 200:
             client.close()
-            path = f"/api/{newest(versions.json())}"
+            path = f"/api/{newest(read(self.device, '/api/versions', versions))}"
             return JsonRpc(self.device, self._address, path, tls, self._login)
         if self._get(client, f"{BASE}/system/version", self._login).status_code != 404:
             return Rest2(self.device, self._address, client, self._login)
@@ -92,7 +98,10 @@ class Connection:
 
     def _get(self, client: httpx.Client, path: str, login: Login | None = None) -> httpx.Response:
         request = client.build_request("GET", f"https://{self._address}{path}")
-        return sent(self.device, client, request, path, login)
+        answer = sent(self.device, client, request, path, login)
+        if answer.is_server_error:  # it says nothing of what the array speaks
+            raise no_answer(self.device, path, f"HTTP {answer.status_code}")
+        return answer
 
 
 def newest(versions: object) -> str:

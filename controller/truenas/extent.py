@@ -23,6 +23,7 @@ from lab.kinds.zfs import Zvol as ZvolEntry
 from lab.lab import Lab
 
 PREFIX = "zvol/"
+BLANK, IN_A_PATH = " ", "+"  # of a volume's name, and in the path of its device
 DISK = field("disk", NAME, path=(), cost=Cost.REPLACE)
 SERIAL = field("serial", NAME, path=("extent", "serial"), cost=Cost.REPLACE)
 BLOCK = field(
@@ -71,7 +72,7 @@ class Extent(NasThing):
         for name, zvol in shown(nas):
             identity = extent_name(name, zvol)
             thing = cls.said(lab, device, identity, ("zvols", name), zvol, zvol)
-            disk = f"{PREFIX}{zvol.pool}/{name}"
+            disk = f"{PREFIX}{zvol.pool}/{name.replace(BLANK, IN_A_PATH)}"
             yield replace(thing, values={DISK.name: disk, **thing.values}).backed()
 
     def complete(self, device: str, row: Row, answers: Answers) -> Self:
@@ -85,7 +86,8 @@ class Extent(NasThing):
     def volume(self) -> tuple[str, ...]:
         """The volume behind it; none for a file."""
         disk = str(self.values.get(DISK.name, ""))
-        return (disk.removeprefix(PREFIX),) if disk.startswith(PREFIX) else ()
+        name = disk.removeprefix(PREFIX).replace(IN_A_PATH, BLANK)
+        return (name,) if disk.startswith(PREFIX) else ()
 
     def identified(self) -> dict[str, Json]:
         return {"name": self.id, "type": "DISK"}

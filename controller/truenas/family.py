@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from controller.clock import Clock
 from controller.devices import Device
 from controller.managed import Cost, Managed
+from controller.observe import UNREADABLE
 from controller.observed import Observed
 from controller.secrets import Vault, rehearsed, resolve
 from controller.settings import NasSettings, Settings
@@ -28,6 +29,7 @@ from simulator.truenas.errors import CallError, Invalid
 from simulator.truenas.face import attach
 from simulator.truenas.inprocess import InProcess
 from simulator.truenas.install import from_answers, installed
+from simulator.truenas.served import array_spec
 from simulator.truenas.version import version_of
 from simulator.twin import Twin
 
@@ -64,12 +66,15 @@ class NasFamily:
             attach(twin, nas, installed(twin, nas))
 
     def stage(self, twin: Twin, observed: Observed) -> None:
-        """Arrays that hold the observed documents; those not observed hold what is declared."""
+        """Arrays that hold the observed documents.
+
+        Those that were not observed, or in a form that nobody knows, hold what is declared.
+        """
         for nas in twin.model.lab.nas:
             answers = _rehearsed(answered(observed.documents.get(f"{DEVICE}{nas}", {})))
-            if VERSION.text in answers:
-                version = version_of(str(answers[VERSION.text]))
-                twin.attach(TrueNasApi(nas, from_answers(answers, version), version))
+            array = _held(nas, answers) if VERSION.text in answers else None
+            if array is not None:
+                twin.attach(array)
             else:
                 attach(twin, nas, declared(twin, nas))
 
@@ -78,6 +83,17 @@ class NasFamily:
         names = [name for name in twin.model.lab.nas if f"{DEVICE}{name}" in twin.devices]
         for nas in names:
             yield _device(nas, TwinTransport(twin, nas, clock), vault, clock, 30.0)
+
+
+def _held(nas: str, answers: Answers) -> TrueNasApi | None:
+    """An array that would give these answers; None if none would."""
+    try:
+        version = version_of(str(answers[VERSION.text]))
+        documents = from_answers(answers, version)
+        array_spec(documents)  # what its physics asks of it
+    except UNREADABLE:
+        return None
+    return TrueNasApi(nas, documents, version)
 
 
 def _rehearsed(answers: Answers) -> Answers:

@@ -21,13 +21,14 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketE
 from controller.eventloop import event_loop
 from controller.step import Json
 from controller.truenas.login import Login, untrusted
-from controller.truenas.transport import no_answer, refused, told
+from controller.truenas.transport import no_answer, number_of, refused, told
 from lab.errors import DeviceError
 
 OPEN_S, CLOSE_S = 10.0, 1.0
 BEFORE_LOGIN_BYTES, LARGEST_BYTES = 8 * 2**10, 64 * 2**10  # of what we send; more ends it
 ANSWER_BYTES = 256 * 2**20  # of what we take: all datasets of a large array
-TOO_MANY, INVALID = -32000, -32602
+TOO_MANY, INVALID, REFUSED = -32000, -32602, -32001
+NOT_LOGGED_IN = 207  # ENOTAUTHENTICATED
 OPTIONS = {"legacy_jobs": False, "private_methods": False, "py_exceptions": False}
 _OPTIONS_OF_2504 = {"py_exceptions": False}  # answers jobs with their numbers; we start none there
 
@@ -79,8 +80,8 @@ class JsonRpc:
             self._begin(connection, min(OPEN_S, timeout_s))
         except _Unsent as error:
             raise no_answer(self.device, "login", error) from error
-        except DeviceError:
-            self._drop()
+        except BaseException:
+            self._drop()  # it is nobody's yet
             raise
         return connection
 
@@ -156,17 +157,23 @@ class JsonRpc:
             self._drop()
             why = f"nothing for {timeout_s:.0f} s" if isinstance(error, TimeoutError) else error
             raise no_answer(self.device, method, why) from error
-        if "error" in answer:
-            raise self._error(method, answer["error"])
-        return answer.get("result")
+        if "error" not in answer:
+            return answer.get("result")
+        refusal = self._error(method, answer["error"])
+        if refusal.status == NOT_LOGGED_IN and not first:  # our login was ended, the line was not
+            self._drop()
+            raise _Unsent(refusal.what)
+        raise refusal
 
-    def _error(self, method: str, error: Mapping[str, Any]) -> DeviceError:
-        code, data = int(error.get("code", 0)), error.get("data") or {}
+    def _error(self, method: str, said: object) -> DeviceError:
+        error = said if isinstance(said, Mapping) else {"message": said}
+        code, data = number_of(error.get("code"), REFUSED), error.get("data")
+        data = data if isinstance(data, Mapping) else {}
         if code == TOO_MANY:
             why = "too many calls at once"
             return DeviceError(self.device, f"{method}: {why}", retryable=True, status=429)
         why = told(data.get("extra")) or data.get("reason") or str(error.get("message", ""))
-        number = abs(code) if code == INVALID else int(data.get("error") or abs(code))
+        number = abs(code) if code == INVALID else number_of(data.get("error"), abs(code))
         return refused(self.device, method, number, str(why))
 
     def _drop(self) -> None:
@@ -176,7 +183,7 @@ class JsonRpc:
 
 
 class _Unsent(Exception):
-    """The connection was gone before the call."""
+    """The connection, or its login, was gone before the call."""
 
 
 async def _answered(connection: ClientConnection, number: int, text: str) -> Mapping[str, Any]:

@@ -80,8 +80,8 @@ class NfsShare(NasThing):
     def declare(self, lab: Lab) -> Fragment:
         pool = self.id.removeprefix("/mnt/").partition("/")[0]
         vlan = self._vlan(lab)
-        if vlan is None or not self.id.startswith("/mnt/"):
-            return {}
+        if vlan is None or not self.id.startswith("/mnt/") or ",/mnt/" in self.id:
+            return {}  # the language has no share of several folders
         name = self.id.removeprefix("/mnt/").replace("/", "-")
         return self.part(lab, "shares", name, pool=pool, path=self.id, vlan=vlan)
 

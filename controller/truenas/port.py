@@ -67,7 +67,10 @@ class NasPort:
         guards.check(step.method, params, self._asked)
         method, older = versions.call(release, step.method, params)
         sent = [self._vault.reveal(each) for each in older]
-        answer = self._transport.call(method, sent, step.timeout_s)
+        try:
+            answer = self._transport.call(method, sent, step.timeout_s)
+        except DeviceError as error:
+            raise self._vault.clean(error) from None  # the first one may show a secret
         return _veiled(self._vault.hide(answer))
 
     def settle(self, step: Step, since_s: float) -> None:

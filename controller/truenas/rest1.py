@@ -15,7 +15,7 @@ import httpx
 from controller.step import Json
 from controller.truenas.fields import Row
 from controller.truenas.login import Login
-from controller.truenas.rest2 import sent
+from controller.truenas.rest2 import read, sent
 from lab.errors import DeviceError
 
 BASE = "/api/v1.0"
@@ -54,7 +54,7 @@ class Rest1:
             if answer.status_code != 200:
                 what = f"{resource}: HTTP {answer.status_code}"
                 raise DeviceError(self.device, what, status=answer.status_code)
-            return answer.json()
+            return read(self.device, resource, answer)
 
         try:
             return READERS[method](get)

@@ -7,6 +7,8 @@ routes by rule, error bodies. Leaves out filters: lists are asked for as a whole
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +16,7 @@ import httpx
 
 from controller.step import Json
 from controller.truenas.login import Login, untrusted
-from controller.truenas.transport import no_answer, refused
+from controller.truenas.transport import no_answer, number_of, refused
 from lab.errors import DeviceError
 
 BASE = "/api/v2.0"
@@ -22,6 +24,7 @@ OF_AN_ITEM = frozenset({"pool.dataset.attachments"})
 ASKING = frozenset({"system.version", "iscsi.global.sessions", "core.ping"})
 NAMED = {"service.start": ("service",), "service.stop": ("service",)}
 BROKEN = frozenset({502, 503, 504})  # the web server is there, the middleware behind it is not
+TOO_MANY = 429
 
 Route = tuple[str, str, Json]
 """Verb, path below the base, body or None."""
@@ -49,7 +52,7 @@ class Rest2:
         answer = sent(self.device, self._client, request, method, self._login)
         if answer.status_code >= 400:
             raise _error(self.device, method, answer)
-        return answer.json() if answer.content else None
+        return read(self.device, method, answer) if answer.content else None
 
     def close(self) -> None:
         """End the connections."""
@@ -78,17 +81,44 @@ def sent(
 ) -> httpx.Response:
     """The response to a request. Raises DeviceError if there is none, or the login is refused."""
     try:
-        answer = client.send(request, auth=authorization(login) if login is not None else None)
+        answer = _received(client, request, authorization(login) if login is not None else None)
     except httpx.HTTPError as error:
         distrust = untrusted(device, request.url.netloc.decode(), error)
         why = str(error) or type(error).__name__
         raise distrust or no_answer(device, what, why) from error
     if answer.status_code in BROKEN:
         raise no_answer(device, what, f"HTTP {answer.status_code}")
+    if answer.status_code == TOO_MANY:
+        raise DeviceError(
+            device, f"{what}: too many requests at once", retryable=True, status=TOO_MANY
+        )
     if answer.status_code in (401, 403):
         told = f"{what}: login refused; check api_key, user and password in the settings"
         raise DeviceError(device, told, status=answer.status_code)
     return answer
+
+
+def _received(
+    client: httpx.Client, request: httpx.Request, auth: httpx.Auth | None
+) -> httpx.Response:
+    """The whole response; httpx alone would wait anew for every piece of it."""
+    within_s = request.extensions["timeout"]["read"]
+    deadline_s = monotonic() + within_s
+    pieces: list[bytes] = []
+    with closing(client.send(request, auth=auth, stream=True)) as answer:
+        for piece in answer.iter_bytes():
+            pieces.append(piece)
+            if monotonic() > deadline_s:
+                raise httpx.ReadTimeout(f"not all of it within {within_s:.0f} s", request=request)
+    return httpx.Response(answer.status_code, content=b"".join(pieces), request=request)
+
+
+def read(device: str, what: str, answer: httpx.Response) -> Any:
+    """The value in a response. Raises DeviceError: a page of the web server is no answer."""
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise no_answer(device, what, f"what came is not JSON: {answer.text[:80]!r}") from error
 
 
 def route(method: str, params: Sequence[Json]) -> Route:
@@ -124,13 +154,14 @@ def _error(device: str, method: str, answer: httpx.Response) -> DeviceError:
         body = answer.text
     number, why = answer.status_code, str(body)
     if isinstance(body, Mapping) and "message" in body:
-        number, why = int(body.get("errno") or number), str(body["message"])
+        number, why = number_of(body.get("errno"), number), str(body["message"])
     elif isinstance(body, Mapping):
         each = [
             f"{attribute}: {problem.get('message')}"
             for attribute, problems in body.items()
             if isinstance(problems, list)
             for problem in problems
+            if isinstance(problem, Mapping)
         ]
         why = "; ".join(each) or why
     return refused(device, method, number, why[:1000])

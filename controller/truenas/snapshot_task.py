@@ -6,6 +6,7 @@ documentation, periodic snapshot tasks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -44,6 +45,9 @@ EXCLUDE = field("exclude", SET, default=())
 def task_id(dataset: str, naming: str, schedule: str, window: str) -> str:
     """The identity of a task: `tank/vm 0 3 * * * 00:00-23:59 auto-%Y-...`."""
     return f"{dataset} {schedule} {window} {naming}"
+
+
+_IDENTITY = re.compile(r"(.+?) (\S+ \S+ \S+ \S+ \S+) (\S+:\S+)-(\S+:\S+) (.+)")  # names have blanks
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,19 @@ class SnapshotTask(NasThing):
     @property
     def dataset(self) -> str:
         """What is snapshotted."""
-        return self.id.partition(" ")[0]
+        return self._parts[0]
+
+    @property
+    def _parts(self) -> tuple[str, list[str], str, str, str]:
+        """Dataset, schedule, when it begins and ends on a day, naming."""
+        found = _IDENTITY.fullmatch(self.id)
+        if found is None:
+            raise ValueError(f"{self.id!r} is no schedule that we know")
+        dataset, when, begin, end, naming = found.groups()
+        return dataset, when.split(), begin, end, naming
 
     def identified(self) -> dict[str, Json]:
-        dataset, *when, window, naming = self.id.split(" ", 7)
-        begin, _, end = window.partition("-")
+        dataset, when, begin, end, naming = self._parts
         schedule = dict(zip(PARTS, when, strict=True)) | {"begin": begin, "end": end}
         return {
             "dataset": dataset,
@@ -119,12 +131,11 @@ class SnapshotTask(NasThing):
         return members
 
     def declare(self, lab: Lab) -> Fragment:
-        dataset, *when, window, naming = self.id.split(" ", 7)
+        dataset, when, begin, end, naming = self._parts
         said: dict[str, str] = {"dataset": dataset, "schedule": " ".join(when)}
         if naming != NAMING:
             said["naming"] = naming
-        if window != WHOLE_DAY:
-            begin, _, end = window.partition("-")
+        if f"{begin}-{end}" != WHOLE_DAY:
             said |= {"begin": begin, "end": end}
         name = " ".join([dataset, *when, *([naming] if naming != NAMING else [])])
         return self.part(lab, "snapshot-tasks", name, **said)

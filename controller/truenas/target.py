@@ -6,6 +6,7 @@ with sessions cuts them off without a word, so it is refused here. LUNs are thin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -25,6 +26,7 @@ from controller.truenas.iscsi import ISCSI
 from controller.truenas.portal import Portal, portal_ids
 from controller.truenas.thing import NasThing, array, reference, rows
 from lab.errors import Refused
+from lab.kinds.iscsi import TARGET
 from lab.kinds.iscsi import Target as TargetEntry
 from lab.kinds.nas import Nas
 from lab.lab import Lab
@@ -130,7 +132,7 @@ class Target(NasThing):
     def declare(self, lab: Lab) -> Fragment:
         nas = array(lab, self.key.device)
         ways = {group[1:] for group in self.groups}
-        if nas is None or len(ways) != 1:
+        if nas is None or len(ways) != 1 or not re.fullmatch(TARGET, self.id):
             return {}
         ((initiator, method, tag),) = ways
         known = portal_ids(nas)

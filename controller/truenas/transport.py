@@ -37,6 +37,11 @@ def refused(device: str, method: str, number: int, why: str) -> DeviceError:
     return DeviceError(device, text, retryable=number in PASSING, status=number)
 
 
+def number_of(said: object, otherwise: int) -> int:
+    """The errno that a refusal names, if it names one."""
+    return said if isinstance(said, int) and said else otherwise
+
+
 def told(problems: object) -> str:
     """Problems with parameters, `[[attribute, message, errno], ...]`, for people."""
     if not isinstance(problems, list):

@@ -100,9 +100,10 @@ class Nas(Owned, Host):
         return groups
 
     def _name_flaws(self) -> Iterator[Flaw]:
+        fits_zfs = "use letters, digits, blanks and _ - . : with / between"
         for section, names, fits, fix in (
-            ("datasets", self.datasets, DATASET, "use letters, digits and _ - . : with / between"),
-            ("zvols", self.zvols, DATASET, "use letters, digits and _ - . : with / between"),
+            ("datasets", self.datasets, DATASET, fits_zfs),
+            ("zvols", self.zvols, DATASET, fits_zfs),
             ("targets", self.targets, TARGET, "use small letters, digits and . - : up to 64"),
         ):
             for name in names:

@@ -15,7 +15,8 @@ from lab.item import Flaw, Item, Part
 from lab.units import Flag, Size, format_size
 
 BLOCK_BYTES = 16 * 2**10  # volblocksize of a volume for which none is written: zfsprops(7)
-DATASET = r"[A-Za-z0-9_][\w.:-]*(/[A-Za-z0-9_][\w.:-]*)*"  # zfs(8); pool first: tank/vm
+_COMPONENT = r"[A-Za-z0-9_]([\w.: -]*[\w.:-])?"  # zfs(8); a blank within, never at an end
+DATASET = rf"{_COMPONENT}(/{_COMPONENT})*"  # pool first: tank/vm
 Keep = Annotated[str, Field(pattern=r"^[1-9]\d* (hour|day|week|month|year)s?$")]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 

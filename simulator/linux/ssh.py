@@ -126,6 +126,9 @@ class SshServer:
             given = await process.stdin.read()
         await self._silence()
         connection = process.channel.get_connection()
+        if self.host.reachable(self.twin) == "refused":
+            connection.abort()
+            return  # it died meanwhile, and does nothing
         cut, self.host.state.cut = self.host.state.cut, ""
         if cut == "before":
             connection.abort()

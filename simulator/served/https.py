@@ -11,6 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
@@ -85,7 +86,8 @@ class HttpsServer:
         self.place.leave()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        await self._wait_until_reached(request)
+        if not await self._reached(request):
+            return web.Response(status=503)  # nobody hears it: the connection is cut
         if request.headers.get("upgrade", "").lower() == "websocket":
             conversation = self.face.conversation(request.rel_url.raw_path, secure=True)
             if conversation is not None:
@@ -126,13 +128,17 @@ class HttpsServer:
         except MalformedForm as error:
             raise web.HTTPBadRequest(text=str(error)) from error
 
-    async def _wait_until_reached(self, request: web.Request) -> None:
-        """Keep silent for as long as the device can't be reached; cut off who asks a dead one."""
+    async def _reached(self, request: web.Request) -> bool:
+        """Keep silent for as long as the device can't be reached; cut off who asks a dead one.
+
+        False if it is dead, and does nothing.
+        """
         self.advance()
         while (state := self.face.reachable(self.twin)) == "timeout":
             await asyncio.sleep(TICK_S)
         if state == "refused" and request.transport is not None:
             request.transport.abort()
+        return state != "refused"
 
     async def _converse(
         self, request: web.Request, conversation: Conversation
@@ -144,7 +150,8 @@ class HttpsServer:
             async for message in stream:
                 if message.type is not WSMsgType.TEXT:
                     continue
-                await self._wait_until_reached(request)
+                if not await self._reached(request):
+                    break
                 await _send(stream, conversation.receive(self.twin, message.data))
         finally:
             talker.cancel()
@@ -166,10 +173,11 @@ class HttpsServer:
 
 
 async def _send(stream: web.WebSocketResponse, messages: list[str | Close]) -> None:
-    for message in messages:
-        if stream.closed:
-            return
-        if isinstance(message, Close):
-            await stream.close(code=message.code, message=message.reason.encode())
-        else:
-            await stream.send_str(message)
+    with suppress(ConnectionResetError):  # whoever asked has gone
+        for message in messages:
+            if stream.closed:
+                return
+            if isinstance(message, Close):
+                await stream.close(code=message.code, message=message.reason.encode())
+            else:
+                await stream.send_str(message)

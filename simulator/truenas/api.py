@@ -35,6 +35,7 @@ from simulator.truenas import (
     snapshots,
     system,
     targets,
+    unused,
 )
 from simulator.truenas.call import HANDLERS, Call, Session
 from simulator.truenas.catalogue import METHODS, Method, checker
@@ -47,6 +48,7 @@ from simulator.twin import Twin
 AREAS = (
     alerts, associations, auth, chap, core, datasets, extents, filesystem, initiators, interfaces,
     jobs, nfs, pools, portals, services, sessions, snapshot_tasks, snapshots, system, targets,
+    unused,
 )  # fmt: skip
 """Whatever registers handlers when it is imported."""
 
@@ -174,12 +176,13 @@ class TrueNasApi:
             alerts.follow(self, twin)
 
     def _go_down(self, twin: Twin) -> None:
-        """Jobs live in memory: after a restart they are unknown and ids begin anew."""
+        """Jobs and tokens live in memory: after a restart they are unknown, ids begin anew."""
         for identity in self.documents.jobs:
             twin.cancel((self.name, "job", str(identity)))
         self.documents.jobs.clear()
         self.documents.last_ids.pop("job", None)
         self.documents.events.clear()
+        self.documents.rows(auth.TOKENS).clear()
 
     def _come_up(self, twin: Twin) -> None:
         """Services start that are enabled; others do not."""

@@ -1,7 +1,7 @@
-"""Logging in: passwords, API keys, tokens are refused, and keys revoked that came without TLS.
+"""Logging in: passwords, API keys, and tokens; keys are revoked that came without TLS.
 
 Every account has all rights. Source: reference of the TrueNAS API, JSON-RPC framing. Leaves out:
-two-factor login, tokens, SCRAM, the limit of tries a minute.
+two-factor login, SCRAM, the origin of a token, the limit of tries a minute.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simulator.truenas.documents import Documents, Row
 from simulator.truenas.errors import Invalid, no_such
 from simulator.truenas.version import Version
 
-KEYS = "api_key"
+KEYS, TOKENS = "api_key", "auth.token"
 SECRET_LENGTH = 64
 REVOKED = "API key was used over an insecure transport"
 # What `auth.login_ex` takes by mechanism, besides login_options.
@@ -90,10 +90,15 @@ def by_key(call: Call, key: str, user: str | None = None) -> str:
             call, "ApiKeyRevoked", "WARNING", row["name"], f"{row['name']}: {REVOKED}"
         )
         return "EXPIRED"
-    if row["revoked"]:
+    if row["revoked"] or _expired(row["expires_at"], call.now_s):
         return "EXPIRED"
     call.session.user = row["username"]
     return "SUCCESS"
+
+
+def _expired(at: object, now_s: float) -> bool:
+    """`at`: {"$date": milliseconds}, or None for a key that stays."""
+    return isinstance(at, Mapping) and now_s >= float(at.get("$date", 0)) / 1000
 
 
 @serves("auth.login")
@@ -108,6 +113,42 @@ def login_with_api_key(call: Call) -> object:
     return by_key(call, call.args["api_key"]) == "SUCCESS"
 
 
+@serves("auth.generate_token")
+def generate_token(call: Call) -> object:
+    """A token with which its maker can log in until it was not used for `ttl` seconds."""
+    identity = call.documents.next_id(TOKENS)
+    token = _new_secret(call, f"token {identity}")
+    call.documents.rows(TOKENS)[identity] = {
+        "hash": fingerprint(token),
+        "user": call.session.user,
+        "ttl_s": call.args["ttl"],
+        "used_s": call.now_s,
+        "single": call.args["single_use"],
+    }
+    return token
+
+
+def _by_token(call: Call, token: str) -> bool:
+    tokens = call.documents.rows(TOKENS)
+    for identity, row in tokens.items():
+        if row["hash"] != fingerprint(token):
+            continue
+        if row["ttl_s"] is not None and call.now_s > row["used_s"] + row["ttl_s"]:
+            return False
+        tokens[identity] = {**row, "used_s": call.now_s}
+        if row["single"]:
+            del tokens[identity]
+        call.session.user = row["user"]
+        return True
+    return False
+
+
+@serves("auth.login_with_token")
+def login_with_token(call: Call) -> object:
+    """A token."""
+    return _by_token(call, call.args["token"])
+
+
 @serves("auth.login_ex")
 def login_ex(call: Call) -> object:
     """One of several mechanisms."""
@@ -119,6 +160,8 @@ def login_ex(call: Call) -> object:
         case "PASSWORD_PLAIN":
             fits = _by_password(call, data["username"], data["password"])
             answer = "SUCCESS" if fits else "AUTH_ERR"
+        case "TOKEN_PLAIN":
+            answer = "SUCCESS" if _by_token(call, data["token"]) else "AUTH_ERR"
         case _:
             answer = "AUTH_ERR"
     if answer != "SUCCESS":
@@ -204,7 +247,7 @@ def get_key(call: Call) -> object:
     return _key_entry(call, _find(call))
 
 
-def _new_secret(call: Call, identity: int) -> str:
+def _new_secret(call: Call, identity: object) -> str:
     """Drawn by the array's seed, as all chance of the twin."""
     return fingerprint(f"{call.api.seed} {call.api.name} {identity} {call.now_s}")[:SECRET_LENGTH]
 

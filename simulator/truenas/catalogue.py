@@ -23,6 +23,10 @@ core.subscribe            open @25.04..
   event                   text!
 core.unsubscribe          open @25.04..
   id_                     text!
+core.get_methods
+  service                 text? = null
+  cli                     bool = false @..13.0
+  target                  CLI|REST|WS = "WS" @22.0..
 core.get_jobs             query
 core.job_wait             job @12.0..
   id                      int!
@@ -41,6 +45,13 @@ auth.login_ex             open @25.04..
   login_data              object!
 auth.login_with_api_key   open @12.0..
   api_key                 text!
+auth.login_with_token     open @25.04..
+  token                   text!
+auth.generate_token       @25.04..
+  ttl                     int? = 600
+  attrs                   object = {}
+  match_origin            bool = true
+  single_use              bool = false
 auth.logout
 auth.me                   @22.0..
 api_key.query             query @12.0..
@@ -74,6 +85,8 @@ interface.has_pending_changes
 interface.checkin_waiting
 filesystem.stat
   path                    text! 1..
+filesystem.setperm        job
+  filesystem_setperm|filesystem_permission {filesystem.setperm}!
 
 pool.dataset.query        query
 pool.dataset.get_instance textinstance
@@ -209,6 +222,15 @@ sharing.nfs.update
   data|sharingnfs_update  {sharing.nfs}~!
 sharing.nfs.delete
   id                      int!
+
+app.query                 query @24.10..
+cloudsync.query           query
+cronjob.query             query
+keychaincredential.query  query
+replication.query         query
+rsynctask.query           query
+sharing.smb.query         query
+vm.query                  query
 
 service.query             query
 service.get_instance      instance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.truenas.call import Call, serves
+from simulator.truenas.catalogue import METHODS
 
 
 @serves("core.ping")
@@ -35,3 +36,25 @@ def subscribe(call: Call) -> object:
 def unsubscribe(call: Call) -> None:
     """No more of them; an unknown id is nothing to refuse."""
     call.session.subscriptions.pop(call.args["id_"], None)
+
+
+@serves("core.get_methods")
+def get_methods(call: Call) -> object:
+    """Methods of this release, of one namespace or all; clients choose among names by it."""
+    service = call.args["service"]
+    return {
+        name: {
+            "description": None,
+            "cli_description": None,
+            "examples": {},
+            "item_method": method.item,
+            "no_auth_required": method.open,
+            "filterable": method.query,
+            "downloadable": False,
+            "uploadable": False,
+            "require_pipes": False,
+            "job": method.job,
+        }
+        for name, method in sorted(METHODS.items())
+        if call.version.has(method.span) and service in (None, method.namespace)
+    }

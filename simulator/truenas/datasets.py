@@ -17,6 +17,7 @@ from simulator.truenas.attachments import attachments_of, remove_attachments
 from simulator.truenas.call import Call, Entry, date, serves
 from simulator.truenas.documents import Dataset
 from simulator.truenas.errors import CallError, Problems, no_such
+from simulator.truenas.pools import check_writable
 from simulator.truenas.properties import (
     BOTH,
     MANAGED,
@@ -173,9 +174,12 @@ def create(call: Call) -> object:
     if not call.version.scale:  # only an update could name it then
         for key in [key for key, value in data.items() if value == "INHERIT"]:
             problems.add(key, "Invalid choice: INHERIT")
+    if data.get("encryption"):
+        problems.add("encryption", "Encrypted datasets are not part of this simulation")
     if kind == "VOLUME":
         _check_new_volume(call, data, problems)
     problems.check()
+    check_writable(call, name, "create dataset")
     if kind == "VOLUME" and not data.get("sparse"):
         _check_room(data["volsize"], _room_below(call, name), name)
     for ancestor in missing:
@@ -285,6 +289,7 @@ def update(call: Call) -> object:
     if data.get("refquota") and data["refquota"] < space.own(name):
         problems.add("refquota", "Quota is below what is in use")
     problems.check()
+    check_writable(call, name, "update dataset")
     properties, user = _written(data)
     kept = {**dataset.properties, **properties}
     thick = "refreservation" in dataset.properties
@@ -366,6 +371,7 @@ def delete(call: Call) -> object:
     if "/" not in name:
         raise CallError(f"{name}: root dataset cannot be deleted, export the pool", errno.EINVAL)
     remove_attachments(call, name)
+    check_writable(call, name, "delete dataset")
     doomed = below(documents.datasets, name)
     snapshots = [known for known in documents.snapshots.values() if known.dataset in doomed]
     word = "volume" if dataset.type == "VOLUME" else "filesystem"

@@ -15,7 +15,7 @@ from lab.lab import Lab
 from simulator.truenas.auth import fingerprint
 from simulator.truenas.catalogue import METHODS, checker
 from simulator.truenas.documents import Dataset, Documents
-from simulator.truenas.extents import NAA_PREFIX
+from simulator.truenas.extents import NAA_PREFIX, zvol_path
 from simulator.truenas.install import installed
 from simulator.truenas.pools import guid
 from simulator.truenas.properties import MANAGED
@@ -129,7 +129,7 @@ def _extents(nas: str, array: Nas, keep: _Keeper) -> dict[str, int]:
         if name not in shown:
             continue
         digits = f"{int(guid(nas, name)):x}".rjust(19, "0")
-        disk = f"zvol/{zvol.pool}/{name}"
+        disk = zvol_path(f"{zvol.pool}/{name}")
         extent: dict[str, Any] = {"name": name, "serial": digits[-15:]}
         if zvol.extent is not None:
             extent["name"] = zvol.extent.name or name

@@ -23,6 +23,11 @@ NAA_PREFIX = "0x6589cfc000000"
 SERIAL_LIMIT = 20
 
 
+def zvol_path(volume: str) -> str:
+    """What a volume's device is called below /dev: no blanks there."""
+    return f"zvol/{volume.replace(' ', '+')}"
+
+
 def flattened(name: str) -> str:
     """As the target daemon writes a name: odd characters become underscores."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)
@@ -113,7 +118,7 @@ def disk_choices(call: Call) -> object:
     """Volumes that no extent has yet."""
     taken = {row["disk"] for row in call.documents.rows(TABLE).values()}
     return {
-        f"zvol/{name}": f"{name} ({int(dataset.properties['volsize']) / 2**30:g} GiB)"
+        zvol_path(name): f"{name} ({int(dataset.properties['volsize']) / 2**30:g} GiB)"
         for name, dataset in call.documents.datasets.items()
-        if dataset.type == "VOLUME" and f"zvol/{name}" not in taken
+        if dataset.type == "VOLUME" and zvol_path(name) not in taken
     }

@@ -15,6 +15,7 @@ from simulator.truenas.filesystem import exists
 
 SETTINGS = "nfs"
 TABLE = "sharing.nfs"
+_TAKEN = "Another NFS share already exports this dataset for"
 
 
 @serves("nfs.config")
@@ -86,13 +87,13 @@ def _check_others(call: Call, draft: Draft, paths: set[str], problems: Problems)
         if not paths & {*([row["path"]] if "path" in row else row["paths"])}:
             continue
         known = [ip_network(text, strict=False) for text in row["networks"]]
-        everybody = not (networks or new["hosts"]) and not (known or row["hosts"])
-        if everybody or any(_overlap(a, b) for a in networks for b in known):
-            text = "Another NFS share already exports this dataset for some of these networks"
-            problems.add("networks", text, errno.EEXIST)
-        if {*new["hosts"]} & {*row["hosts"]}:
-            text = "Another NFS share already exports this dataset for some of these hosts"
-            problems.add("hosts", text, errno.EEXIST)
+        for network in networks:
+            if any(_overlap(network, other) for other in known):
+                problems.add("networks", f"{_TAKEN} {network}")
+        for host in sorted({*new["hosts"]} & {*row["hosts"]}):
+            problems.add("hosts", f"{_TAKEN} {host}")
+        if not (networks or new["hosts"]) and (known or not row["hosts"]):
+            problems.add("networks", f"{_TAKEN} some network")
 
 
 def _overlap(one: object, other: object) -> bool:

@@ -37,6 +37,13 @@ def status(call: Call, row: Row) -> str:
     return next((word for word in ("UNAVAIL", "DEGRADED") if word in states), "ONLINE")
 
 
+def check_writable(call: Call, dataset: str, act: str) -> None:
+    """Raises CallError if the pool of a dataset has lost too many disks to write to it."""
+    row = find_pool(call, dataset.partition("/")[0])
+    if row is not None and status(call, row) == "UNAVAIL":
+        raise CallError(f"Failed to {act} {dataset}: pool I/O is currently suspended")
+
+
 def guid(*words: object) -> str:
     """A number as ZFS gives out, the same for the same words."""
     return str(int(sha256(" ".join(map(str, words)).encode()).hexdigest()[:15], 16))

@@ -15,6 +15,9 @@ from simulator.truenas.errors import CallError, Invalid
 Entry = dict[str, Any]
 
 MISSING = object()
+IGNORING_CASE = "C"  # before an operator
+_NULLS = re.compile(r"(nulls_(?P<place>first|last):)?(?P<falling>-?)(?P<path>.*)")
+_DOT = re.compile(r"(?<!\\)\.")  # one that is part of a name has a backslash before it
 
 
 def _text_of(compare: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
@@ -101,20 +104,32 @@ def _check(item: object) -> Callable[[Entry], bool]:
     if len(item) != 3 or not isinstance(item[0], str):
         raise _wrong(f"Invalid filter {item}")
     name, word, wanted = item
-    operator = OPERATORS.get(word) if isinstance(word, str) else None
+    plain = str(word).removeprefix(IGNORING_CASE)
+    operator = OPERATORS.get(plain) if isinstance(word, str) else None
     if operator is None:
         raise _wrong(f"Invalid operation: {word}")
-    if word == "~":
+    fold = _folded if plain != word else _as_it_is
+    wanted = fold(wanted)
+    if plain == "~":
         try:
             re.compile(str(wanted))
         except re.error as error:
             raise _wrong(f"{wanted}: {error}") from error
 
     def matches(entry: Entry) -> bool:
-        value = value_at(entry, name)
-        return value is not MISSING and operator(value, wanted)
+        return any(operator(fold(value), wanted) for value in values_at(entry, name))
 
     return matches
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _folded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_folded(each) for each in value]
+    return value.casefold() if isinstance(value, str) else value
 
 
 def _branch(branch: object) -> Callable[[Entry], bool]:
@@ -128,7 +143,7 @@ def _branch(branch: object) -> Callable[[Entry], bool]:
 def value_at(entry: object, path: str) -> Any:
     """The value at a dotted path; MISSING if there is none."""
     value = entry
-    for part in path.split("."):
+    for part in _parts(path):
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
@@ -138,10 +153,26 @@ def value_at(entry: object, path: str) -> Any:
     return value
 
 
+def values_at(entry: object, path: str) -> list[Any]:
+    """The values at a dotted path, in which `*` is every element of a list."""
+    found = [entry]
+    for part in _parts(path):
+        if part == "*":
+            found = [each for value in found if isinstance(value, list) for each in value]
+        else:
+            found = [value_at(value, part.replace(".", "\\.")) for value in found]
+    return [value for value in found if value is not MISSING]
+
+
+def _parts(path: str) -> list[str]:
+    return [part.replace("\\.", ".") for part in _DOT.split(path)]
+
+
 def _ordered_by(entries: list[Entry], name: str) -> list[Entry]:
-    """Sorted, what is null last; equal ones keep their order."""
-    falling = name.startswith("-")
-    path = name.lstrip("-")
+    """Sorted, what is null last unless said otherwise; equal ones keep their order."""
+    match = _NULLS.fullmatch(name)
+    assert match is not None, "it fits every name"
+    falling, path = bool(match["falling"]), match["path"]
 
     def key(entry: Entry) -> tuple[int, Any]:
         value = value_at(entry, path)
@@ -149,7 +180,8 @@ def _ordered_by(entries: list[Entry], name: str) -> list[Entry]:
             return 0, value
         return (1, value) if isinstance(value, str) else (2, 0)
 
-    groups = [[entry for entry in entries if key(entry)[0] == rank] for rank in range(3)]
+    ranks = (2, 0, 1) if match["place"] == "first" else (0, 1, 2)
+    groups = [[entry for entry in entries if key(entry)[0] == rank] for rank in ranks]
     return [entry for group in groups for entry in sorted(group, key=key, reverse=falling)]
 
 

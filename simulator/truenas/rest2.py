@@ -26,8 +26,13 @@ from simulator.truenas.version import Version
 from simulator.twin import Twin
 
 BASE = "/api/v2.0"
+EXTRA = "extra."  # begins a member of the options' `extra`: extra.pools=true
 # Only of the websocket: they are about a connection, or a login that every request brings itself.
-_NO_ROUTES = frozenset({"core.set_options", "core.subscribe", "core.unsubscribe", "auth.login_ex"})
+_NO_ROUTES = frozenset({
+    "core.set_options", "core.subscribe", "core.unsubscribe", "auth.login_ex",
+    "auth.login_with_token",
+})  # fmt: skip
+_VERBS = ("DELETE", "GET", "POST", "PUT")
 _OPERATORS = {
     "eq": "=", "neq": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "in": "in",
     "nin": "nin", "regex": "~", "contains": "rin",
@@ -90,6 +95,9 @@ def answer(api: TrueNasApi, twin: Twin, request: HttpRequest) -> HttpResponse:
     segments = request.path.removeprefix(BASE).strip("/").split("/")
     found = _find(api.version, request.method, segments)
     if found is None:
+        verbs = [verb for verb in _VERBS if _find(api.version, verb, segments)]
+        if verbs:
+            return HttpResponse(405, "Method Not Allowed", {"Allow": ",".join(verbs)})
         return _json(404, {"message": "Not Found"})
     route, identity = found
     session = Session(secure=request.secure)
@@ -196,7 +204,8 @@ def _from_body(left: list[Any], body: object) -> list[object]:
 
 def _filters(query: str) -> tuple[list[object], dict[str, object]]:
     filters: list[object] = []
-    options: dict[str, object] = {}
+    extra: dict[str, object] = {}
+    options: dict[str, object] = {"extra": extra}
     for name, text in parse_qsl(query, keep_blank_values=True):
         value = _value(text)
         match name:
@@ -206,6 +215,8 @@ def _filters(query: str) -> tuple[list[object], dict[str, object]]:
                 options[name] = bool(value)
             case "sort":
                 options["order_by"] = text.split(",")
+            case _ if name.startswith(EXTRA):
+                extra[name.removeprefix(EXTRA)] = value
             case _:
                 field, _, word = name.partition("__")
                 operator = _OPERATORS.get(word or "eq")

@@ -15,6 +15,7 @@ from simulator.truenas.call import Call, Entry, date, serves
 from simulator.truenas.datasets import below, find_dataset
 from simulator.truenas.documents import Snapshot
 from simulator.truenas.errors import CallError, Problems, no_such
+from simulator.truenas.pools import check_writable
 
 _NAME = re.compile(r"[A-Za-z0-9_.: -]+")
 
@@ -104,6 +105,7 @@ def take(call: Call, dataset: str, name: str) -> Snapshot:
     if f"{dataset}@{name}" in documents.snapshots:
         text = f"Failed to snapshot {dataset}@{name}: dataset already exists"
         raise CallError(text, errno.EEXIST)
+    check_writable(call, dataset, "snapshot")
     txg = documents.next_id("txg")
     known = documents.datasets[dataset]
     snapshot = Snapshot(dataset, name, call.twin.now_s, txg, known)
@@ -118,6 +120,7 @@ def clone(call: Call) -> object:
     if name in call.documents.datasets:
         raise CallError(f"Failed to clone snapshot: {name} exists", errno.EEXIST)
     find_dataset(call, name.rpartition("/")[0])
+    check_writable(call, name, "clone snapshot")
     then = replace(snapshot.dataset_then, created_s=call.twin.now_s, origin=snapshot.id)
     kept = {key: raw for key, raw in then.properties.items() if key != "refreservation"}
     call.documents.datasets[name] = replace(then, properties=kept)
@@ -133,6 +136,7 @@ def rollback(call: Call) -> None:
         call.args["options"],
         call.documents,
     )
+    check_writable(call, snapshot.dataset, "rollback snapshot")
     newer = [
         other
         for other in documents.snapshots.values()
@@ -157,6 +161,7 @@ def rollback(call: Call) -> None:
 def delete(call: Call) -> object:
     """Destroy one; with `defer` as soon as it has no clones."""
     snapshot, options = _find(call, call.args["id"]), call.args["options"]
+    check_writable(call, snapshot.dataset, "delete snapshot")
     chosen = [snapshot]
     if options.get("recursive"):
         names = below(call.documents.datasets, snapshot.dataset)

@@ -155,6 +155,21 @@ TABLES = read_tables("""
   wait            any? = null @..11.3
   sync            any? = null @..11.3
 
+[filesystem.setperm]
+  path            text! 1..
+  uid             int? = null @..13.0
+  uid             int? -1..2147483647 = null @22.0..
+  user            text? 1.. = null @22.0..
+  gid             int? = null @..13.0
+  gid             int? -1..2147483647 = null @22.0..
+  group           text? 1.. = null @22.0..
+  mode            text? = null
+  options         {filesystem.options} = {}
+[filesystem.options]
+  recursive       bool = false
+  traverse        bool = false
+  stripacl        bool = false
+
 [user-property]
   key             text! 3..
   value           text!
@@ -203,6 +218,9 @@ TABLES = read_tables("""
   share_type      GENERIC|MULTIPROTOCOL|NFS|SMB|APPS = "GENERIC" @22.0..
   user_properties [{user-property}] = [] @22.0..
   create_ancestors bool = false @22.0..
+  encryption      bool = false @12.0..
+  encryption_options object = {} @12.0..
+  inherit_encryption bool = true @12.0..
   *zfs
 [pool.dataset.update]
   user_properties [{user-property}] @22.0..

@@ -21,19 +21,21 @@ TABLE = "iscsi.target"
 _NAME = re.compile(r"[a-z0-9.:-]+")
 
 
-def _name_problem(name: str, others: dict[int, Row]) -> tuple[str, int] | None:
+def _name_problem(call: Call, name: str, others: dict[int, Row]) -> tuple[str, int] | None:
+    """In the words of the release: clients that repeat themselves look for them."""
+    scale = call.version.scale
     if not _NAME.fullmatch(name):
-        text = "Only lowercase alphanumeric characters plus dot, dash, and colon are allowed."
-        return text, errno.EINVAL
+        characters = "owercase alphanumeric characters plus dot (.), dash (-), and colon (:)"
+        return f"{'Only l' if scale else 'L'}{characters} are allowed.", errno.EINVAL
     if any(row["name"] == name for row in others.values()):
-        return f"Target with name {name} already exists", errno.EEXIST
+        return f"Target {'with this ' if scale else ''}name already exists", errno.EEXIST
     return None
 
 
 def _check(call: Call, draft: Draft) -> None:
     new, problems = draft.new, draft.problems
     others = draft.others(call, TABLE)
-    if problem := _name_problem(new["name"], others):
+    if problem := _name_problem(call, new["name"], others):
         problems.add("name", *problem)
     alias = new["alias"]
     if alias and (alias == "target" or any(row["alias"] == alias for row in others.values())):
@@ -77,7 +79,7 @@ def validate_name(call: Call) -> object:
     """What is wrong with a name, or null."""
     rows = call.documents.rows(TABLE)
     others = {key: row for key, row in rows.items() if key != call.args["existing_id"]}
-    problem = _name_problem(call.args["name"], others)
+    problem = _name_problem(call, call.args["name"], others)
     return problem[0] if problem else None
 
 

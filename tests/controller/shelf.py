@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 from controller.clock import Clock
 from controller.devices import Device
 from controller.managed import Context, Cost, Fragment, Key, Managed, Mark, Policy, Value
+from controller.secrets import SecretMissing
 from controller.step import Answers, Query, Rest, Step
 from lab.errors import DeviceError, Refused
 from lab.item import Owned
@@ -52,6 +53,7 @@ class Shelf:
     faults: dict[int, str] = field(default_factory=dict)  # number of the send -> what goes wrong
     deny: set[str] = field(default_factory=set)  # queries that are not allowed
     busy: dict[str, int] = field(default_factory=dict)  # queries that fail so many times first
+    says: dict[str, object] = field(default_factory=dict)  # what it answers in place of the truth
     down: bool = False
     on_event: Callable[[Step], None] | None = None  # a task has begun, or its effect is there
     asked: list[str] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Shelf:
         if self.busy.get(query.path, 0) > 0:
             self.busy[query.path] -= 1
             raise DeviceError(self.device, "got timeout", retryable=True, status=500)
+        if query.path in self.says:
+            return self.says[query.path]
         self._run_due()
         _, kind, *rest = query.path.split("/")
         if rest:
@@ -82,6 +86,8 @@ class Shelf:
             raise DeviceError(
                 self.device, "can't lock file: got timeout", retryable=True, status=503
             )
+        if fault == "no secret":
+            raise SecretMissing("secret://env/X: the environment has no X")
         if fault == "refused" or self.down:
             raise DeviceError(self.device, "no" if fault else "no route", retryable=not fault)
         self._check(step)
@@ -255,7 +261,8 @@ class Thing(Managed):
 
 def _names(answers: Answers, kind: str) -> list[str]:
     found = answers.get(f"/{kind}", [])
-    assert isinstance(found, list)
+    if not isinstance(found, list):
+        raise TypeError(f"{found!r} is no list")
     return found
 
 

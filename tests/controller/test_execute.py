@@ -105,6 +105,16 @@ def test_a_lost_answer_never_leads_to_doing_it_twice(passes: Passes, slow_s: flo
     assert passes.plan(LAB).empty
 
 
+def test_a_secret_that_is_not_there_stops_what_needs_it_and_nothing_else(passes: Passes) -> None:
+    passes.port.faults = {1: "no secret"}
+    outcome = passes.act(LAB)
+    (failed,) = outcome.fated(Fate.FAILED)
+    assert "secret://env/X: the environment has no X" in failed.reason
+    assert outcome.fated(Fate.DONE)
+    assert passes.act(LAB).done
+    assert passes.plan(LAB).empty
+
+
 def test_a_lost_answer_to_a_change_or_a_delete_is_looked_at_too(passes: Passes) -> None:
     pools = "pools: {mugiwara: {comment: %s, manage: [create, update, delete]}}"
     passes.act(pools % "old")

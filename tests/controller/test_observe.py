@@ -118,6 +118,31 @@ def test_an_answer_that_a_kind_cannot_read_leaves_it_unknown(
     assert Key("shelf/a", "pool", "mugiwara") in observed.things
 
 
+@pytest.mark.parametrize("found", ['{"memory_mib": {}}', '{"tags": 7}', '"cut sho"', "[[]]"])
+def test_an_answer_in_a_form_that_nobody_knows_stops_nothing_else(
+    found: str, port: Shelf, clock: ManualClock, tmp_path: Path
+) -> None:
+    (port.folder / "guest" / "101.json").write_text(found)
+    other = shelf(tmp_path, clock, "shelf/b")
+    other.by_hand("guest", "201", name="nami", memory_mib=8)
+
+    observed = observe([device(port), device(other)], clock)
+
+    assert set(observed.unknown) == {("shelf/a", "guest")}
+    assert observed.unknown["shelf/a", "guest"].startswith("shelf/a: ")
+    assert Key("shelf/a", "pool", "mugiwara") in observed.things
+    assert Key("shelf/b", "guest", "201") in observed.things
+
+
+def test_a_list_in_a_form_that_nobody_knows_leads_to_no_question(
+    port: Shelf, clock: ManualClock
+) -> None:
+    port.says["/guest"] = 7
+    observed = observe([device(port)], clock)
+    assert set(observed.unknown) == {("shelf/a", "guest")}
+    assert isinstance(look_at(device(port), GUEST, clock), Unanswered)
+
+
 def test_one_thing_is_looked_at_without_asking_for_the_others(
     port: Shelf, clock: ManualClock
 ) -> None:

@@ -54,6 +54,36 @@ def test_what_was_observed_is_on_the_stage_guest_by_guest() -> None:
     }
 
 
+@pytest.mark.parametrize("rows", [[{"id": 1}], [None], [{"id": 1, "name": "x", "groups": 7}]])
+def test_an_array_that_answers_in_an_unknown_form_is_on_the_stage_as_declared(rows: object) -> None:
+    lab = load_tree(TREE)
+    twin, _ = applied(lab, "base")
+    observed = observe(devices_of(twin), TwinClock(twin))
+    said = {**observed.documents["nas/nas1"], "iscsi.target.query": rows}
+    odd = replace(observed, documents={**observed.documents, "nas/nas1": said})
+    assert stage_of(lab, odd).state.arrays == stage_of(lab, observed).state.arrays
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("osd pool ls?detail=detail", [{"pool_name": "x"}]),
+        ("auth ls", {"auth_dump": [None]}),
+        ("osd dump", {"flags_set": [], "osds": [{"osd": 0}]}),
+    ],
+)
+def test_a_cluster_that_answers_in_an_unknown_form_is_on_the_stage_as_declared(
+    question: str, said: object
+) -> None:
+    lab = load_tree(TREE)
+    twin, _ = applied(lab, "base")
+    observed = observe(devices_of(twin), TwinClock(twin))
+    assert question in observed.documents["ceph/a"]
+    told = {**observed.documents["ceph/a"], question: said}
+    odd = replace(observed, documents={**observed.documents, "ceph/a": told})
+    assert stage_of(lab, odd).state.osds == stage_of(lab, observed).state.osds
+
+
 def test_a_node_that_is_away_is_away_on_the_stage() -> None:
     lab = small()
     twin, _ = applied(lab, "base")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.truenas import unused
 from simulator.truenas.call import HANDLERS, Session
 from simulator.truenas.catalogue import METHODS
 from simulator.truenas.documents import Job
@@ -22,10 +23,11 @@ from simulator.truenas.version import version_of
 from tests.simulator.array import PASSWORD, SECRET, Array, array, chain
 
 ROWS: list[dict[str, Any]] = [
-    {"id": 1, "name": "a", "size": 5, "tags": ["x"], "deep": {"on": True}},
-    {"id": 2, "name": "b", "size": None, "tags": [], "deep": {"on": False}},
+    {"id": 1, "name": "a", "size": 5, "tags": ["x"], "deep": {"on": True},
+     "parts": [{"size": 1}, {"size": 2}]},
+    {"id": 2, "name": "b", "size": None, "tags": [], "deep": {"on": False}, "props": {"a.b": 1}},
     {"id": 3, "name": "ab", "size": 7, "tags": ["x", "y"], "deep": {"on": True}},
-]
+]  # fmt: skip
 
 
 def ids(filters: list[Any], **options: Any) -> list[int]:
@@ -55,10 +57,22 @@ def ids(filters: list[Any], **options: Any) -> list[int]:
         ([["OR", [["id", "=", 1], ["id", "=", 2]]]], [1, 2]),
         ([["OR", [[["id", "=", 1], ["name", "=", "b"]], ["id", "=", 3]]]], [3]),
         ([["id", ">", 1], ["deep.on", "=", True]], [3]),
+        ([["name", "C=", "A"]], [1]),
+        ([["name", "Cin", ["A", "AB"]]], [1, 3]),
+        ([["name", "C~", "A."]], [3]),
+        ([["parts.*.size", "=", 2]], [1]),
+        ([["parts.0.size", "=", 2]], []),
+        ([["props.a\\.b", "=", 1]], [2]),
     ],
 )
 def test_filters_choose_rows(filters: list[Any], expected: list[int]) -> None:
     assert ids(filters) == expected
+
+
+def test_order_says_where_nulls_are() -> None:
+    assert ids([], order_by=["nulls_first:size"]) == [2, 1, 3]
+    assert ids([], order_by=["nulls_last:-size"]) == [3, 1, 2]
+    assert ids([], order_by=["nulls_first:-size"]) == [2, 3, 1]
 
 
 def test_options_order_cut_count_and_choose_members() -> None:
@@ -77,7 +91,7 @@ def test_options_order_cut_count_and_choose_members() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [[1], [["id"]], [["id", "?", 1]], [["name", "~", "["]], [["OR", 1]]]
+    "bad", [[1], [["id"]], [["id", "?", 1]], [["name", "~", "["]], [["OR", 1]], [["id", "C?", 1]]]
 )
 def test_filters_that_make_no_sense_are_refused(bad: list[Any]) -> None:
     with pytest.raises(Invalid):
@@ -86,6 +100,13 @@ def test_filters_that_make_no_sense_are_refused(bad: list[Any]) -> None:
 
 def test_every_method_of_the_catalogue_is_answered() -> None:
     assert HANDLERS.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("namespace", unused.NAMESPACES)
+def test_what_the_lab_has_none_of_is_an_empty_list(namespace: str) -> None:
+    here = array()
+    assert here(f"{namespace}.query") == []
+    assert here(f"{namespace}.query", [["id", ">", 0]], {"count": True}) == 0
 
 
 def test_nothing_but_a_login_is_answered_without_one() -> None:
@@ -120,11 +141,65 @@ def test_login_ex_says_whether_it_lets_in(
         assert answer["user_info"]["pw_name"] == "truenas_admin"
 
 
-def test_tokens_are_not_given_out_so_none_is_taken() -> None:
+def test_a_token_lets_its_maker_in_until_it_was_not_used_for_its_time() -> None:
     here = array()
-    data = {"mechanism": "TOKEN_PLAIN", "token": "x"}
+    token = here("auth.generate_token", 600)
+    session = Session()
+    for _ in range(3):
+        here.wait(500)
+        assert here.api.call(here.twin, session, "auth.login_with_token", [token]) is True
+    assert session.user == "truenas_admin"
+    here.wait(601)
+    data = {"mechanism": "TOKEN_PLAIN", "token": token}
     answer = here.api.call(here.twin, Session(), "auth.login_ex", [data])
     assert answer == {"response_type": "AUTH_ERR"}
+
+
+def test_a_key_lets_in_until_its_day() -> None:
+    here = array()
+    day = {"$date": int((here.api.epoch_s + 1000) * 1000)}
+    key = here("api_key.create", {"name": "x", "username": "truenas_admin", "expires_at": day})
+    data = {"mechanism": "API_KEY_PLAIN", "username": "truenas_admin", "api_key": key["key"]}
+    said: list[Any] = []
+    for _ in range(2):
+        said.append(here.api.call(here.twin, Session(), "auth.login_ex", [data]))
+        here.wait(1001)
+    assert [answer["response_type"] for answer in said] == ["SUCCESS", "EXPIRED"]
+    assert here.api.call(here.twin, Session(), "auth.login_with_api_key", [key["key"]]) is False
+
+
+def test_a_token_for_once_is_for_once() -> None:
+    here = array()
+    token = here("auth.generate_token", 600, {}, True, True)
+    data = {"mechanism": "TOKEN_PLAIN", "token": token}
+    answer: Any = here.api.call(here.twin, Session(), "auth.login_ex", [data])
+    assert answer["response_type"] == "SUCCESS"
+    assert here.api.call(here.twin, Session(), "auth.login_with_token", [token]) is False
+
+
+def test_an_array_that_started_again_knows_no_token() -> None:
+    here = array()
+    token = here("auth.generate_token")
+    here.fail("fail-nas nas1")
+    assert here.api.call(here.twin, Session(), "auth.login_with_token", [token]) is False
+
+
+@pytest.mark.parametrize(
+    ("version", "there", "absent"),
+    [
+        ("13.0", "zfs.snapshot.create", "pool.snapshot.create"),
+        ("25.10", "service.control", "zfs.snapshot.create"),
+        ("26.0", "pool.snapshot.create", "service.restart"),
+    ],
+)
+def test_a_release_tells_its_methods(version: str, there: str, absent: str) -> None:
+    found = array(version)("core.get_methods")
+    assert there in found
+    assert absent not in found
+    assert found["pool.query"]["filterable"]
+    assert [*array(version)("core.get_methods", "core")] == [
+        name for name in found if name.startswith("core.")
+    ]
 
 
 @pytest.mark.parametrize("data", [{}, {"mechanism": "MAGIC"}, {"mechanism": "TOKEN_PLAIN", "x": 1}])

@@ -96,6 +96,49 @@ def test_a_dataset_that_makes_no_sense_is_refused(data: dict[str, Any], attribut
     assert caught.value.problems[0][0] == f"pool_dataset_create.{attribute}"
 
 
+@pytest.mark.parametrize("version", ["13.0", "25.10"])
+def test_what_is_said_of_encryption_may_be_that_there_is_none(version: str) -> None:
+    here = array(version)
+    plain = {"encryption": False, "inherit_encryption": True}
+    assert here("pool.dataset.create", {"name": "tank/x", **plain})["encrypted"] is False
+    with pytest.raises(Invalid, match=r"pool_dataset_create\.encryption"):
+        here("pool.dataset.create", {"name": "tank/y", "encryption": True})
+
+
+def test_a_pool_that_lost_a_whole_mirror_is_read_and_not_written_to() -> None:
+    here = array(full=True)
+    here.fail("fail-disk nas1/sdc")
+    here("pool.dataset.create", {"name": "tank/degraded"})
+    here.fail("fail-disk nas1/sdd")
+    before = [row["id"] for row in here("pool.dataset.query")]
+    for method, *params in (
+        ("pool.dataset.create", {"name": "tank/x"}),
+        ("pool.dataset.update", "tank/z", {"comments": "x"}),
+        ("pool.dataset.delete", "tank/degraded"),
+        ("pool.snapshot.create", {"dataset": "tank/z", "name": "x"}),
+    ):
+        with pytest.raises(CallError, match="pool I/O is currently suspended"):
+            here(method, *params)
+    assert [row["id"] for row in here("pool.dataset.query")] == before
+    here("pool.dataset.create", {"name": "images/x"})
+
+
+@pytest.mark.parametrize("version", ["13.0", "25.10"])
+def test_a_folder_has_the_mode_and_owner_that_it_was_given(version: str) -> None:
+    here = array(version)
+    here("pool.dataset.create", {"name": "tank/a"})
+    assert here("filesystem.stat", "/mnt/tank/a")["mode"] == 0o40755
+    here("filesystem.setperm", {"path": "/mnt/tank/a/", "mode": "0770", "gid": 1000})
+    here("filesystem.setperm", {"path": "/mnt/tank/a", "uid": 7})
+    here.wait(1)
+    folder = here("filesystem.stat", "/mnt/tank/a")
+    assert (folder["mode"], folder["uid"], folder["gid"]) == (0o40770, 7, 1000)
+    for wrong in ({"path": "/mnt/tank/b"}, {"path": "/mnt/tank/a", "mode": "rwx"}):
+        here("filesystem.setperm", wrong)
+        here.wait(1)
+        assert here("core.get_jobs")[-1]["state"] == "FAILED"
+
+
 def test_ancestors_are_made_on_request_only() -> None:
     here = array()
     here("pool.dataset.create", {"name": "tank/x/y", "create_ancestors": True})
@@ -244,3 +287,27 @@ def test_nfs_versions_are_flags_before_scale_and_a_list_since() -> None:
 @given(st.integers(0, 2**60))
 def test_sizes_are_short(size: int) -> None:
     assert len(size_text(size)) <= 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ({}, {}, "for some network"),
+        ({"networks": ["10.1.0.0/16"]}, {}, "for some network"),
+        ({"networks": ["10.1.0.0/16"]}, {"networks": ["10.1.0.0/16"]}, "for 10.1.0.0/16"),
+        ({"hosts": ["a", "b"]}, {"hosts": ["b", "c"]}, "for b"),
+        ({"hosts": ["a"]}, {}, ""),
+        ({"networks": ["10.1.0.0/16"]}, {"networks": ["10.2.0.0/16"]}, ""),
+    ],
+)
+def test_one_folder_is_shared_twice_only_with_others(
+    first: dict[str, Any], second: dict[str, Any], told: str
+) -> None:
+    here = array()
+    here("pool.dataset.create", {"name": "tank/a"})
+    here("sharing.nfs.create", {"path": "/mnt/tank/a", **first})
+    if not told:
+        here("sharing.nfs.create", {"path": "/mnt/tank/a", **second})
+        return
+    with pytest.raises(Invalid, match=f"already exports this dataset {told}"):
+        here("sharing.nfs.create", {"path": "/mnt/tank/a", **second})

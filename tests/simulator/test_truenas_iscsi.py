@@ -299,3 +299,16 @@ def test_a_host_that_starts_anew_finds_a_renamed_target() -> None:
     here.wait(600)
     assert here.problem(node="pve1") == ""
     assert here.problem(node="pve2") != ""
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("13.0", "Target name already exists"), ("25.10", "Target with this name already exists")],
+)
+def test_a_name_that_is_taken_is_told_in_the_words_of_the_release(version: str, said: str) -> None:
+    here = array(version)
+    here("iscsi.target.create", {"name": "t"})
+    with pytest.raises(Invalid, match=said):
+        here("iscsi.target.create", {"name": "t"})
+    with pytest.raises(Invalid, match=r"owercase alphanumeric characters plus dot \(\.\)"):
+        here("iscsi.target.create", {"name": "T"})

@@ -49,6 +49,27 @@ def test_rest_2_has_paths_by_rule_and_bodies_that_are_the_parameter() -> None:
     assert here("iscsi.extent.query") == []
 
 
+def test_rest_2_takes_members_of_extra_from_the_query_string() -> None:
+    _, web = rest("13.0")
+    pools = {row["name"]: row["pool"] for row in web.get(f"{BASE}/disk?extra.pools=true").json()}
+    assert {"tank", "images"} <= {*pools.values()}
+    assert {row["pool"] for row in web.get(f"{BASE}/disk").json()} == {None}
+    roots = web.get(f"{BASE}/pool/dataset?extra.flat=false").json()
+    assert {row["id"] for row in roots} == {"tank", "images"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [("POST", "/alert/list", "GET"), ("PATCH", "/pool/dataset", "GET,POST"),
+     ("POST", "/iscsi/target/id/1", "DELETE,GET,PUT")],
+)  # fmt: skip
+def test_rest_2_says_which_verbs_a_path_has(verb: str, path: str, allowed: str) -> None:
+    _, web = rest("13.0", full=False)
+    answer = web.request(verb, f"{BASE}{path}")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+    assert web.request(verb, f"{BASE}/nothing").status_code == 404
+
+
 def test_rest_2_filters_by_query_string() -> None:
     here, web = rest("13.0", full=False)
     for number in range(3):
@@ -198,7 +219,7 @@ def test_whatever_is_asked_over_rest_is_answered(
     verb: str, path: str, query: str, body: bytes
 ) -> None:
     answer = _shaken_over_rest().request(verb, f"{BASE}{path}?{query}", data=body)
-    assert answer.status_code in (200, 400, 404, 422)
+    assert answer.status_code in (200, 400, 404, 405, 422)
 
 
 @cache

@@ -17,6 +17,7 @@ import pytest
 
 from simulator.build import twin_of
 from simulator.served.lab import ServedLab
+from simulator.truenas.api import TrueNasApi
 from simulator.truenas.ddp import Ddp
 from simulator.truenas.face import ArrayFace, attach_installed
 from simulator.truenas.jsonrpc import JsonRpc
@@ -292,6 +293,25 @@ def test_an_array_that_hangs_is_silent_on_an_open_connection(tmp_path: Path) -> 
                 await asyncio.to_thread(_get, served, "/api/versions", timeout=0.5)
 
         talk(served, "/api/current", does)
+
+
+def test_what_a_silent_array_was_asked_is_not_done_once_it_is_dead(tmp_path: Path) -> None:
+    with _served(tmp_path, "25.10") as served:
+        device = served.twin.devices["nas/nas1"]
+        assert isinstance(device, TrueNasApi)
+
+        async def does(client: Client) -> None:
+            await client.call("auth.login_ex", login(served))
+            await asyncio.to_thread(served.fail, "silence-nas nas1")
+            asked = asyncio.create_task(client.call("pool.dataset.create", {"name": "tank/late"}))
+            with pytest.raises(httpx.ReadTimeout):
+                await asyncio.to_thread(_get, served, "/api/versions", timeout=0.5)
+            await asyncio.to_thread(served.fail, "fail-nas nas1")
+            with pytest.raises((aiohttp.ClientError, TypeError)):  # cut, without an answer
+                await asked
+
+        talk(served, "/api/current", does)
+        assert "tank/late" not in device.documents.datasets
 
 
 def test_an_array_has_one_face_with_what_its_release_speaks() -> None:

@@ -14,7 +14,7 @@ from controller.execute import Outcome
 from controller.managed import Cost
 from controller.planning import EVERYTHING
 from controller.step import MonCommand
-from lab.errors import DeviceError
+from lab.errors import DeviceError, LabInvalid
 from lab.item import Act
 from lab.lab import Lab
 from lab.load import load
@@ -148,6 +148,28 @@ def test_what_is_there_is_adopted_and_then_nothing_is_left_to_do(site: Site) -> 
     site.ask("config", "set", "mon", "mon_allow_pool_delete", "true")
     site.ask("osd", "pool", "delete", "old", "old", "--yes-i-really-really-mean-it")
     site.ask("config", "rm", "mon", "mon_allow_pool_delete")
+
+
+def test_what_the_language_does_not_take_is_told_and_not_written() -> None:
+    site = twin_site(ceph())
+    site.ask("osd", "pool", "create", "a pool", "8")
+    site.ask("osd", "pool", "create", "pool.v1_x-2", "8")
+    site.ask("osd", "crush", "rule", "create-replicated", "by osd", "default", "osd")
+    site.ask("auth", "add", "client.none")
+    site.ask("auth", "add", "client.a.b", "mon", "profile rbd", "osd", "profile rbd pool=x")
+    files = tree()
+
+    adoption = adopt(load(files, rules=False), site.observe(), files)
+
+    assert [note.subject for note in adoption.notes] == [
+        "ceph/a client-key client.none", "ceph/a crush-rule by osd", "ceph/a pool a pool",
+    ]  # fmt: skip
+    both = {**files, **{name: text.encode() for name, text in adoption.files.items()}}
+    with pytest.raises(LabInvalid) as wrong:  # this hardware has flaws of its own
+        load(both)
+    assert "ceph.yaml" not in str(wrong.value)
+    plan = site.plan(load(both, rules=False))
+    assert [operation.steps for operation in plan.operations if operation.steps] == []
 
 
 def test_a_device_class_and_its_rule_send_a_pool_to_other_disks(site: Site) -> None:

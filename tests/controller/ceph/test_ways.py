@@ -95,6 +95,23 @@ def test_secrets_go_out_as_values_and_come_back_as_references(tmp_path: Path) ->
     assert str(MonCommand("config set", {"value": reference})) == "config set value=***"
 
 
+def test_a_secret_never_becomes_a_word_that_a_list_of_processes_shows(tmp_path: Path) -> None:
+    port = CephPort(DEVICE, program(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')"), vault())
+    port.send(MonCommand("config set", {"name": "x", "value": "plain"}))
+    (tmp_path / "ran").unlink()
+    with pytest.raises(Refused, match="a list of processes would show the secret"):
+        port.send(MonCommand("config set", {"name": "x", "value": "secret://env/PASSWORD"}))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("said", ["b'{}'", "b'[1]'", r"b'\xff'"])
+def test_a_key_that_is_none_is_told_without_what_came(said: str, tmp_path: Path) -> None:
+    text = f"import sys; sys.stdout.buffer.write({said})"
+    port = CephPort(DEVICE, program(tmp_path, text), vault())
+    with pytest.raises(DeviceError, match=r"auth get-key of client\.x answered no key"):
+        port.key("client.x")
+
+
 def test_an_answer_that_is_no_json_is_told(tmp_path: Path) -> None:
     port = CephPort(DEVICE, program(tmp_path, "print('plain')"), vault())
     with pytest.raises(DeviceError, match=r"osd tree answered no JSON: 'plain\\n'"):

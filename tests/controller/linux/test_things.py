@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,14 +11,19 @@ import pytest
 from controller.execute import execute
 from controller.journal import Journal
 from controller.linux.initiator import initiator_key
+from controller.linux.port import LinuxPort
+from controller.linux.shell import Output
+from controller.linux.twin import TwinShell
 from controller.linux.volume_group import group_key
 from controller.managed import Context, Key, Mark
 from controller.observe import observe
 from controller.perform import Fate
 from controller.plan import Action
-from controller.secrets import rehearsed
-from lab.errors import Refused
+from controller.secrets import Vault, rehearsed
+from controller.step import WriteFile
+from lab.errors import DeviceError, Refused
 from lab.load import load
+from simulator.linux.inprocess import HostConnection
 from simulator.linux.state import File
 from simulator.storage.disks import Signature
 from tests.controller.linux.cases import CASES, Case
@@ -327,6 +333,37 @@ def test_a_secret_of_somebody_else_is_not_told() -> None:
     seen = here.seen().things[key("login", f"{LUN} 192.168.101.21:3260", "linux/pve4")]
 
     assert seen.values["secret"] == "not ours"
+
+
+def test_a_check_that_prints_the_line_that_it_refuses_tells_no_secret() -> None:
+    here = world()
+    reference = "secret://env/PASSWORD"
+    secret = rehearsed(reference).get_secret_value()
+    vault = Vault(rehearsed)
+    vault._known.add(reference)  # as a thing that is wanted would
+    shell = Grumbling(TwinShell(NAME, HostConnection(here.twin, "bak1")))
+    port = LinuxPort(NAME, shell, here.clock, vault)
+    step = WriteFile("/etc/x", f"password {{{reference}}}\n", check=("grumble", "{}"))
+
+    with pytest.raises(DeviceError, match="grumble says no to the new /etc/x") as told:
+        port.send(step)
+
+    assert secret not in str(told.value)
+    assert told.value.__cause__ is None
+    assert "/etc/x" not in here.host("bak1").state.files
+
+
+class Grumbling:
+    """A host with a program that likes no file and prints it."""
+
+    def __init__(self, inner: TwinShell) -> None:
+        self._inner = inner
+        self.runs, self.close = inner.runs, inner.close
+
+    def run(self, argv: Sequence[str], stdin: str = "", timeout_s: float = 60.0) -> Output:
+        if argv[0] != "grumble":
+            return self._inner.run(argv, stdin, timeout_s)
+        return Output(1, "", self._inner.run(["cat", argv[1]]).stdout)
 
 
 def test_a_daemon_that_is_down_leaves_its_maps_unknown() -> None:

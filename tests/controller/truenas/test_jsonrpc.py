@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from controller.eventloop import event_loop
+from controller.secrets import SecretMissing, resolve
 from controller.truenas.jsonrpc import OPEN_S, JsonRpc
 from controller.truenas.login import Login, tls_context
 from lab.errors import DeviceError
@@ -188,6 +189,9 @@ def test_too_many_calls_are_tried_again_later(tmp_path: Path) -> None:
             32602,
         ),
         (error(-32601), "refused: Method call error", 32601),
+        ({"error": "no"}, "refused: no", 32001),
+        ({"error": {"code": None, "message": "no", "data": ["?"]}}, "refused: no", 32001),
+        (error(-32001, error="EX", reason="no"), "refused: no", 32001),
     ],
 )
 def test_a_refusal_is_told_with_what_is_wrong(
@@ -224,6 +228,32 @@ def test_a_login_that_is_not_taken_says_why(answer: object, text: str, tmp_path:
             way.call("core.ping", [], 5)
         assert KEY not in str(told.value)
     assert "core.ping" not in array.calls
+
+
+def test_a_login_that_was_ended_is_made_again(tmp_path: Path) -> None:
+    ended = error(-32001, error=207, reason="[ENOTAUTHENTICATED] Not authenticated")
+    said = [ended, {"result": "pong"}, ended, ended]
+
+    async def answer(_connection: ServerConnection, _call: dict[str, Any]) -> object:
+        return said.pop(0)
+
+    array = Array(answer)
+    with served(array, tmp_path) as way:
+        assert way.call("core.ping", [], 5) == "pong"
+        with pytest.raises(DeviceError, match="no answer.*Not authenticated"):
+            way.call("core.ping", [], 5)  # it does not go on like this for ever
+    assert array.calls.count("auth.login_with_api_key") == 3
+
+
+def test_a_connection_without_a_login_is_not_kept(tmp_path: Path) -> None:
+    array = Array(pong)
+    with served(array, tmp_path) as way:
+        login, way._login = way._login, Login(lambda: resolve("secret://file/key", tmp_path))
+        with pytest.raises(SecretMissing):
+            way.call("core.ping", [], 5)
+        way._login = login
+        assert way.call("core.ping", [], 5) == "pong"
+    assert "auth.login_with_api_key" in array.calls
 
 
 def test_a_call_larger_than_the_array_takes_is_not_sent(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
-from controller.step import SECRET, JsonRpc, Query
+from controller.step import SECRET, Json, JsonRpc, Query
 from controller.truenas import rest2
 from controller.truenas.connect import newest
 from controller.truenas.family import TwinTransport
@@ -57,6 +58,27 @@ def test_a_secret_goes_out_as_itself_and_comes_back_as_its_reference(full: Serve
     seen = json.dumps(full.device.port.ask(Query("iscsi.auth.query")))
     assert "secret://env/CHAP" in seen
     assert CHAP not in seen
+
+
+def test_a_refusal_that_repeats_a_secret_is_told_without_it(full: Served) -> None:
+    data = {"tag": 9, "user": "twice", "secret": "secret://env/CHAP"}
+    full.line.inner = Repeating()
+    with pytest.raises(DeviceError, match="refused: no:") as told:
+        send(full, "iscsi.auth.create", data)
+    assert CHAP not in str(told.value)
+    assert told.value.__cause__ is None
+
+
+class Repeating:
+    """An array that refuses every call and says what it was told."""
+
+    def call(self, method: str, params: Sequence[Json], timeout_s: float) -> object:
+        if method == "system.version":
+            return "25.10.5"
+        raise refused("nas/nas1", method, 22, f"no: {params}")
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def test_a_secret_of_somebody_else_is_never_shown(full: Served) -> None:

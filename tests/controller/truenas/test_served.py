@@ -18,8 +18,9 @@ from controller.plan import Action, NoteKind
 from controller.planning import plan_changes
 from controller.secrets import SecretMissing, Vault, rehearsed
 from controller.settings import Settings
+from controller.step import Json
 from controller.truenas.kinds import KINDS
-from lab.errors import DeviceError
+from lab.errors import DeviceError, LabInvalid
 from lab.item import Act
 from lab.load import load
 from simulator.linux.host import LinuxHost
@@ -251,3 +252,63 @@ def test_an_installation_without_its_secret_does_not_begin(tmp_path: Path) -> No
     )
     with pytest.raises(SecretMissing, match="secret://file/key"):
         devices_of(settings, SystemClock(), Vault(rehearsed))
+
+
+VOLUME: dict[str, Json] = {
+    "type": "VOLUME", "volsize": 5 * 2**30, "sparse": True, "volblocksize": "64K",
+}  # fmt: skip
+OPEN: dict[str, Json] = {
+    "networks": ["10.0.103.0/24", "fd00::/64"], "hosts": ["host-1"], "enabled": False,
+}  # fmt: skip
+
+
+LONG = "a-name-that-" + "goes-on-" * 8  # longer than a name of RFC 7143 leaves room for
+
+
+def with_odd_names(array: Served, version: str) -> None:
+    """What somebody made at the array: names with blanks, a share of two folders, things apart."""
+    core = version == "13.0"
+    folders: dict[str, Json] = {"paths": ["/mnt/tank", "/mnt/tank/My Data"]}
+    calls: list[tuple[str, dict[str, Json]]] = [
+        ("pool.dataset.create", {"name": "tank/My Data", "comments": "it's: #1"}),
+        ("pool.dataset.create", {"name": "tank/My Data/disk 1.x", **VOLUME}),
+        ("pool.snapshottask.create", {"dataset": "tank/My Data", "schedule": {"dow": "1-5"}}),
+        ("iscsi.extent.create", {"name": "Odd name", "disk": "zvol/tank/My+Data/disk+1.x"}),
+        ("iscsi.initiator.create", {"initiators": ["iqn.1998-01.x:esx"], "comment": "two words"}),
+        ("sharing.nfs.create", {**(folders if core else {"path": "/mnt/tank/My Data"}), **OPEN}),
+    ]
+    for method, data in calls:
+        array.call(method, data)
+    (portal, *_) = array.call("iscsi.portal.query")
+    array.call("iscsi.target.create", {"name": LONG, "groups": [{"portal": portal["id"]}]})
+
+
+@pytest.mark.parametrize("version", ["13.0", "25.10"])
+def test_what_is_odd_and_legal_is_adopted_as_a_lab_that_loads(version: str) -> None:
+    declared = lab(version)
+    array = in_process(declared)
+    array.apply(declared)
+    with_odd_names(array, version)
+    tree, seen = {"hardware.yaml": hardware(version)}, array.observe()
+
+    adoption = adopt(load(tree, rules=False), seen, tree)
+
+    unsaid = {f"nas/nas1 target {LONG}"}
+    unsaid |= {"nas/nas1 nfs-share /mnt/tank,/mnt/tank/My Data"} if version == "13.0" else set()
+    assert {note.subject for note in adoption.notes} == unsaid
+    both = tree | {name: text.encode() for name, text in adoption.files.items()}
+    with pytest.raises(LabInvalid) as wrong:  # this hardware has flaws of its own
+        load(both)
+    assert "nas1" not in str(wrong.value)
+    managed = {
+        name: text.replace(b"manage: [observe]", b"manage: [update]") for name, text in both.items()
+    }
+    plan = plan_changes(load(managed, rules=False), seen, {}, "c0ffee")
+    assert [str(op.key) for op in plan.operations if op.steps] == []
+    assert {"tank/My Data", "tank/My Data/disk 1.x", "Odd name"} <= {
+        op.key.id for op in plan.operations if op.action is Action.ADOPT
+    }
+    there = load(managed, rules=False)
+    fresh = in_process(there)
+    assert [result.reason for result in fresh.apply(there).results if result.reason] == []
+    assert steps(fresh.plan(there)) == []
