@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from api.exits import Exit
+from api.output import say
 from lab.errors import Refused, VlabError
+from lab.printable import printable_lines
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 lab_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
@@ -92,10 +94,10 @@ def simulate(
     """Say what a failure will do: a timeline, outages, a verdict."""
     from api import simulations
 
-    if scenario and seeds > 1:
-        raise typer.BadParameter("--seeds goes with faults, a --scenario is one run")
+    if scenario and (seeds > 1 or faults or at or restore_at):
+        raise typer.BadParameter("a --scenario says its faults and is one run")
     if scenario:
-        raise typer.Exit(simulations.scenarios(tree, scenario, output))
+        raise typer.Exit(simulations.scenarios(tree, scenario, seed, output))
     words = faults or []
     if seeds > 1:
         chances = range(seed, seed + seeds)
@@ -270,11 +272,12 @@ def main() -> None:
     except typer.Abort:
         code = Exit.FAILED
     except VlabError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         code = Exit.REFUSED if isinstance(error, Refused) else Exit.FAILED
     except typer.TyperException as error:
+        error.message = printable_lines(error.message)
         show = getattr(error, "show", None)  # typer's own class does not promise it
-        show() if show is not None else sys.stderr.write(f"{error}\n")
+        show() if show is not None else say(str(error))
         code = Exit.USAGE
     except BrokenPipeError:
         code = Exit.FAILED
