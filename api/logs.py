@@ -8,7 +8,7 @@ import sys
 import structlog
 from structlog.typing import EventDict
 
-from lab.printable import printable
+from lab.printable import printable_lines
 
 
 def log_to_stderr() -> None:
@@ -27,4 +27,6 @@ def log_to_stderr() -> None:
 
 def _printable(_logger: object, _name: str, event: EventDict) -> EventDict:
     """What devices and people wrote can't steer the terminal."""
-    return {key: printable(each) if isinstance(each, str) else each for key, each in event.items()}
+    return {
+        key: printable_lines(each) if isinstance(each, str) else each for key, each in event.items()
+    }

@@ -188,7 +188,7 @@ def status(settings: SettingsFile = SETTINGS, output: Write = Output.TEXT) -> No
 def history(
     settings: SettingsFile = SETTINGS,
     output: Write = Output.TEXT,
-    limit: Annotated[int, typer.Option(help="How many runs.")] = 20,
+    limit: Annotated[int, typer.Option(help="How many runs.", min=1, max=10_000)] = 20,
 ) -> None:
     """List the last runs."""
     from api import operate

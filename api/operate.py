@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 
 from api.exits import Exit
 from api.logs import log_to_stderr
@@ -39,11 +40,14 @@ ENDINGS = {
 
 
 def plan(settings: Path, output: str, save: Path | None) -> int:
-    """0 nothing to do, 2 something, 3 the gate refuses it; 1 nothing, and not all was seen."""
+    """0 nothing to do, 2 something, 3 the gate refuses it; 1 nothing, and not all was seen, or
+    not the newest commit.
+    """
     done = _pass(read_settings(settings), Apply.REPORT)
     if save is not None:
         save.write_text(plan_file(done.plan))
     _print(done.plan, output)
+    _behind(done)
     _object(done.judgement)
     if done.judgement.refused:
         return Exit.UNSAFE
@@ -51,9 +55,12 @@ def plan(settings: Path, output: str, save: Path | None) -> int:
 
 
 def diff(settings: Path, output: str) -> int:
-    """0 no difference, 2 some, 1 none as far as things answered; nothing is judged."""
+    """0 no difference, 2 some, 1 none as far as things answered, or of an older commit; nothing is
+    judged.
+    """
     done = _pass(read_settings(settings), Apply.REPORT, _unjudged)
     _print(done.plan, output)
+    _behind(done)
     return _found(done, differs=_differs(done.plan))
 
 
@@ -81,6 +88,8 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
             say(f"{note.subject}: {note.text}")
     result(f"{done.ending}: commit {done.desired.revision.commit[:12]}")
     code = ENDINGS.get(done.ending, Exit.FAILED)
+    if _behind(done):
+        code = code or Exit.FAILED
     if done.plan.pending:
         say(f"{len(done.plan.pending)} things are there already\n  fix: vlab apply --adopt")
         return code or Exit.REFUSED
@@ -129,6 +138,7 @@ def drift(settings: Path, output: str) -> int:
         for found in done.drifts:
             result(f"{'.'.join(found.path) or found.key}: {done.told[found.key]}")
         say(f"{len(done.drifts)} things drifted")
+    _behind(done)
     return _found(done, differs=bool(done.drifts))
 
 
@@ -210,7 +220,17 @@ def _found(done: Pass, *, differs: bool) -> Exit:
     """What a look came to. Silence is no answer, so it is not fine."""
     if differs:
         return Exit.DIFFERENT
-    return Exit.FAILED if done.ending is Ending.UNSEEN else Exit.FINE
+    unknown = done.ending is Ending.UNSEEN or done.desired.trouble is not None
+    return Exit.FAILED if unknown else Exit.FINE
+
+
+def _behind(done: Pass) -> bool:
+    """Tell why what was looked at is not the newest commit, if it is not."""
+    trouble = done.desired.trouble
+    if trouble is not None:
+        in_force = done.desired.revision.commit[:12]
+        say(f"{in_force} stays in force: {trouble.reason}\n{indent(trouble.message, '  ')}")
+    return trouble is not None
 
 
 def _differs(plan: Plan) -> bool:

@@ -95,6 +95,17 @@ def test_a_wrong_token_is_told_without_showing_it(place: Site) -> None:
     assert "not-the-secret" not in done.out + done.err
 
 
+def test_a_commit_that_does_not_load_is_told_beside_what_stays_in_force(place: Site) -> None:
+    good = place.push(tree(LUFFY))
+    assert vlab(place, "apply").code == 0
+    place.push(tree(LUFFY.replace("vmid:", "vmdi:")))
+    for verb in ("plan", "diff", "drift", "apply"):
+        done = vlab(place, verb)
+        assert f"{good[:12]} stays in force: LabInvalid\n" in done.err
+        assert "there is no key vmdi" in done.err
+        assert done.code == 1
+
+
 def test_a_rewritten_history_waits_for_a_person(place: Site) -> None:
     first = place.push(tree(LUFFY))
     place.push(tree(LUFFY, ZORO))
