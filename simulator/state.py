@@ -58,6 +58,7 @@ class GuestState:
     """Where a guest is and whether it runs. `stalled`: its I/O waits, for this reason.
 
     `boot_left_s`: what is left of a boot that stands still; None: it has not been interrupted.
+    `disks`: the node where HA left its disks on storages of one node behind; "" if it has them.
     """
 
     node: str
@@ -65,6 +66,7 @@ class GuestState:
     stalled: str = ""
     lock: str = ""  # migrate, backup, ...
     boot_left_s: float | None = None
+    disks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -532,6 +532,12 @@ CASES = [
         "export all is on backup, which no port or bond of bak1 carries",
     ),
     Case(
+        storage.local_storages_are_on_disks_of_the_node,
+        "path: /var/lib/vz}",
+        "path: /var/lib/vz, raid: data}",
+        "storage local is on data, which is no RAID of other1",
+    ),
+    Case(
         storage.disks_are_on_fit_storages,
         "vm-ceph: {type: rbd, clusters: [a], content: [images]",
         "vm-ceph: {type: rbd, clusters: [a], content: [rootdir]",
@@ -547,7 +553,7 @@ CASES = [
         storage.disks_are_on_fit_storages,
         "storage: vm-ceph, size: 50GiB",
         "storage: local, size: 50GiB",
-        "guest luffy scsi0 is on local, a folder of one node",
+        "guest luffy scsi0 is on local, which each node has for itself",
         "warning",
     ),
     Case(
