@@ -281,4 +281,9 @@ def main() -> None:
         code = Exit.USAGE
     except BrokenPipeError:
         code = Exit.FAILED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"{error.filename}: {error.strerror}\n  fix: name a path that can be used")
+        code = Exit.FAILED
     sys.exit(code if isinstance(code, int) else Exit.FINE)

@@ -22,7 +22,7 @@ from controller.installation import Installation, install
 from controller.observe import observe
 from controller.observed import Observed
 from controller.perform import Fate
-from controller.plan import NoteKind, Plan, same_plan
+from controller.plan import NoteKind, Plan, fingerprint_of
 from controller.reconcile import Ending, Gate, Pass
 from controller.render import plan_data, plan_file, render_markdown, render_text
 from controller.settings import Apply, Settings, read_settings
@@ -68,7 +68,10 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
     """One pass in earnest; with a plan file only if the plan is still the same (else 5)."""
     log_to_stderr()
     settings = read_settings(path)
-    bound = _Bound(file.read_text(), TwinGate(settings.rehearse, say)) if file else None
+    bound = None
+    if file is not None:
+        saved = fingerprint_of(file.read_text(errors="replace"))
+        bound = _Bound(saved, TwinGate(settings.rehearse, say))
     if accept_rewrite:
         with install(settings, apply=Apply.REPORT) as parts:
             say(f"accepted: {parts.commits.accept(parts.source.fetch().commit).commit}")
@@ -180,13 +183,13 @@ def history(path: Path, output: str, limit: int) -> int:
 class _Bound:
     """A gate that lets only the plan of a file through."""
 
-    def __init__(self, text: str, gate: Gate) -> None:
-        self._text = text
+    def __init__(self, fingerprint: str, gate: Gate) -> None:
+        self._fingerprint = fingerprint
         self._gate = gate
         self.stale = False
 
     def __call__(self, plan: Plan, lab: Lab, observed: Observed) -> Judgement:
-        self.stale = not same_plan(self._text, plan)
+        self.stale = plan.fingerprint != self._fingerprint
         if self.stale:
             objection = Objection(Rule.STALE, "the plan is stale", "vlab plan --save FILE", None)
             return Judgement((objection,))
