@@ -42,6 +42,9 @@ class CheckOutput(StrEnum):
 
 Tree = Annotated[Path, typer.Option(help="The desired state.")]
 SettingsFile = Annotated[Path, typer.Option("--settings", help="The controller's own settings.")]
+Speed = Annotated[
+    float, typer.Option(help="Simulated seconds in a real one.", min=0.001, max=100_000)
+]
 FromEtcPve = Annotated[
     Path | None, typer.Option(help="An archive of a real cluster's /etc/pve, in its place.")
 ]
@@ -207,8 +210,10 @@ def serve(settings: SettingsFile = SETTINGS) -> None:
 @app.command()
 def demo(
     tree: Tree = TREE,
-    speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.")] = 60.0,
-    port: Annotated[int, typer.Option(help="The status page's port; 0: any.")] = 8420,
+    speed: Speed = 60.0,
+    port: Annotated[
+        int, typer.Option(help="The status page's port; 0: any.", min=0, max=65_535)
+    ] = 8420,
 ) -> None:
     """Serve the empty simulated lab, bring it to the desired state, and show what happened."""
     from api import demonstration
@@ -219,10 +224,13 @@ def demo(
 @lab_app.command("up")
 def lab_up(
     tree: Tree = TREE,
-    speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.")] = 1.0,
+    speed: Speed = 1.0,
     empty: Annotated[bool, typer.Option("--empty", help="Installed and clustered only.")] = False,
     port: Annotated[
-        int | None, typer.Option(help="The port of every device; 0: any. Default: as its kind.")
+        int | None,
+        typer.Option(
+            help="The port of every device; 0: any. Default: as its kind.", min=0, max=65_535
+        ),
     ] = None,
     from_etc_pve: FromEtcPve = None,
 ) -> None:

@@ -104,6 +104,10 @@ def test_faults_have_one_grammar_with_times_outside_or_inside(shell: Shell) -> N
         ("simulate", "burn-node", "pve2"),
         ("simulate", "fail-node", "pve2@9s..3s"),
         ("simulate", "fail-node", "pve2@"),
+        ("lab", "up", "--speed", "0"),
+        ("lab", "up", "--speed", "nan"),
+        ("lab", "up", "--port", "-1"),
+        ("demo", "--port", "70000"),
         ("simulate", "fail-node", "pve2@2h"),
         ("simulate", "fail-node", "pve2", "--scenario", "desired-state/scenarios/one-osd.yaml"),
         ("simulate", "--no-such-option"),
@@ -139,6 +143,14 @@ def test_check_refuses_ussop_and_takes_him_with_less_memory(shell: Shell) -> Non
     taken = shell("check", "--base", "main")
     assert taken.code == 2, taken.out
     assert "safe: " in taken.out
+
+
+@pytest.mark.parametrize("base", ["HEAD:desired-state", "HEAD:none.yaml", "HEAD^{tree}", "--all"])
+def test_check_says_that_what_is_no_commit_is_none(shell: Shell, base: str) -> None:
+    repository(shell.folder)
+    done = shell("check", f"--base={base}")
+    assert done.code == 64
+    assert f"there is no commit {base} here" in done.err
 
 
 def test_check_speaks_to_forges(shell: Shell) -> None:
