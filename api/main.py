@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from api.exits import Exit
+from api.output import say
 from lab.errors import Refused, VlabError
+from lab.printable import printable_lines
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 lab_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
@@ -40,6 +42,9 @@ class CheckOutput(StrEnum):
 
 Tree = Annotated[Path, typer.Option(help="The desired state.")]
 SettingsFile = Annotated[Path, typer.Option("--settings", help="The controller's own settings.")]
+Speed = Annotated[
+    float, typer.Option(help="Simulated seconds in a real one.", min=0.001, max=100_000)
+]
 FromEtcPve = Annotated[
     Path | None, typer.Option(help="An archive of a real cluster's /etc/pve, in its place.")
 ]
@@ -92,10 +97,10 @@ def simulate(
     """Say what a failure will do: a timeline, outages, a verdict."""
     from api import simulations
 
-    if scenario and seeds > 1:
-        raise typer.BadParameter("--seeds goes with faults, a --scenario is one run")
+    if scenario and (seeds > 1 or faults or at or restore_at):
+        raise typer.BadParameter("a --scenario says its faults and is one run")
     if scenario:
-        raise typer.Exit(simulations.scenarios(tree, scenario, output))
+        raise typer.Exit(simulations.scenarios(tree, scenario, seed, output))
     words = faults or []
     if seeds > 1:
         chances = range(seed, seed + seeds)
@@ -186,7 +191,7 @@ def status(settings: SettingsFile = SETTINGS, output: Write = Output.TEXT) -> No
 def history(
     settings: SettingsFile = SETTINGS,
     output: Write = Output.TEXT,
-    limit: Annotated[int, typer.Option(help="How many runs.")] = 20,
+    limit: Annotated[int, typer.Option(help="How many runs.", min=1, max=10_000)] = 20,
 ) -> None:
     """List the last runs."""
     from api import operate
@@ -205,8 +210,10 @@ def serve(settings: SettingsFile = SETTINGS) -> None:
 @app.command()
 def demo(
     tree: Tree = TREE,
-    speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.")] = 60.0,
-    port: Annotated[int, typer.Option(help="The status page's port; 0: any.")] = 8420,
+    speed: Speed = 60.0,
+    port: Annotated[
+        int, typer.Option(help="The status page's port; 0: any.", min=0, max=65_535)
+    ] = 8420,
 ) -> None:
     """Serve the empty simulated lab, bring it to the desired state, and show what happened."""
     from api import demonstration
@@ -217,10 +224,13 @@ def demo(
 @lab_app.command("up")
 def lab_up(
     tree: Tree = TREE,
-    speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.")] = 1.0,
+    speed: Speed = 1.0,
     empty: Annotated[bool, typer.Option("--empty", help="Installed and clustered only.")] = False,
     port: Annotated[
-        int | None, typer.Option(help="The port of every device; 0: any. Default: as its kind.")
+        int | None,
+        typer.Option(
+            help="The port of every device; 0: any. Default: as its kind.", min=0, max=65_535
+        ),
     ] = None,
     from_etc_pve: FromEtcPve = None,
 ) -> None:
@@ -270,12 +280,18 @@ def main() -> None:
     except typer.Abort:
         code = Exit.FAILED
     except VlabError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         code = Exit.REFUSED if isinstance(error, Refused) else Exit.FAILED
     except typer.TyperException as error:
+        error.message = printable_lines(error.message)
         show = getattr(error, "show", None)  # typer's own class does not promise it
-        show() if show is not None else sys.stderr.write(f"{error}\n")
+        show() if show is not None else say(str(error))
         code = Exit.USAGE
     except BrokenPipeError:
+        code = Exit.FAILED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"{error.filename}: {error.strerror}\n  fix: name a path that can be used")
         code = Exit.FAILED
     sys.exit(code if isinstance(code, int) else Exit.FINE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from api.exits import Exit
 from api.output import result, result_json, say
+from api.timeline import escaped
 from lab.errors import LabInvalid, Problem
 from lab.load import load
 from lab.rules import problems as judge
@@ -17,8 +18,8 @@ from lab.tree import read_tree
 def validate(tree: Path, output: str) -> int:
     """Every problem and warning of the tree."""
     try:
-        lab = load(read_tree(tree))
-        found = tuple(problem for problem in judge(lab))
+        files = read_tree(tree)
+        found = judge(load(files)) if files else (_nothing(tree),)
     except LabInvalid as invalid:
         found = invalid.problems
     errors = sum(problem.severity == "error" for problem in found)
@@ -26,14 +27,27 @@ def validate(tree: Path, output: str) -> int:
         result_json({"problems": [asdict(problem) for problem in found]})
     elif output == "markdown":
         result(
-            "\n".join(f"- {problem.severity} `{problem.place}` {problem.what}" for problem in found)
+            "\n".join(
+                f"- {problem.severity} `{problem.place or tree}` {escaped(problem.what)}"
+                for problem in found
+            )
             or "No problems."
         )
     else:
         for problem in found:
             result(_shown(problem, tree))
-        result(f"{tree}: {errors} errors, {len(found) - errors} warnings")
+        warnings = len(found) - errors
+        result(f"{tree}: {_counted(errors, 'error')}, {_counted(warnings, 'warning')}")
     return Exit.FAILED if errors else Exit.FINE
+
+
+def _nothing(tree: Path) -> Problem:
+    what, fix = f"{tree} holds no .yaml file", "name the tree with --tree"
+    return Problem(None, what, "nothing is declared", fix, "warning")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _shown(problem: Problem, tree: Path) -> str:
@@ -52,7 +66,7 @@ def fmt(tree: Path, *, check: bool) -> int:
             result(str(tree / name))
             if not check:
                 (tree / name).write_bytes(new)
-    say(f"{changed} files {'would change' if check else 'changed'}")
+    say(f"{_counted(changed, 'file')} {'would change' if check else 'changed'}")
     return Exit.DIFFERENT if check and changed else Exit.FINE
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 
 from api.exits import Exit
 from api.logs import log_to_stderr
@@ -21,7 +22,7 @@ from controller.installation import Installation, install
 from controller.observe import observe
 from controller.observed import Observed
 from controller.perform import Fate
-from controller.plan import NoteKind, Plan, same_plan
+from controller.plan import NoteKind, Plan, fingerprint_of
 from controller.reconcile import Ending, Gate, Pass
 from controller.render import plan_data, plan_file, render_markdown, render_text
 from controller.settings import Apply, Settings, read_settings
@@ -39,11 +40,14 @@ ENDINGS = {
 
 
 def plan(settings: Path, output: str, save: Path | None) -> int:
-    """0 nothing to do, 2 something, 3 the gate refuses it; 1 nothing, and not all was seen."""
+    """0 nothing to do, 2 something, 3 the gate refuses it; 1 nothing, and not all was seen, or
+    not the newest commit.
+    """
     done = _pass(read_settings(settings), Apply.REPORT)
     if save is not None:
         save.write_text(plan_file(done.plan))
     _print(done.plan, output)
+    _behind(done)
     _object(done.judgement)
     if done.judgement.refused:
         return Exit.UNSAFE
@@ -51,9 +55,12 @@ def plan(settings: Path, output: str, save: Path | None) -> int:
 
 
 def diff(settings: Path, output: str) -> int:
-    """0 no difference, 2 some, 1 none as far as things answered; nothing is judged."""
+    """0 no difference, 2 some, 1 none as far as things answered, or of an older commit; nothing is
+    judged.
+    """
     done = _pass(read_settings(settings), Apply.REPORT, _unjudged)
     _print(done.plan, output)
+    _behind(done)
     return _found(done, differs=_differs(done.plan))
 
 
@@ -61,7 +68,10 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
     """One pass in earnest; with a plan file only if the plan is still the same (else 5)."""
     log_to_stderr()
     settings = read_settings(path)
-    bound = _Bound(file.read_text(), TwinGate(settings.rehearse, say)) if file else None
+    bound = None
+    if file is not None:
+        saved = fingerprint_of(file.read_text(errors="replace"))
+        bound = _Bound(saved, TwinGate(settings.rehearse, say))
     if accept_rewrite:
         with install(settings, apply=Apply.REPORT) as parts:
             say(f"accepted: {parts.commits.accept(parts.source.fetch().commit).commit}")
@@ -81,6 +91,8 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
             say(f"{note.subject}: {note.text}")
     result(f"{done.ending}: commit {done.desired.revision.commit[:12]}")
     code = ENDINGS.get(done.ending, Exit.FAILED)
+    if _behind(done):
+        code = code or Exit.FAILED
     if done.plan.pending:
         say(f"{len(done.plan.pending)} things are there already\n  fix: vlab apply --adopt")
         return code or Exit.REFUSED
@@ -129,6 +141,7 @@ def drift(settings: Path, output: str) -> int:
         for found in done.drifts:
             result(f"{'.'.join(found.path) or found.key}: {done.told[found.key]}")
         say(f"{len(done.drifts)} things drifted")
+    _behind(done)
     return _found(done, differs=bool(done.drifts))
 
 
@@ -170,13 +183,13 @@ def history(path: Path, output: str, limit: int) -> int:
 class _Bound:
     """A gate that lets only the plan of a file through."""
 
-    def __init__(self, text: str, gate: Gate) -> None:
-        self._text = text
+    def __init__(self, fingerprint: str, gate: Gate) -> None:
+        self._fingerprint = fingerprint
         self._gate = gate
         self.stale = False
 
     def __call__(self, plan: Plan, lab: Lab, observed: Observed) -> Judgement:
-        self.stale = not same_plan(self._text, plan)
+        self.stale = plan.fingerprint != self._fingerprint
         if self.stale:
             objection = Objection(Rule.STALE, "the plan is stale", "vlab plan --save FILE", None)
             return Judgement((objection,))
@@ -210,7 +223,17 @@ def _found(done: Pass, *, differs: bool) -> Exit:
     """What a look came to. Silence is no answer, so it is not fine."""
     if differs:
         return Exit.DIFFERENT
-    return Exit.FAILED if done.ending is Ending.UNSEEN else Exit.FINE
+    unknown = done.ending is Ending.UNSEEN or done.desired.trouble is not None
+    return Exit.FAILED if unknown else Exit.FINE
+
+
+def _behind(done: Pass) -> bool:
+    """Tell why what was looked at is not the newest commit, if it is not."""
+    trouble = done.desired.trouble
+    if trouble is not None:
+        in_force = done.desired.revision.commit[:12]
+        say(f"{in_force} stays in force: {trouble.reason}\n{indent(trouble.message, '  ')}")
+    return trouble is not None
 
 
 def _differs(plan: Plan) -> bool:

@@ -6,17 +6,20 @@ import json
 import sys
 from collections.abc import Mapping
 
+from lab.printable import printable_lines
+
 FORMAT_VERSION = 1
 
 
 def say(text: str) -> None:
     """Talk: progress and problems."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable_lines(text)}\n")
     sys.stderr.flush()
 
 
-def result(text: str) -> None:
-    """The result."""
+def result(text: str, *, coloured: bool = False) -> None:
+    """The result. `coloured`: it has been made printable, before its colours came in."""
+    text = text if coloured else printable_lines(text)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
 

@@ -41,7 +41,7 @@ def check(tree: Path, base: str, head: str, output: str) -> int:
 def _files(repository: git.Repo, name: str, inside: Path) -> Mapping[str, bytes]:
     try:
         commit = repository.commit(name)
-    except (git.BadName, ValueError) as error:
+    except (git.BadName, ValueError, KeyError) as error:
         raise typer.BadParameter(f"there is no commit {name} here") from error
     return dict(read_files(commit, PurePosixPath(inside.as_posix())))
 

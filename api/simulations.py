@@ -37,7 +37,8 @@ def simulate(
         report = run(lab, faults, seed=seed)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    result(render(report, output, colour=sys.stdout.isatty()))
+    text = render(report, output, colour=sys.stdout.isatty())
+    result(text, coloured=output == "text")
     return Exit.FINE if report.verdict.safe else Exit.UNSAFE
 
 
@@ -64,14 +65,14 @@ def _seconds(text: str | None) -> float | None:
     return None if text is None else parse_duration(text)
 
 
-def scenarios(tree: Path, paths: Sequence[Path], output: str) -> int:
+def scenarios(tree: Path, paths: Sequence[Path], seed: int, output: str) -> int:
     """Each story in turn; 0 if all came as written, 2 if one differs."""
     files = read_tree(tree)
     results = []
     for path in paths:
         if not path.is_file():
             raise typer.BadParameter(f"{path} is no scenario file")
-        results.append(run_scenario(path, files))
+        results.append(run_scenario(path, files, seed=seed))
     if output == "json":
         result_json(
             {

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lab.printable import printable
 from simulator.outcome.report import LostRedundancy, Outage, Overcommit, Report, gibibytes
 
 FORMAT_VERSION = 1
@@ -29,7 +30,7 @@ def render(report: Report, form: str, *, colour: bool = False) -> str:
         case "markdown":
             return "\n".join(_markdown(report)) + "\n"
         case "text":
-            return "\n".join(_text(report, colour=colour)) + "\n"
+            return "\n".join(_painted(*line, colour=colour) for line in _text(report)) + "\n"
     raise ValueError(f"{form!r} is no form of a report; use text, markdown or json")
 
 
@@ -60,28 +61,32 @@ def _faults(report: Report) -> str:
     return " ".join(str(fault) for fault in report.faults)
 
 
-def _text(report: Report, *, colour: bool) -> Iterator[str]:
-    def paint(code: str, text: str) -> str:
-        return f"{code}{text}{PLAIN}" if colour else text
+def _painted(text: str, code: str = "", *, colour: bool) -> str:
+    text = printable(text)
+    return f"{code}{text}{PLAIN}" if code and colour else text
 
-    yield paint(BOLD, _faults(report))
-    yield ""
+
+def _text(report: Report) -> Iterator[tuple[str] | tuple[str, str]]:
+    """Lines, some with their colour."""
+    yield _faults(report), BOLD
+    yield ("",)
     width = max((len(event.subject) for event in report.events), default=0)
     for event in report.events:
-        yield f"+{event.at_s:7.1f}s  {event.subject:{width}}  {event.text}"
-    yield f"+{report.until_s:7.1f}s  {_end(report)}"
+        yield (f"+{event.at_s:7.1f}s  {event.subject:{width}}  {event.text}",)
+    yield (f"+{report.until_s:7.1f}s  {_end(report)}",)
     for title, rows in _tables(report):
-        yield ""
-        yield paint(BOLD, title)
+        yield ("",)
+        yield title, BOLD
         width = max(len(row[0]) for row in rows)
-        yield from (f"  {row[0]:{width}}  {'  '.join(row[1:])}".rstrip() for row in rows)
-    yield ""
-    yield from _others(report)
-    yield ""
-    yield paint(GREEN if report.verdict.safe else RED, f"verdict: {report.verdict.name}")
-    yield from (f"  {line}" for line in _reasons(report))
-    yield "rests on"
-    yield from (f"  {line}" for line in report.rests_on)
+        for row in rows:
+            yield (f"  {row[0]:{width}}  {'  '.join(row[1:])}".rstrip(),)
+    yield ("",)
+    yield from ((line,) for line in _others(report))
+    yield ("",)
+    yield f"verdict: {report.verdict.name}", GREEN if report.verdict.safe else RED
+    yield from ((f"  {line}",) for line in _reasons(report))
+    yield ("rests on",)
+    yield from ((f"  {line}",) for line in report.rests_on)
 
 
 def _markdown(report: Report) -> Iterator[str]:

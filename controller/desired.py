@@ -60,6 +60,11 @@ class _Loaded:
     lab: Lab
     things: Mapping[Key, Managed]
 
+    @property
+    def empty(self) -> bool:
+        """Whether it declares nothing at all."""
+        return not any(self.lab.map(word) for word in WORDS)
+
 
 class Commits:
     """The commits of the branch: each new one judged once, the one in force kept loaded."""
@@ -132,17 +137,15 @@ class Commits:
             loaded = self._load(newest)
         except LabInvalid as invalid:
             return Seen(newest, Judged.INVALID, str(invalid), now_s)
-        if not any(loaded.lab.map(word) for word in WORDS):
-            told = (
-                f"{self._source.path} declares nothing in {newest.commit[:12]}; an empty tree is"
-                " taken for a mistake, and nothing is deleted"
-            )
-            return Seen(newest, Judged.EMPTY, told, now_s)
+        if loaded.empty:
+            return Seen(newest, Judged.EMPTY, self._nothing_in(newest), now_s)
         self._loaded = loaded
         return Seen(newest, Judged.GOOD, "", now_s)
 
     def _load_good(self, revision: Revision) -> _Loaded:
-        """The commit in force. It was good once; another version of us may think otherwise."""
+        """The commit in force. It was good once; another version of us may think otherwise, and
+        other settings may look for it in another folder.
+        """
         if self._loaded is None or self._loaded.commit != revision.commit:
             try:
                 self._loaded = self._load(revision)
@@ -150,7 +153,15 @@ class Commits:
                 raise NothingInForce(Trouble("LabInvalid", str(invalid), revision)) from invalid
             except SourceUnreachable as error:
                 raise NothingInForce(Trouble("SourceUnreachable", str(error), revision)) from error
+        if self._loaded.empty:
+            raise NothingInForce(Trouble("EmptyTree", self._nothing_in(revision), revision))
         return self._loaded
+
+    def _nothing_in(self, revision: Revision) -> str:
+        return (
+            f"{self._source.path} declares nothing in {revision.commit[:12]}; an empty tree is"
+            " taken for a mistake, and nothing is deleted"
+        )
 
     def _load(self, revision: Revision) -> _Loaded:
         lab = load(self._source.files(revision.commit))

@@ -145,17 +145,17 @@ def _told(operation: Operation) -> list[object]:
     ]
 
 
-def same_plan(file_text: str, plan: Plan) -> bool:
-    """Whether a plan file (`vlab plan --output json`) still says what `plan` says.
+def fingerprint_of(file_text: str) -> str:
+    """The fingerprint in a plan file (`vlab plan --save FILE`).
 
     Raises Refused for a text that is no plan file.
     """
     try:
         data = json.loads(file_text)
         version, fingerprint = data["format_version"], data["fingerprint"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refused("this is no plan file", "make one: vlab plan --output json") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Refused("this is no plan file", "make one: vlab plan --save FILE") from error
     if version != FORMAT_VERSION:
-        fix = "make it anew: vlab plan --output json"
+        fix = "make it anew: vlab plan --save FILE"
         raise Refused(f"the plan file has format {version}, not {FORMAT_VERSION}", fix)
-    return bool(fingerprint == plan.fingerprint)
+    return str(fingerprint)

@@ -131,7 +131,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 
 def plan_file(plan: Plan) -> str:
-    """The plan as a file that `vlab apply` takes (see `plan.same_plan`)."""
+    """The plan as a file that `vlab apply` takes (see `plan.fingerprint_of`)."""
     return json.dumps(plan_data(plan), indent=2) + "\n"
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from controller.secrets import HOW, REFERENCE
 from lab.errors import VlabError
@@ -209,5 +210,10 @@ def read_settings(path: Path) -> Settings:
     try:
         return Settings.model_validate({**data, "folder": path.resolve().parent})
     except ValidationError as error:
-        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SettingsInvalid("\n".join(lines)) from error
+        raise SettingsInvalid("\n".join(f"{path}: {_said(e)}" for e in error.errors())) from error
+
+
+def _said(error: ErrorDetails) -> str:
+    """One problem, in our words where they are ours."""
+    where = ".".join(map(str, error["loc"]))
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")

@@ -9,8 +9,10 @@ left out here; `lab.format` keeps them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # an import there, no __all__
@@ -28,10 +30,15 @@ from ruamel.yaml.events import (
 
 from lab.errors import Place, Problem
 from lab.item import Path
+from lab.printable import printable
 
 MAX_FILE_BYTES = 4 * 2**20
 MAX_DEPTH = 16  # the language itself needs 7 levels
+MAX_NAME = 255  # characters; a file name on Linux has no more
 NULLS = frozenset({"null", "~", "Null", "NULL"})  # YAML 1.2.2, 10.3.2 core schema
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# YAML 1.2.2, 5.1: c-printable
 
 Mark = Any  # ruamel's position: 0-based `line` and `column`
 Spot = tuple[Mark, Any]
@@ -77,6 +84,11 @@ class Document:
             mark, below = spot
         return self.place(mark) if mark is not None else None
 
+    def nearest(self, path: Path) -> Place:
+        """Where this path, or what is around it, was written; else the begin of the file."""
+        found = (self.find(path[:length]) for length in range(len(path), 0, -1))
+        return next((at for at in found if at is not None), Place(self.file, 1, 1))
+
 
 def _below(spots: Mapping[str, Spot] | list[Spot] | None, step: str) -> Spot | None:
     if isinstance(spots, list):
@@ -94,7 +106,7 @@ def compose(file: str, content: bytes) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         document.give_up(mark, f"this is not YAML: {_syntax(error)}", fix=_hint(error))
-    except YAMLError as error:  # the reader's: a character that no YAML file may hold
+    except YAMLError as error:  # the reader's, without a place
         document.give_up(None, f"this is not YAML: {str(error).splitlines()[0]}")
     return document
 
@@ -120,6 +132,12 @@ def _text(content: bytes) -> str:
     if "\0" in text:
         fix = "move it out of the tree, or give it another ending than .yaml"
         raise _GaveUp(None, "the file is binary, not text", fix=fix)
+    if (found := _FORBIDDEN.search(text)) is not None:
+        before = text[: found.start()]
+        column = len(before) - (before.rfind("\n") + 1)
+        mark = SimpleNamespace(line=before.count("\n"), column=column)
+        what = f"this is not YAML: {printable(found[0])} is a control character"
+        raise _GaveUp(mark, what, fix="remove it")
     return text
 
 
@@ -191,9 +209,17 @@ def _refuse(event: Any) -> None:
 
 
 def _key(event: Any) -> str:
-    if event.value == "<<":
+    name = str(event.value)
+    if name == "<<":
         raise _alias(event.start_mark, "<<")
-    return str(event.value)
+    if len(name) > MAX_NAME:
+        what = f"a name of {len(name)} characters, more than {MAX_NAME}"
+        raise _GaveUp(event.start_mark, what, fix="shorten it, or look for a missing colon")
+    if (shown := printable(name)) != name:
+        why = "whoever reads a plan or a log could not see what it says"
+        fix = "write it with characters that can be seen"
+        raise _GaveUp(event.start_mark, f"the name {shown} holds control characters", why, fix)
+    return name
 
 
 def _check_container(event: Any, around: list[_Frame], wants_key: bool) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.printable import printable
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
@@ -38,7 +40,7 @@ class Problem:
         lines = [f"{head}{mark}{self.what}"]
         lines += [f"  why: {self.why}"] if self.why else []
         lines += [f"  fix: {self.fix}"] if self.fix else []
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 class VlabError(Exception):

@@ -87,7 +87,9 @@ def _parse(verb: str, rest: str) -> Fault:
             f"{verb!r} is no fault; write fail- or silence- with one of {', '.join(kinds)},"
             " or shutdown-node, reboot-node"
         )
-    name, _, when = rest.partition("@")
+    name, at, when = rest.partition("@")
+    if at and not when:
+        raise ValueError(f"{verb} {rest}: write a time after @, such as {name}@30s..300s")
     start, _, end = when.partition("..")
     return _ordered(
         Fault(

@@ -54,7 +54,8 @@ def load(files: Mapping[str, bytes], *, rules: bool = True, changes: Document | 
                 )
             except ValidationError as error:
                 broken = True
-                problems += problems_of(error, (word, name), data, merged.nearest_place)
+                who, at = title(word, name), (word, name)
+                problems += problems_of(error, who, WORDS[word], at, data, merged.nearest_place)
     lab = Lab(
         **{word.replace("-", "_"): entries for word, entries in maps.items()},  # type: ignore[arg-type]
         resets=frozenset(merged.resets),

@@ -1,7 +1,7 @@
 """What pydantic finds wrong with one entry, said plainly: where, what, how to fix.
 
-Used by `lab.load` alone. A new kind of constraint that has no sentence here is still reported, in
-pydantic's words.
+Used by `lab.load`, and for scenarios. A new kind of constraint that has no sentence here is still
+reported, in pydantic's words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from lab.errors import Place, Problem
 from lab.item import Path, kebab
-from lab.lab import WORDS, title
 from lab.names import nearest
 from lab.shape import model_at, tags
 
@@ -50,14 +49,21 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
 
 
 def problems_of(
-    error: ValidationError, entry: Path, data: Any, place: Callable[[Path], Place | None]
+    error: ValidationError,
+    who: str,
+    model: Any,
+    at: Path,
+    data: Any,
+    place: Callable[[Path], Place | None],
 ) -> list[Problem]:
-    """The problems of one entry. `entry`: its word and name; `data`: what was written for it."""
+    """The problems of one item of the type `model` that stands at a path. `data`: what was written
+    for it.
+    """
     found = []
     for detail in error.errors(include_url=False):
         path = _path(detail["loc"], data)
-        what, fix = _said(entry, path, data, detail)
-        found.append(Problem(place((*entry, *path)), f"{title(*entry)}: {what}", fix=fix))
+        what, fix = _said(at[-1] if at else who, model, path, data, detail)
+        found.append(Problem(place((*at, *path)), f"{who}: {what}", fix=fix))
     return found
 
 
@@ -78,10 +84,10 @@ def _path(loc: tuple[int | str, ...], data: Any) -> Path:
     return tuple(path)
 
 
-def _said(entry: Path, path: Path, data: Any, detail: Any) -> tuple[str, str]:
+def _said(name: str, model: Any, path: Path, data: Any, detail: Any) -> tuple[str, str]:
     """What is wrong, and the fix."""
     kind, context = detail["type"], detail.get("ctx", {})
-    at, key = ".".join(path), path[-1] if path else entry[1]
+    at, key = ".".join(path), path[-1] if path else name
     match kind:
         case "missing" if key.isdecimal():
             return f"{'.'.join(path[:-1])} has too few items", f"write at least {int(key) + 1}"
@@ -90,16 +96,16 @@ def _said(entry: Path, path: Path, data: Any, detail: Any) -> tuple[str, str]:
             return f"{key} is missing{inside}", f"add {key}: ..."
         case "extra_forbidden":
             inside = f" in {'.'.join(path[:-1])}" if path[:-1] else ""
-            return f"there is no key {key}{inside}", nearest(key, _keys(entry[0], path[:-1], data))
+            return f"there is no key {key}{inside}", nearest(key, _keys(model, path[:-1], data))
         case "enum" | "literal_error":
             known = re.findall(r"'([^']*)'", context["expected"])
             said = detail["input"]
             return f"{at} is {_shown(said)}, which is none of its values", nearest(str(said), known)
         case "union_tag_not_found":
-            return "type is missing", f"add type: one of {', '.join(tags(WORDS[entry[0]]))}"
+            return "type is missing", f"add type: one of {', '.join(tags(model))}"
         case "union_tag_invalid":
             said = str(context["tag"])
-            return f"type is {said}, which is unknown", nearest(said, tags(WORDS[entry[0]]))
+            return f"type is {_shown(said)}, which is unknown", nearest(said, tags(model))
     what, fix = SENTENCES.get(kind, ("{at}: {msg}", ""))
     words = {**context, "msg": detail["msg"], "said": _shown(detail["input"])}
     words |= {"at": at or "the entry", "key": key}
@@ -118,6 +124,6 @@ def _shown(value: Any) -> str:
             return f"{text[:SHOWN]}..." if len(text) > SHOWN else text or "empty"
 
 
-def _keys(word: str, path: Path, data: Any) -> list[str]:
-    model = model_at(WORDS[word], data, path)
-    return [] if model is None else [kebab(name) for name in model.model_fields]
+def _keys(model: Any, path: Path, data: Any) -> list[str]:
+    found = model_at(model, data, path)
+    return [] if found is None else [kebab(name) for name in found.model_fields]

@@ -30,6 +30,9 @@ def nearest(name: str, known: Collection[str]) -> str:
     """How to mend a wrong name: the known name most like it, else those to choose from."""
     if not known:
         return "none is declared yet"
+    by_small = {each.lower(): each for each in known}
+    if (same := by_small.get(name.lower())) is not None:
+        return f"did you mean {same}?"
     close = get_close_matches(name, known, n=SHOWN)
     likeness = [SequenceMatcher(None, each, name).ratio() for each in close]
     best = [each for each, ratio in zip(close, likeness, strict=True) if ratio == likeness[0]]

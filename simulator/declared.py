@@ -17,7 +17,7 @@ from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity, RuleType
 from lab.kinds.iscsi import Target
 from lab.kinds.nas import Nas, NasService, NasServices, Share
-from lab.kinds.storage import Lvm, Nfs, Rbd, StorageBase
+from lab.kinds.storage import Local, Lvm, Nfs, Rbd, StorageBase
 from lab.lab import Lab
 from simulator.cluster.documents import NodeAffinity, ResourceAffinity, Rule
 from simulator.workload import (
@@ -119,14 +119,16 @@ def _sid(guest: Guest) -> str:
 
 
 def _guest(lab: Lab, name: str, guest: Guest) -> GuestSpec:
+    storages = frozenset(disk.storage for disk in guest.disks.values())
     return GuestSpec(
         guest.vmid,
         name,
         guest.cores * guest.sockets,
         guest.memory,
-        frozenset(disk.storage for disk in guest.disks.values()),
+        storages,
         tuple((net.bridge, lab.vlans[net.vlan].id) for net in guest.nets.values()),
         bool(guest.onboot),
+        storages,
     )
 
 
@@ -147,7 +149,8 @@ def _storage(lab: Lab, name: str, storage: StorageBase) -> StorageSpec:
         case Nfs():
             backing, export = _nfs(lab, storage)
     kind: str = getattr(storage, "type", "")
-    return StorageSpec(name, kind, backing, nodes, storage.enabled, export)
+    local = isinstance(storage, Local)
+    return StorageSpec(name, kind, backing, nodes, storage.enabled, export, local)
 
 
 def _nfs(lab: Lab, storage: Nfs) -> tuple[str, str]:

@@ -106,7 +106,7 @@ class Facts:
         if reason := self.host_problem(guest.node):
             return reason
         if guest.power is GuestPower.STOPPED:
-            return "it is off"
+            return self.left_disk(key) or "it is off"
         if guest.paused:
             return "it is paused"
         if guest.stalled:
@@ -127,6 +127,14 @@ class Facts:
                 return f"{node} has no bridge {bridge}"
         found = (self._trouble(key[0], name, node) for name in sorted(spec.storages))
         return next((trouble.text for trouble in found if trouble.text and not trouble.passes), "")
+
+    def left_disk(self, key: GuestKey) -> str:
+        """Why a guest can't start where HA took it from a node that still has its disks."""
+        disks = self.state.guests[key].disks
+        storages = self.workload(key[0]).storages
+        held = (name for name in sorted(self.spec(key).disks) if name in storages)
+        local = next((name for name in held if storages[name].local), "")
+        return f"its disk on {local} is on {disks}" if disks and local else ""
 
     def service_problem(self, name: str) -> str:
         """Why a service is not up: `any` needs one of its guests to serve, `all` every one."""

@@ -66,7 +66,7 @@ class GuestPart:
 
     def _kill(self, twin: Twin, facts: Facts, key: GuestKey, guest: GuestState) -> None:
         twin.cancel(_boot_timer(key))
-        twin.state.guests[key] = GuestState(guest.node)
+        twin.state.guests[key] = GuestState(guest.node, disks=guest.disks)
         twin.note(facts.guest_name(key), "killed", f"goes down with {guest.node}")
 
     def _follow(
@@ -108,9 +108,18 @@ def set_workload(twin: Twin, cluster: str, workload: Workload) -> None:
 
 
 def place(twin: Twin, key: GuestKey, node: str) -> None:
-    """Let a guest be on a node, off: one that is new, or one whose node is gone."""
+    """Let a new guest be on a node, off."""
     twin.cancel(_boot_timer(key))
     twin.state.guests[key] = GuestState(node)
+    twin.changed()
+
+
+def recover(twin: Twin, key: GuestKey, node: str) -> None:
+    """Let a guest of a node that is gone be on another, off: its configuration alone moves."""
+    guest = twin.state.guests[key]
+    disks = guest.disks or guest.node
+    twin.cancel(_boot_timer(key))
+    twin.state.guests[key] = GuestState(node, disks="" if disks == node else disks)
     twin.changed()
 
 
@@ -128,7 +137,7 @@ def stop(twin: Twin, key: GuestKey) -> None:
     guest = twin.state.guests[key]
     if guest.power is not GuestPower.STOPPED:
         twin.cancel(_boot_timer(key))
-        twin.state.guests[key] = GuestState(guest.node, lock=guest.lock)
+        twin.state.guests[key] = GuestState(guest.node, lock=guest.lock, disks=guest.disks)
         twin.note(twin.facts.guest_name(key), "stopped", f"is stopped on {guest.node}")
         twin.changed()
 
@@ -157,7 +166,8 @@ def migrate(twin: Twin, key: GuestKey, node: str) -> None:
     """
     guest = twin.state.guests[key]
     if guest.node != node:
-        twin.state.guests[key] = replace(guest, node=node)
+        disks = "" if guest.disks == node else guest.disks
+        twin.state.guests[key] = replace(guest, node=node, disks=disks)
         twin.note(twin.facts.guest_name(key), "moved", f"moves from {guest.node} to {node}")
         twin.changed()
 

@@ -59,6 +59,7 @@ class GuestState:
     stands still because somebody said so, whatever its power.
 
     `boot_left_s`: what is left of a boot that stands still; None: it has not been interrupted.
+    `disks`: the node where HA left its disks on storages of one node behind; "" if it has them.
     """
 
     node: str
@@ -67,6 +68,7 @@ class GuestState:
     lock: str = ""  # migrate, backup, ...
     boot_left_s: float | None = None
     paused: bool = False
+    disks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from simulator.cluster.documents import CrsSettings, Rules
 
 @dataclass(frozen=True, slots=True)
 class GuestSpec:
-    """A guest as a load. `nets` are (bridge, 802.1Q id, 0 for untagged); `storages` are names."""
+    """A guest as a load. `nets` are (bridge, 802.1Q id, 0 for untagged); `storages` are names.
+
+    `disks`: those of them that hold disks of its own, and not just a medium in a drive.
+    """
 
     vmid: int
     name: str
@@ -25,14 +28,15 @@ class GuestSpec:
     storages: frozenset[str] = frozenset()
     nets: tuple[tuple[str, int], ...] = ()
     onboot: bool = False
+    disks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class StorageSpec:
     """A storage definition by what backs it.
 
-    `backing` by type: rbd the pool; lvm the volume group; nfs the server's address; dir nothing.
-    `export`: the path on an NFS server.
+    `backing` by type: rbd the pool; lvm the volume group; nfs the server's address; lvmthin as lvm.
+    `export`: the path on an NFS server. `local`: each node has its own.
     """
 
     name: str
@@ -41,6 +45,7 @@ class StorageSpec:
     nodes: frozenset[str] | None = None  # None: every node
     enabled: bool = True
     export: str = ""
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from api.view import View
 from lab.faults import Fault, parse_faults
 from lab.lab import Lab
 from simulator.outcome.report import Finding, LostRedundancy, Outage, Overcommit, Report
-from simulator.outcome.simulate import LIMIT_S, simulate
+from simulator.outcome.simulate import in_time, simulate
 from simulator.twin import Event
 
 router = APIRouter(tags=["twin"])
@@ -117,11 +117,9 @@ def simulations(request: Request, asked: Asked) -> Told:
 def _faults(words: str) -> tuple[Fault, ...]:
     try:
         faults = parse_faults([words])
+        in_time(faults)
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
     if len(faults) > FAULTS:
         raise HTTPException(422, f"{len(faults)} faults are more than {FAULTS}")
-    late = [fault for fault in faults if max(fault.at_s, fault.restore_at_s or 0.0) > LIMIT_S]
-    if late:
-        raise HTTPException(422, f"{late[0]}: a run ends after {LIMIT_S:g} s")
     return faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 
 from api.answers import Answer
 from api.problems import responses
@@ -14,6 +14,7 @@ from controller import status as standing
 from controller.managed import Value
 
 router = APIRouter(tags=["state"])
+LAST = 2**63 - 1  # the largest number of a row in a database
 
 
 class KeyTold(Answer):
@@ -99,7 +100,7 @@ def runs(
 
 
 @router.get("/runs/{number}", responses=responses(404, 422, 503))
-def run(request: Request, number: int) -> standing.RunView:
+def run(request: Request, number: Annotated[int, Path(le=LAST)]) -> standing.RunView:
     """One run with all its operations."""
     found = standing.run_view(_view(request).history, number)
     if found is None:

@@ -1,4 +1,5 @@
-"""Storage definitions: RBD pools, NFS exports, shared volume groups, folders.
+"""Storage definitions: RBD pools, NFS exports, shared volume groups, and what each node has for
+itself: folders, ZFS pools, thin pools.
 
 What can't change once it is made is replaced: the definition goes and comes again, the data behind
 it stays. Storages of other types are read and left alone. Source: the Proxmox VE administration
@@ -50,17 +51,21 @@ def keep_fields() -> tuple[Field, ...]:
 TYPE = field("type", cost=Cost.REPLACE)
 SERVER = field("server", path=(), cost=Cost.REPLACE)
 EXPORT = field("export", path=(), cost=Cost.REPLACE)
+POOL = field("pool", cost=Cost.REPLACE)
+VG = field("vg", api="vgname", cost=Cost.REPLACE)
 SHARED = field("shared", FLAG, path=(), default=False)  # of LVM: the LUN is seen by every node
 CLIENT = field("client", api="username", cost=Cost.LIVE)  # of Ceph; its key goes along with it
 BACKING: Mapping[str, tuple[Field, ...]] = {
     "rbd": (
-        field("pool", cost=Cost.REPLACE),
+        POOL,
         CLIENT,
         field("krbd", FLAG, cost=Cost.LIVE, default=False),
     ),
     "nfs": (SERVER, EXPORT),
-    "lvm": (field("vg", api="vgname", cost=Cost.REPLACE), SHARED),
+    "lvm": (VG, SHARED),
     "dir": (field("path", cost=Cost.REPLACE),),
+    "zfspool": (POOL, field("sparse", FLAG, cost=Cost.NONE, default=False)),
+    "lvmthin": (VG, field("thin-pool", api="thinpool", cost=Cost.REPLACE)),
 }
 COMMON = (
     field("content", SET, default=()),
@@ -77,7 +82,7 @@ class Storage(PveThing):
     kind = "storage"
     word = "storages"
     words = ("storages",)
-    fields = (TYPE, *COMMON, *(each for fields in BACKING.values() for each in fields))
+    fields = (TYPE, *COMMON, *dict.fromkeys(each for fields in BACKING.values() for each in fields))
     more_costs = dict.fromkeys(
         ("ceph", "nas", "share", "backup-server", "export", "target", "lun"), Cost.REPLACE
     )
@@ -153,7 +158,7 @@ class Storage(PveThing):
                     if isinstance(known, Lvm) and known.vg == self.values.get("vg"):
                         return {"nas": known.nas, "target": known.target, "lun": known.lun}
                 return None
-            case "dir":
+            case "dir" | "zfspool" | "lvmthin":
                 return {}
             case _:
                 return None

@@ -85,11 +85,25 @@ class Disk(Item):
 
 
 class RaidLevel(StrEnum):
-    """Levels the lab uses. SINGLE: one disk that a RAID controller presents as a volume."""
+    """How disks are one volume. SINGLE: one that a RAID controller presents; RAID-Z is ZFS's."""
 
     SINGLE = "single"
     RAID1 = "raid1"
     RAID10 = "raid10"
+    RAID5 = "raid5"
+    RAID6 = "raid6"
+    RAIDZ1 = "raidz1"
+    RAIDZ2 = "raidz2"
+    RAIDZ3 = "raidz3"
+
+
+_PARITY = {
+    RaidLevel.RAID5: 1,
+    RaidLevel.RAID6: 2,
+    RaidLevel.RAIDZ1: 1,
+    RaidLevel.RAIDZ2: 2,
+    RaidLevel.RAIDZ3: 3,
+}
 
 
 class Raid(Item):
@@ -99,7 +113,7 @@ class Raid(Item):
     disks: tuple[str, ...]
 
     def flaws(self) -> Iterator[Flaw]:
-        count = len(self.disks)
+        count, parity = len(self.disks), self.parity
         match self.level:
             case RaidLevel.SINGLE:
                 fits, needs = count == 1, "one disk"
@@ -107,8 +121,22 @@ class Raid(Item):
                 fits, needs = count >= 2, "two disks or more"
             case RaidLevel.RAID10:
                 fits, needs = count >= 4 and count % 2 == 0, "an even number of disks, four or more"
+            case _:
+                fits, needs = count >= parity + 2, f"{parity + 2} disks or more"
         if not fits:
             yield Flaw(("disks",), f"{self.level} needs {needs}, not {count}")
+
+    @property
+    def parity(self) -> int:
+        """How many disks hold parity, and may be lost, whichever they are."""
+        return _PARITY.get(self.level, 0)
+
+    def usable(self, sizes: Mapping[str, int]) -> int:
+        """What fits, of disks of these sizes, all in bytes."""
+        each = [sizes[disk] for disk in self.disks]
+        if self.level is RaidLevel.RAID10:
+            return sum(map(min, zip(each[::2], each[1::2], strict=False)))
+        return min(each, default=0) * (max(1, len(each) - self.parity) if self.parity else 1)
 
     def survives(self, lost: frozenset[str]) -> bool:
         """Whether the volume still serves; RAID 10 pairs its disks in the order written."""
@@ -120,6 +148,8 @@ class Raid(Item):
                 return not all(gone)
             case RaidLevel.RAID10:
                 return not any(a and b for a, b in zip(gone[::2], gone[1::2], strict=True))
+            case _:
+                return sum(gone) <= self.parity
 
 
 class Host(Item):

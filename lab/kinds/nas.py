@@ -28,6 +28,12 @@ class NasPool(Raid):
 
     overcommit: Flag = False
 
+    def flaws(self) -> Iterator[Flaw]:
+        yield from super().flaws()
+        if self.level in (RaidLevel.RAID5, RaidLevel.RAID6):
+            what = f"a ZFS pool has no {self.level}"
+            yield Flaw(("level",), what, fix=f"write raidz{self.parity}")
+
 
 class Share(Part):
     """An NFS export of a folder of a pool, to one VLAN or to the networks and hosts written.
@@ -177,10 +183,7 @@ class Nas(Owned, Host):
         """What fits on a pool before its own needs; 0 if a disk of it is not declared."""
         if not all(disk in self.disks for disk in pool.disks):
             return 0
-        sizes = [self.disks[disk].size for disk in pool.disks]
-        if pool.level is not RaidLevel.RAID10:
-            return min(sizes, default=0)
-        return sum(map(min, zip(sizes[::2], sizes[1::2], strict=False)))
+        return pool.usable({disk: self.disks[disk].size for disk in pool.disks})
 
     @property
     def volumes(self) -> dict[tuple[str, str], Raid]:

@@ -88,11 +88,36 @@ class Lvm(StorageBase):
     vg: str
 
 
-class Dir(StorageBase):
-    """A folder on the node's own disk."""
+class Local(StorageBase):
+    """A storage that each node has for itself, on its system's disks or on `raid` of its `raids`.
+
+    What lies on it stays behind when HA starts a guest elsewhere.
+    """
+
+    raid: str | None = None
+
+
+class Dir(Local):
+    """A folder of each node."""
 
     type: Literal["dir"]
     path: str
 
 
-Storage = Annotated[Rbd | Nfs | Lvm | Dir, Field(discriminator="type")]
+class ZfsPool(Local):
+    """A ZFS pool of each node, or a dataset in it: `rpool/data`. `sparse`: no space is reserved."""
+
+    type: Literal["zfspool"]
+    pool: str
+    sparse: Flag | None = None
+
+
+class LvmThin(Local):
+    """A thin pool in a volume group of each node: `data` in `pve`."""
+
+    type: Literal["lvmthin"]
+    vg: str
+    thin_pool: str
+
+
+Storage = Annotated[Rbd | Nfs | Lvm | Dir | ZfsPool | LvmThin, Field(discriminator="type")]

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from lab.errors import Problem
 from lab.kinds.vlan import Role
 from lab.lab import Lab, title
+from lab.rules.quorum import clusters
 from lab.rules.wiring import hosts
 
 HOST_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")  # RFC 1123, 2.1
-HA_NODES = 3  # the Proxmox VE administration guide, high availability, requirements
+HA_VOTES = 3  # the Proxmox VE administration guide, high availability, requirements
 HA_RULES_SINCE = 9  # the same, rules
 BUSY = (Role.ISCSI, Role.CEPH, Role.NFS, Role.BACKUP)
 
@@ -31,20 +32,23 @@ def host_names_are_valid(lab: Lab) -> Iterator[Problem]:
             yield Problem(lab.place(word, name), what, why, "rename it")
 
 
-def ha_has_three_nodes(lab: Lab) -> Iterator[Problem]:
-    """HA needs a majority that survives the loss of a node."""
+def ha_has_three_votes(lab: Lab) -> Iterator[Problem]:
+    """HA needs a majority that survives the loss of a node: of two, only with a quorum device."""
     under_ha: dict[str, str] = {}
     for name, guest in lab.guests.items():
         if guest.ha is not None:
             under_ha.setdefault(guest.cluster, name)
-    for cluster, first in under_ha.items():
-        count = len(lab.members(cluster))
-        if cluster in lab.clusters and count < HA_NODES:
-            what = f"{title('guests', first)} is under HA, but cluster {cluster} has {count} of"
-            what += f" the {HA_NODES} nodes that HA needs"
-            why = "with fewer nodes no majority is left when one is lost"
-            place = lab.place("guests", first, "ha")
-            yield Problem(place, what, why, f"add nodes to cluster {cluster}, or remove ha")
+    for name, corosync, count in clusters(lab):
+        if name not in under_ha or count >= HA_VOTES or (count == 2 and corosync.qdevice):
+            continue
+        guest_name = under_ha[name]
+        what = f"{title('guests', guest_name)} is under HA, but cluster {name} has {count} of"
+        what += f" the {HA_VOTES} nodes that HA needs"
+        why = "with fewer nodes no majority is left when one is lost"
+        fix = f"add nodes to cluster {name}, or remove ha"
+        if count == 2:
+            fix = f"add a node or a qdevice to cluster {name}, or remove ha"
+        yield Problem(lab.place("guests", guest_name, "ha"), what, why, fix)
 
 
 def ha_rules_have_a_release_that_knows_them(lab: Lab) -> Iterator[Problem]:
@@ -99,7 +103,7 @@ def links_are_apart_from_storage(lab: Lab) -> Iterator[Problem]:
 
 RULES = (
     host_names_are_valid,
-    ha_has_three_nodes,
+    ha_has_three_votes,
     ha_rules_have_a_release_that_knows_them,
     clocks_have_one_source,
     nodes_are_on_every_link,

@@ -19,7 +19,7 @@ WATCHDOG_S = 60.0  # the administration guide, fencing: a node without quorum is
 
 def corosync_is_faster_than_the_watchdog(lab: Lab) -> Iterator[Problem]:
     """Nodes agree on a loss in half the time after which a watchdog fires."""
-    for name, corosync, count in _clusters(lab):
+    for name, corosync, count in clusters(lab):
         slowest_s = corosync.slowest_s(count)
         if slowest_s > WATCHDOG_S / 2:
             token_s = corosync.token_in_force_ms(count) / 1000
@@ -35,7 +35,7 @@ def corosync_is_faster_than_the_watchdog(lab: Lab) -> Iterator[Problem]:
 
 def two_node_has_two_nodes(lab: Lab) -> Iterator[Problem]:
     """`two-node` is for two nodes."""
-    for name, corosync, count in _clusters(lab):
+    for name, corosync, count in clusters(lab):
         if corosync.two_node and count != 2:
             what = f"{title('clusters', name)} has two-node and {count} nodes"
             why = "votequorum then lets each half of a split cluster go on"
@@ -45,7 +45,7 @@ def two_node_has_two_nodes(lab: Lab) -> Iterator[Problem]:
 
 def tie_breaker_of_odd_nodes_waits_for_all(lab: Lab) -> Iterator[Problem]:
     """An odd cluster ties only if a node is missing, and then the tie is not safe by itself."""
-    for name, corosync, count in _clusters(lab):
+    for name, corosync, count in clusters(lab):
         if not corosync.auto_tie_breaker or count % 2 == 0:
             continue
         place = lab.place("clusters", name, "corosync", "auto-tie-breaker")
@@ -61,7 +61,7 @@ def tie_breaker_of_odd_nodes_waits_for_all(lab: Lab) -> Iterator[Problem]:
 
 def last_man_standing_waits_for_all(lab: Lab) -> Iterator[Problem]:
     """A cluster that counts its votes down must not be counted up by a part of it that restarts."""
-    for name, corosync, _ in _clusters(lab):
+    for name, corosync, _ in clusters(lab):
         if corosync.last_man_standing and not corosync.waits_for_all:
             what = f"{title('clusters', name)} has last-man-standing without wait-for-all"
             why = "nodes that went and start apart from the few that remained can have quorum too"
@@ -71,7 +71,7 @@ def last_man_standing_waits_for_all(lab: Lab) -> Iterator[Problem]:
 
 def expected_votes_are_those_of_the_nodes(lab: Lab) -> Iterator[Problem]:
     """The votes that a majority is taken of are those that there are."""
-    for name, corosync, count in _clusters(lab):
+    for name, corosync, count in clusters(lab):
         expected = corosync.expected_votes
         if expected is None or expected == count:
             continue
@@ -87,7 +87,7 @@ def expected_votes_are_those_of_the_nodes(lab: Lab) -> Iterator[Problem]:
 
 def qdevice_is_outside(lab: Lab) -> Iterator[Problem]:
     """A quorum device is a server of its own, on the VLAN where the nodes look for it."""
-    for name, corosync, _ in _clusters(lab):
+    for name, corosync, _ in clusters(lab):
         if (device := corosync.qdevice) is None:
             continue
         place = lab.place("clusters", name, "corosync", "qdevice", "host")
@@ -119,7 +119,7 @@ def qdevice_is_outside(lab: Lab) -> Iterator[Problem]:
 
 def ffsplit_has_even_nodes(lab: Lab) -> Iterator[Problem]:
     """An odd cluster gains nothing by a device, and needs it where it needed nothing."""
-    for name, corosync, count in _clusters(lab):
+    for name, corosync, count in clusters(lab):
         device = corosync.qdevice
         if device is not None and device.algorithm is Algorithm.FFSPLIT and count % 2:
             what = f"cluster {name} has {count} nodes and a qdevice with ffsplit"
@@ -129,7 +129,7 @@ def ffsplit_has_even_nodes(lab: Lab) -> Iterator[Problem]:
             yield Problem(place, what, why, fix, "warning")
 
 
-def _clusters(lab: Lab) -> Iterator[tuple[str, Corosync, int]]:
+def clusters(lab: Lab) -> Iterator[tuple[str, Corosync, int]]:
     """Each cluster, its settings, and how many nodes it has."""
     for name, cluster in lab.clusters.items():
         yield name, cluster.corosync, len(lab.members(name))

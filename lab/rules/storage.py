@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.errors import Problem
-from lab.kinds.storage import Content, Dir, Lvm, Nfs, Rbd, Storage
+from lab.kinds.storage import Content, Local, Lvm, Nfs, Rbd, Storage
 from lab.lab import Lab, title
 from lab.names import nearest
 from lab.rules.placement import Homes
@@ -175,10 +175,23 @@ def disks_are_on_fit_storages(lab: Lab) -> Iterator[Problem]:
                 what = f"{who}, which {', '.join(without)} does not have"
                 why = "the guest can't start on a node without its disk"
                 yield Problem(place, what, why, "pin the guest to nodes that have it")
-            if guest.ha is not None and isinstance(storage, Dir):
+            if guest.ha is not None and isinstance(storage, Local):
                 why = "HA can't start it elsewhere: the disk stays on the node that was lost"
                 fix = "use a storage that all nodes share, or remove ha"
-                yield Problem(place, f"{who}, a folder of one node", why, fix, "warning")
+                yield Problem(place, f"{who}, which each node has for itself", why, fix, "warning")
+
+
+def local_storages_are_on_disks_of_the_node(lab: Lab) -> Iterator[Problem]:
+    """Each node that has a storage for itself has the RAID that it is on."""
+    for name, storage in lab.storages.items():
+        if not isinstance(storage, Local) or storage.raid is None:
+            continue
+        for node in nodes_of(lab, storage):
+            raids = lab.nodes[node].raids
+            if storage.raid not in raids:
+                what = f"{title('storages', name)} is on {storage.raid}, which is no RAID of {node}"
+                fix = nearest(storage.raid, raids) if raids else f"add it to the raids of {node}"
+                yield Problem(lab.place("storages", name, "raid"), what, SERVES, fix)
 
 
 def backups_have_a_place(lab: Lab) -> Iterator[Problem]:
@@ -198,5 +211,6 @@ RULES = (
     initiators_have_names,
     servers_are_on_their_vlans,
     disks_are_on_fit_storages,
+    local_storages_are_on_disks_of_the_node,
     backups_have_a_place,
 )

@@ -35,7 +35,9 @@ class TwinGuests:
         self._act()
         key = guest_key(self.name, sid)
         unfit = self.twin.state.unfit.get(node, "")
-        if problem := unfit or self.twin.facts.hindrance(key, node):
+        if problem := (
+            unfit or self.twin.facts.hindrance(key, node) or self.twin.facts.left_disk(key)
+        ):
             text = f"HA: can't be started on {node}: {problem}"
             self.twin.note(self.twin.facts.guest_name(key), "ha-start-failed", text)
             return
@@ -98,7 +100,7 @@ class TwinGuests:
         if guest.power is not GuestPower.STOPPED:
             text = f"HA: its machine on {guest.node} is forgotten, though it was not stopped"
             self.twin.note(self.twin.facts.guest_name(key), "ha-orphan", text)
-        guests.place(self.twin, key, node)
+        guests.recover(self.twin, key, node)
 
     def _act(self) -> None:
         self.told()

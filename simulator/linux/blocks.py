@@ -47,12 +47,7 @@ class Device:
 
 def volume_size(declared: Host, raid: Raid) -> int:
     """What a RAID controller makes of some disks, in bytes."""
-    sizes = [declared.disks[name].size for name in raid.disks]
-    match raid.level:
-        case RaidLevel.RAID10:
-            return min(sizes) * len(sizes) // 2
-        case _:
-            return min(sizes)
+    return raid.usable({name: declared.disks[name].size for name in raid.disks})
 
 
 def local_disks(declared: Host) -> Iterator[tuple[str, int]]:

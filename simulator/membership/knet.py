@@ -58,8 +58,8 @@ class KnetPart:
         if len(now) > 1 and len(memberships(facts, cluster)) == 1:
             groups = " | ".join(names(group) for group in now)
             twin.note(f"cluster {cluster}", "link-down", f"{link}: {groups}")
-        elif len(now) == 1 < len(before):
-            twin.note(f"cluster {cluster}", "link-up", f"{link} joins all nodes")
+        elif len(now) == 1 < sum(not now[0].isdisjoint(group) for group in before):
+            twin.note(f"cluster {cluster}", "link-up", f"{link} joins {names(now[0])}")
 
 
 def memberships(facts: Facts, cluster: str) -> Groups:

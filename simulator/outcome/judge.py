@@ -33,8 +33,7 @@ def judge(lab: Lab, report: Report) -> Verdict:
             elif finding := _outage_finding(lab, asked, len(faults), name, service, outage):
                 findings.append(finding)
     if not covering:
-        kinds = ", ".join(sorted({str(fault.kind) for fault in faults}))
-        unjudged.append(f"no expectation covers a fault of this kind: {kinds}")
+        unjudged += _beyond(lab, faults)
     findings += [
         _memory_finding(lab, asked, overcommit)
         for overcommit in report.overcommit
@@ -73,6 +72,16 @@ def _subjects(accept: str) -> frozenset[str]:
 def _reason(lab: Lab, faults: Sequence[Fault], service: str) -> str:
     name, reason = next(_acceptances(lab, faults, service))
     return f"accepted by {name}: {reason}"
+
+
+def _beyond(lab: Lab, faults: Sequence[Fault]) -> Iterator[str]:
+    """What is said of faults that nothing is promised for: who may be lost, or that nobody says."""
+    services = [name for name in lab.services if accepted(lab, faults, name)]
+    for service in services:
+        yield f"{service} may be lost, {_reason(lab, faults, service)}"
+    if not services:
+        kinds = ", ".join(sorted({str(fault.kind) for fault in faults}))
+        yield f"no expectation covers a fault of this kind: {kinds}"
 
 
 def _outage_finding(

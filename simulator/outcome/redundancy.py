@@ -87,15 +87,13 @@ def _raids(facts: Facts) -> Iterator[tuple[str, str]]:
     lab = facts.model.lab
     volumes = {
         **{
-            (host, name): raid.disks
-            for host in lab.hosts
-            for name, raid in lab.hosts[host].raids.items()
+            (host, name): raid for host in lab.hosts for name, raid in lab.hosts[host].raids.items()
         },
-        **{(nas, name): pool.disks for nas in lab.nas for name, pool in lab.nas[nas].pools.items()},
+        **{(nas, name): pool for nas in lab.nas for name, pool in lab.nas[nas].pools.items()},
     }
-    for (host, name), disks in volumes.items():
-        if len(disks) < 2 or not facts.host_on(host):
+    for (host, name), raid in volumes.items():
+        if len(raid.disks) < 2 or not facts.host_on(host):
             continue
-        dead = [disk for disk in disks if not facts.works(f"disk {host}/{disk}")]
-        if dead and len(dead) < len(disks):
-            yield f"raid {host}/{name}", f"{', '.join(dead)} of {len(disks)} disks missing"
+        dead = [disk for disk in raid.disks if not facts.works(f"disk {host}/{disk}")]
+        if dead and raid.survives(frozenset(dead)):
+            yield f"raid {host}/{name}", f"{', '.join(dead)} of {len(raid.disks)} disks missing"

@@ -15,7 +15,7 @@ says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,8 @@ from lab.errors import LabInvalid, Place, Problem
 from lab.faults import Fault, parse_faults
 from lab.item import Item
 from lab.load import load
+from lab.messages import problems_of
+from lab.names import nearest
 from lab.units import Duration
 from simulator.build import twin_of
 from simulator.outcome.report import Outage, Report
@@ -101,12 +103,11 @@ def run_scenario(path: Path, files: Mapping[str, bytes], *, seed: int = 0) -> Sc
     scenario = read_scenario(path.name, path.read_bytes())
     twin = twin_of(load(files, changes=scenario.changes), seed=seed)
     try:
-        for fault in scenario.faults:
-            twin.model.check(fault)
+        report = simulate(twin, scenario.faults)
     except ValueError as error:
         raise LabInvalid((Problem(scenario.faults_at, str(error)),)) from error
-    report = simulate(twin, scenario.faults)
-    return ScenarioResult(scenario, report, tuple(_differences(scenario.written.expect, report)))
+    differences = _differences(scenario.written.expect, report, twin.model.lab.services)
+    return ScenarioResult(scenario, report, tuple(differences))
 
 
 def read_scenario(file: str, content: bytes) -> Scenario:
@@ -121,7 +122,8 @@ def read_scenario(file: str, content: bytes) -> Scenario:
     try:
         written = ScenarioFile.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise LabInvalid(tuple(_problems(document, error))) from error
+        found = problems_of(error, "scenario", ScenarioFile, (), data, document.nearest)
+        raise LabInvalid(tuple(found)) from error
     faults_at = document.find(("faults",))
     try:
         faults = parse_faults(written.faults)
@@ -143,21 +145,15 @@ def _changes(document: Document, data: Any) -> Document | None:
     return Document(document.file, data, spots, resets)
 
 
-def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
-    for detail in error.errors(include_url=False):
-        path = tuple(str(step) for step in detail["loc"])
-        near = (document.find(path[:length]) for length in range(len(path), 0, -1))
-        place = next((found for found in near if found is not None), None)
-        yield Problem(place, f"scenario {'.'.join(path)}: {detail['msg']}")
-
-
-def _differences(expected: Expected, report: Report) -> Iterator[str]:
+def _differences(expected: Expected, report: Report, services: Collection[str]) -> Iterator[str]:
     if report.verdict.name != expected.verdict:
         texts = [finding.text for finding in report.verdict.findings] or ["nothing found"]
         yield f"verdict is {report.verdict.name}, {expected.verdict} expected: {'; '.join(texts)}"
     for service, bounds in expected.outages.items():
         outage = report.outages_by_subject.get(f"service {service}")
-        if outage is None:
+        if service not in services:
+            yield f"{service}: there is no such service; {nearest(service, services)}"
+        elif outage is None:
             yield f"{service}: did not serve before the faults"
         elif difference := bounds.difference(outage):
             yield f"{service}: {difference}"

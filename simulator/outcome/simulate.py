@@ -40,8 +40,9 @@ def simulate(
     """What these faults do. A twin is forked, so it stays as it is, and brings its own seed.
 
     `until_s` asks for a run of that length instead of one to the end. Raises ValueError for a
-    fault of something that is not there.
+    fault of something that is not there, or beyond the end of the run.
     """
+    in_time(faults, LIMIT_S if until_s is None else until_s)
     twin = twin_of(subject, seed=seed) if isinstance(subject, Lab) else subject.fork()
     twin.settle()
     watch.forget(twin.state)
@@ -66,6 +67,13 @@ def simulate(
         rests_on=RESTS_ON,
     )
     return replace(report, verdict=judge(twin.model.lab, report))
+
+
+def in_time(faults: Sequence[Fault], end_s: float = LIMIT_S) -> None:
+    """Raises ValueError for a fault of which a run of this length would not see all."""
+    for fault in faults:
+        if max(fault.at_s, fault.restore_at_s or 0.0) > end_s:
+            raise ValueError(f"{fault}: a run ends after {end_s:g} s")
 
 
 def calm(twin: Twin) -> Twin:

@@ -44,6 +44,8 @@ def read_archive(path: Path) -> dict[str, str]:
     """The readable files of an archive by their paths below /etc/pve. Raises VlabError for what is
     no copy of a cluster, or tries to be more.
     """
+    if not path.is_file():
+        raise VlabError(f"{path} is no file\n  {FIX}")
     try:
         with tarfile.open(path, "r:*") as archive:
             files = dict(_files(path, archive))

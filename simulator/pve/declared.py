@@ -10,7 +10,7 @@ from __future__ import annotations
 from lab.kinds.backup_job import BackupJob
 from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import HaRule, RuleType
-from lab.kinds.storage import Dir, Keep, Lvm, Nfs, Rbd, StorageBase
+from lab.kinds.storage import Dir, Keep, Lvm, LvmThin, Nfs, Rbd, StorageBase, ZfsPool
 from lab.lab import Lab
 from simulator.pve.documents import Documents, Entry, GuestConfig, Volume
 from simulator.pve.install import installed
@@ -65,6 +65,11 @@ def _storage(lab: Lab, storage: StorageBase) -> Entry:
             entry |= {"type": "lvm", "vgname": storage.vg, "shared": 1}
         case Dir():
             entry |= {"type": "dir", "path": storage.path}
+        case ZfsPool():
+            entry |= {"type": "zfspool", "pool": storage.pool}
+            entry |= {} if storage.sparse is None else {"sparse": int(storage.sparse)}
+        case LvmThin():
+            entry |= {"type": "lvmthin", "vgname": storage.vg, "thinpool": storage.thin_pool}
         case Nfs():
             server, export = _export(lab, storage)
             entry |= {"type": "nfs", "server": server, "export": export}

@@ -33,6 +33,7 @@ _BACKING = {
     "lvmthin": "vgname",
     "nfs": "server",
 }
+LOCAL_TYPES = frozenset({"dir", "btrfs", "lvmthin", "zfspool"})  # guide, storage types
 
 
 def memory_mib(config: Entry) -> int:
@@ -84,14 +85,17 @@ class Remembered(Generic[Name, Source, Result]):
 def guest_spec(vmid: int, guest: GuestConfig) -> GuestSpec:
     """A guest as a load, from what it runs with."""
     config = guest.current
+    volids = [volid for _, volid in volumes(config)]
+    own = frozenset(volid.partition(":")[0] for volid in volids if ":iso/" not in volid)
     return GuestSpec(
         vmid=vmid,
         name=str(config.get("name") or config.get("hostname") or f"VM {vmid}"),
         cores=cpus(config),
         memory_bytes=memory_mib(config) * 2**20,
-        storages=frozenset(volid.partition(":")[0] for _, volid in volumes(config)),
+        storages=frozenset(volid.partition(":")[0] for volid in volids),
         nets=tuple(nets(config)),
         onboot=bool(config.get("onboot")),
+        disks=own,
     )
 
 
@@ -133,6 +137,7 @@ def _storage(name: str, entry: Entry) -> StorageSpec:
         nodes=frozenset(nodes) if nodes else None,
         enabled=not entry.get("disable"),
         export=str(entry.get("export") or ""),
+        local=kind in LOCAL_TYPES and not entry.get("shared"),
     )
 
 

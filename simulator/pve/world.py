@@ -10,7 +10,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from lab.kinds.host import RaidLevel
 from lab.kinds.node import Node
 from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
@@ -146,10 +145,9 @@ class World:
         return None if lun is None else self._volume_bytes(lun.nas, lun.volume)
 
     def _volume_bytes(self, host: str, volume: Volume) -> int:
-        """Disks of a volume; mirrored ones count once."""
+        """What fits on the disks of a volume."""
         disks = self.twin.model.hosts[host].disks
-        size = sum(disks[name].size for name in volume.raid.disks)
-        return size if volume.raid.level is RaidLevel.SINGLE else size // 2
+        return volume.raid.usable({name: disks[name].size for name in volume.raid.disks})
 
     def ha_state(self, sid: str) -> str:
         """The manager's word for a resource; "" if it has none yet."""

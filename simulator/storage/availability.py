@@ -20,6 +20,7 @@ from collections.abc import Set
 from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
+from lab.kinds.storage import Local
 from simulator.model import BROKEN
 from simulator.network.reach import Broken
 from simulator.workload import CephPoolSpec, StorageSpec
@@ -52,7 +53,16 @@ def trouble(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble
             return _lvm(facts, cluster, spec, node)
         case "nfs":
             return _nfs(facts, spec, node)
-    return FINE  # dir: on the system volume, without which the node does not run
+    return _local(facts, spec, node)
+
+
+def _local(facts: Facts, spec: StorageSpec, node: str) -> Trouble:
+    """Where the lab names no disks it is on the system's, without which the node does not run."""
+    declared = facts.model.lab.storages.get(spec.name)
+    raid = declared.raid if isinstance(declared, Local) else None
+    if raid is None or facts.model.volume(node, raid).survives(facts.broken):
+        return FINE
+    return Trouble(f"{node} has lost the disks of storage {spec.name}")
 
 
 def _rbd(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:

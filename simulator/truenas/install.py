@@ -45,13 +45,12 @@ def installed(twin: Twin, nas: str) -> Documents:
     documents = defaults(version_of(declared.version))
     for number, (name, pool) in enumerate(declared.pools.items(), 1):
         vdevs = _vdevs(pool)
-        sizes = [[declared.disks[disk].size for disk in vdev["disks"]] for vdev in vdevs]
         documents.rows("pool")[number] = {
             "id": number,
             "name": name,
             "guid": guid(nas, name),
             "vdevs": vdevs,
-            "size": sum(map(min, sizes)),
+            "size": pool.usable({disk: declared.disks[disk].size for disk in pool.disks}),
         }
         documents.datasets[name] = Dataset("FILESYSTEM")
     return documents
@@ -115,6 +114,8 @@ def _vdevs(pool: NasPool) -> list[dict[str, Any]]:
         case RaidLevel.RAID10:
             pairs = zip(disks[::2], disks[1::2], strict=True)
             return [{"type": "MIRROR", "disks": list(pair)} for pair in pairs]
+        case _:
+            return [{"type": pool.level.upper(), "disks": disks}]
 
 
 def from_answers(answers: Answers, version: Version) -> Documents:

@@ -50,7 +50,7 @@ def test_a_warning_is_in_every_output_and_is_no_failure(shell: Shell) -> None:
     done = shell("validate")
     assert done.code == 0
     assert f"warning: {what}\n  why: 15.125 s token + 18.15 s consensus" in done.out
-    assert done.out.endswith("0 errors, 1 warnings\n")
+    assert done.out.endswith("0 errors, 1 warning\n")
     (row,) = json.loads(shell("validate", "--output", "json").out)["problems"]
     assert (row["severity"], row["what"]) == ("warning", what)
     done = shell("validate", "--output", "markdown")
@@ -103,6 +103,13 @@ def test_faults_have_one_grammar_with_times_outside_or_inside(shell: Shell) -> N
         ("simulate", "fail-node", "pve22"),
         ("simulate", "burn-node", "pve2"),
         ("simulate", "fail-node", "pve2@9s..3s"),
+        ("simulate", "fail-node", "pve2@"),
+        ("lab", "up", "--speed", "0"),
+        ("lab", "up", "--speed", "nan"),
+        ("lab", "up", "--port", "-1"),
+        ("demo", "--port", "70000"),
+        ("simulate", "fail-node", "pve2@2h"),
+        ("simulate", "fail-node", "pve2", "--scenario", "desired-state/scenarios/one-osd.yaml"),
         ("simulate", "--no-such-option"),
         ("nonsense",),
         ("check",),
@@ -138,6 +145,14 @@ def test_check_refuses_ussop_and_takes_him_with_less_memory(shell: Shell) -> Non
     assert "safe: " in taken.out
 
 
+@pytest.mark.parametrize("base", ["HEAD:desired-state", "HEAD:none.yaml", "HEAD^{tree}", "--all"])
+def test_check_says_that_what_is_no_commit_is_none(shell: Shell, base: str) -> None:
+    repository(shell.folder)
+    done = shell("check", f"--base={base}")
+    assert done.code == 64
+    assert f"there is no commit {base} here" in done.err
+
+
 def test_check_speaks_to_forges(shell: Shell) -> None:
     repository(shell.folder)
     file = shell.folder / "desired-state" / "company" / "guests.yaml"
@@ -161,6 +176,22 @@ def test_the_script_of_the_package_is_the_same_command() -> None:
     script = Path(sys.executable).with_name("vlab")
     done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
     assert "simulate" in done.stdout
+
+
+def test_nothing_that_was_written_steers_the_terminal(shell: Shell) -> None:
+    tree = shell.folder / "desired-state"
+    (tree / "\x1b[31m.yaml").write_text('guests: {x: {os: "\\e]0;title\\a", vmid: "\\e[2J"}}')
+    for words in (("validate",), ("simulate", "fail-node", "\x1b[2J")):
+        done = shell(*words)
+        assert "\\u001b[" in done.out + done.err
+        assert "\x1b" not in done.out + done.err
+
+
+def test_a_folder_without_a_file_of_the_language_is_told(shell: Shell) -> None:
+    (shell.folder / "empty").mkdir()
+    done = shell("validate", "--tree", "empty")
+    assert done.out.startswith("warning: empty holds no .yaml file")
+    assert (done.code, done.out.endswith("empty: 0 errors, 1 warning\n")) == (0, True)
 
 
 def test_fmt_says_plainly_that_a_file_is_no_text(shell: Shell) -> None:

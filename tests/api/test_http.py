@@ -74,6 +74,7 @@ def test_every_operation_of_openapi_answers_as_its_model_says(client: httpx.Clie
     [
         ("GET", "/api/v1/runs/99", {}, 404),
         ("GET", "/api/v1/runs/none", {}, 422),
+        ("GET", f"/api/v1/runs/{10**30}", {}, 422),
         ("GET", "/api/v1/runs?limit=0", {}, 422),
         ("GET", "/api/v1/nothing", {}, 404),
         ("PUT", "/api/v1/status", {}, 405),

@@ -46,6 +46,18 @@ def test_a_stale_plan_is_refused_and_nothing_is_done(place: Site) -> None:
     assert place.api().cluster.resources.get(type="vm") == []
 
 
+def test_a_file_that_is_no_plan_is_refused_before_anything_is_asked(place: Site) -> None:
+    place.push(tree(LUFFY))
+    (place.folder / "plan.json").write_bytes(b"\xff\x00")
+    done = vlab(place, "apply", "plan.json")
+    assert done.code == 4
+    assert done.err == "this is no plan file\n  fix: make one: vlab plan --save FILE\n"
+    for words in (("apply", "none.json"), ("plan", "--save", "none/plan.json")):
+        done = vlab(place, *words)
+        assert done.code == 1
+        assert f"{words[-1]}: No such file or directory\n  fix: " in done.err
+
+
 def test_what_was_there_before_is_adopted_only_when_a_person_says_so(place: Site) -> None:
     place.api().pools.post(poolid="crew", comment="by hand")
     place.push(tree(more="pools:\n  crew: {comment: by git}\n"))
@@ -93,6 +105,17 @@ def test_a_wrong_token_is_told_without_showing_it(place: Site) -> None:
     assert done.code != 0
     assert "401" in done.out + done.err
     assert "not-the-secret" not in done.out + done.err
+
+
+def test_a_commit_that_does_not_load_is_told_beside_what_stays_in_force(place: Site) -> None:
+    good = place.push(tree(LUFFY))
+    assert vlab(place, "apply").code == 0
+    place.push(tree(LUFFY.replace("vmid:", "vmdi:")))
+    for verb in ("plan", "diff", "drift", "apply"):
+        done = vlab(place, verb)
+        assert f"{good[:12]} stays in force: LabInvalid\n" in done.err
+        assert "there is no key vmdi" in done.err
+        assert done.code == 1
 
 
 def test_a_rewritten_history_waits_for_a_person(place: Site) -> None:

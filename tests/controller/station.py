@@ -79,6 +79,7 @@ class Station:
     apply: Apply = Apply.AUTO
     gate: Gate = by_policy
     holder: str = "this"
+    path: str = "."
     triggers: Triggers = field(default_factory=Triggers)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class Station:
         self._open.callback(self.history.close)
         self.journal = open_journal(self.folder / "journal", self.history)
         self._open.callback(self.journal.close)
-        source = Source(self.remote.url, "main", ".", self.folder / "mirror")
+        source = Source(self.remote.url, "main", self.path, self.folder / "mirror")
         kinds = {self.port.device: KINDS}
         self.commits = Commits(source, self.history, lambda lab: wanted_things(lab, kinds))
         self.world = World([device(self.port)], self.journal, self.clock, {"shelf/a": Signs()})

@@ -162,6 +162,17 @@ def test_an_empty_tree_deletes_nothing(tree: dict[str, str], one: Station) -> No
     assert "guest/101" not in one.port.documents()
 
 
+def test_a_folder_that_the_commit_in_force_does_not_have_deletes_nothing(one: Station) -> None:
+    deleting = LUFFY.replace("pool:", "manage: [observe, create, update, delete], pool:")
+    one.remote.commit({"a.yaml": crew(deleting)})
+    one.passes()
+    one.path = "moved"  # in the settings; the commit is the same
+    one.again()
+    assert one.controller.once({"start"}) is None
+    assert one.condition("Stalled") == ("True", "EmptyTree")
+    assert "guest/101" in one.port.documents()
+
+
 def test_rewritten_history_stalls_until_somebody_accepts_it(one: Station) -> None:
     good = one.remote.head()
     first = one.remote.commit({"a.yaml": crew(LUFFY.replace("cores: 4", "cores: 2"))})

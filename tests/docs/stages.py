@@ -26,6 +26,7 @@ RUN = (
     "docs/how-to/add-a-group.md",
     "docs/how-to/adopt-a-running-lab.md",
     "docs/how-to/break-the-served-lab.md",
+    "docs/how-to/describe-your-lab.md",
 )
 """Documents with console blocks: each is run from top to bottom."""
 

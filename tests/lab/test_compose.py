@@ -52,7 +52,12 @@ def test_size_is_bounded() -> None:
         ("guests: {}".encode("utf-16-le"), "the file is binary, not text"),
         (b"\x7fELF\x02\x00\x00", "the file is binary, not text"),
         (b"\x89PNG\r\n\x1a\n", "byte 1 is not UTF-8 text"),
-        (b"a: \x01", "this is not YAML: unacceptable character #x0001"),
+        (b"a: \x01", "this is not YAML: \\u0001 is a control character"),
+        ("a: \x9b".encode(), "this is not YAML: \\u009b is a control character"),
+        (b'"a\\e[31m": 1', "the name a\\u001b[31m holds control characters"),
+        (b'"a\\nb": 1', "the name a\\u000ab holds control characters"),
+        ("a: {x\u202ey: 1}".encode(), "the name x\\u202ey holds control characters"),
+        (b'? "' + b"a" * 256 + b'"\n: 1', "a name of 256 characters, more than 255"),
         (b"&a [*a]: 1", "&a: anchors, aliases and merge keys are not allowed"),
         (b"a: &a [*a]", "&a: anchors, aliases and merge keys are not allowed"),
         (b"a: !!binary aGk=", "the tag !!binary is not allowed"),
@@ -64,6 +69,11 @@ def test_size_is_bounded() -> None:
 )
 def test_what_is_not_plain_text_of_the_language_is_refused(content: bytes, what: str) -> None:
     assert refusal(content).startswith(what)
+
+
+def test_a_control_character_has_its_place() -> None:
+    (problem,) = compose("x.yaml", b"a:\r\n  b: \x7f").problems
+    assert problem.place == Place("x.yaml", 2, 6)
 
 
 def test_a_byte_order_mark_and_windows_lines_are_fine() -> None:

@@ -140,6 +140,7 @@ def test_every_word_has_entries_in_the_sound_lab_or_refers_to_nothing() -> None:
     [
         ("memroy", ["memory", "cores"], "did you mean memory?"),
         ("eno9", ["eno1", "eno2"], "use one of eno1, eno2"),
+        ("Memory", ["memory", "cores"], "did you mean memory?"),
         ("x", ["b", "a"], "use one of a, b"),
         ("x", [], "none is declared yet"),
         ("x", [f"n{each:02}" for each in range(13)], None),

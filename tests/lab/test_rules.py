@@ -338,7 +338,7 @@ CASES = [
         "node other_1 is no valid host name",
     ),
     Case(
-        membership.ha_has_three_nodes,
+        membership.ha_has_three_votes,
         "    nets: {net0: {vlan: production}}\n",
         "    nets: {net0: {vlan: production}}\n    ha: {}\n",
         "guest nami is under HA, but cluster b has 1 of the 3 nodes that HA needs",
@@ -532,6 +532,12 @@ CASES = [
         "export all is on backup, which no port or bond of bak1 carries",
     ),
     Case(
+        storage.local_storages_are_on_disks_of_the_node,
+        "path: /var/lib/vz}",
+        "path: /var/lib/vz, raid: data}",
+        "storage local is on data, which is no RAID of other1",
+    ),
+    Case(
         storage.disks_are_on_fit_storages,
         "vm-ceph: {type: rbd, clusters: [a], content: [images]",
         "vm-ceph: {type: rbd, clusters: [a], content: [rootdir]",
@@ -547,7 +553,7 @@ CASES = [
         storage.disks_are_on_fit_storages,
         "storage: vm-ceph, size: 50GiB",
         "storage: local, size: 50GiB",
-        "guest luffy scsi0 is on local, a folder of one node",
+        "guest luffy scsi0 is on local, which each node has for itself",
         "warning",
     ),
     Case(
@@ -650,6 +656,17 @@ def test_a_vlan_that_only_one_end_carries_asks_nothing_of_the_mtu() -> None:
     offered = "up: {vlans: [management, production]}", "up: {vlans: [management, production, ceph]}"
     lab = Case(mtu.ports_fit_vlans, *offered, says="").lab()
     assert list(mtu.ports_fit_vlans(lab)) == []
+
+
+def test_two_nodes_bear_a_loss_under_ha_where_a_quorum_device_has_a_vote() -> None:
+    def fixes(text: str) -> list[str]:
+        lab = load({"lab.yaml": text.encode()}, rules=False)
+        return [problem.fix for problem in membership.ha_has_three_votes(lab)]
+
+    two = SOUND.replace("  pve3:\n    cluster: a", "  pve3:\n    cluster: b")
+    assert fixes(two) == ["add a node or a qdevice to cluster a, or remove ha"]
+    device = "corosync: {links: [management], qdevice: {host: bak1, vlan: management}}"
+    assert fixes(two.replace("corosync: {links: [management]}", device)) == []
 
 
 def test_every_rule_has_a_case() -> None:

@@ -235,7 +235,14 @@ def test_a_link_that_is_back_is_told() -> None:
     world = after(twin(change=two_links), faults, 60)
 
     (told,) = [event for event in world.trace if event.kind == "link-up"]
-    assert told.text == "link 1 (ceph) joins all nodes"
+    assert told.text == "link 1 (ceph) joins pve1, pve2, pve3"
+
+
+def test_a_link_whose_lost_node_is_off_joins_nobody_anew() -> None:
+    faults = "fail-cable pve1-eno3@0s fail-cable pve1-eno4@0s fail-node pve1@10s..20s"
+    world = after(twin(change=two_links), faults, 60)
+
+    assert [event.text for event in world.trace if event.kind == "link-up"] == []
 
 
 def test_both_links_cut_for_one_node_put_it_out() -> None:

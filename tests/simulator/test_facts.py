@@ -149,3 +149,16 @@ def test_a_silently_dead_leg_that_is_still_used_disturbs_the_guests_behind_it() 
     assert world.facts.disturbance(("a", 102)) == ""
     world.run_until(5)
     assert world.facts.disturbance(G1) == ""
+
+
+def test_a_storage_of_the_node_itself_is_lost_with_the_disks_that_it_is_on() -> None:
+    def own(tree: Tree) -> None:
+        tree["nodes"]["pve1"]["raids"]["fast"] = {"level": "single", "disks": ["sdz"]}
+        tree["nodes"]["pve1"]["disks"]["sdz"] = {"size": "1TB"}
+        tree["storages"]["fast"] = {
+            "type": "zfspool", "clusters": ["a"], "nodes": ["pve1"], "content": ["images"],
+            "pool": "fast", "raid": "fast",
+        }  # fmt: skip
+
+    facts = after(twin(change=own), "fail-disk pve1/sdz", 1).facts
+    assert facts.storage_problem("a", "fast", "pve1") == "pve1 has lost the disks of storage fast"

@@ -178,11 +178,42 @@ def test_recovered_guest_goes_back_to_its_preferred_node_while_it_runs() -> None
     assert len(lines(twin, "guest luffy", "up")) == 1  # it did not stop for the way back
 
 
+def sharing(twin: Twin) -> Twin:
+    """The folder of `local_storage` is one that its nodes share: `shared 1` in storage.cfg."""
+    load = twin.state.workloads["a"]
+    storages = {name: replace(spec, local=False) for name, spec in load.storages.items()}
+    guests.set_workload(twin, "a", replace(load, storages=storages))
+    return twin
+
+
+def test_guest_whose_disk_stayed_on_the_lost_node_starts_nowhere_else() -> None:
+    disk = "    disks: {scsi0: {storage: local, size: 8GiB}}\n"
+    luffy = guest("luffy", 101, on="pve2", more=disk)
+    lab = three_nodes(luffy, more=local_storage(*NODES), rules=False)
+    twin = twin_with_master(lab, "pve1")
+    after(twin, "fail-node pve2@0s..600s", 900)
+    failed = lines(twin, "guest luffy", "ha-start-failed")
+    assert {event.text.partition(": ")[2] for event in failed} == {
+        f"can't be started on {node}: its disk on local is on pve2" for node in ("pve1", "pve3")
+    }
+    assert service(twin, 101)[0] == "error"  # and stays so when pve2 is back
+    assert twin.facts.guest_problem(("a", 101)) == "its disk on local is on pve2"
+
+
+def test_guest_starts_again_where_its_disk_is_if_the_node_is_back_in_time() -> None:
+    disk = "    disks: {scsi0: {storage: local, size: 8GiB}}\n"
+    luffy = guest("luffy", 101, on="pve2", more=disk)
+    lab = three_nodes(luffy, more=local_storage(*NODES), rules=False)
+    twin = twin_with_master(lab, "pve1")
+    after(twin, "fail-node pve2@0s..5s", 900)
+    assert where(twin, 101) == ("pve2", "running")
+
+
 def test_guest_that_cannot_start_on_one_node_is_tried_on_another() -> None:
     disk = "    disks: {scsi0: {storage: local, size: 8GiB}}\n"
     storage = local_storage("pve2", "pve3")
     luffy = guest("luffy", 101, on="pve2", more=disk)
-    twin = twin_with_master(three_nodes(luffy, more=storage, rules=False), "pve1")
+    twin = sharing(twin_with_master(three_nodes(luffy, more=storage, rules=False), "pve1"))
     after(twin, "fail-node pve2", 900)
     failed = lines(twin, "guest luffy", "ha-start-failed")
     assert len(failed) == 2  # one try and, by max_restart, one more
@@ -195,7 +226,7 @@ def test_guest_that_can_start_nowhere_ends_in_error() -> None:
     disk = "    disks: {scsi0: {storage: local, size: 8GiB}}\n"
     storage = local_storage("pve2")
     luffy = guest("luffy", 101, on="pve2", more=disk)
-    twin = twin_with_master(three_nodes(luffy, more=storage, rules=False), "pve1")
+    twin = sharing(twin_with_master(three_nodes(luffy, more=storage, rules=False), "pve1"))
     after(twin, "fail-node pve2", 900)
     assert service(twin, 101)[0] == "error"
     (error,) = lines(twin, "guest luffy", "ha-error")

@@ -234,3 +234,8 @@ def test_an_empty_value_of_a_guest_is_written_as_nothing_and_comes_back_as_a_bla
     guest = GuestConfig("qemu", {"boot": " ", "name": "web"})
     assert guest.text == "boot: \nname: web\n"
     assert guest_file.read(guest.text, "qemu") == guest
+
+
+def test_what_is_no_file_is_no_archive() -> None:
+    with pytest.raises(VlabError, match="/dev/zero is no file"):
+        read_archive(Path("/dev/zero"))

@@ -61,7 +61,7 @@ expect: {verdict: unsafe, outages: {files: {at-most: 10s}, mail: {}}, says: [no 
     assert verdict == "verdict is safe, unsafe expected: nothing found"
     assert files.startswith("files: out for ")
     assert files.endswith("s, at most 10 s expected")
-    assert mail == "mail: did not serve before the faults"
+    assert mail.startswith("mail: there is no such service; ")
     assert says == "nothing says 'no such words'"
 
 
@@ -105,10 +105,18 @@ expect: {verdict: safe}
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("title: a\nfaults: fail-node pve2\n", "scenario expect: Field required"),
+        ("title: a\nfaults: fail-node pve2\n", "story.yaml:1:1: scenario: expect is missing"),
         (
             "title: a\nfaults: fail-node pve2\nexpect: {verdict: fine}\n",
-            "story.yaml:3:10: scenario expect.verdict: Input should be 'safe' or 'unsafe'",
+            "story.yaml:3:10: scenario: expect.verdict is fine, which is none of its values",
+        ),
+        (
+            "title: a\nfaults: fail-node pve2\nexpect: {verdict: safe}\nseed: 3\n",
+            "story.yaml:4:1: scenario: there is no key seed",
+        ),
+        (
+            "title: a\nfaults: fail-node pve2@2h\nexpect: {verdict: safe}\n",
+            "story.yaml:2:1: fail-node pve2@7200s: a run ends after 3600 s",
         ),
         (
             "title: a\nfaults: break-node pve2\nexpect: {verdict: safe}\n",

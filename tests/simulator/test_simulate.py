@@ -93,9 +93,15 @@ def test_a_run_goes_on_until_the_last_restore_has_had_its_effect() -> None:
 
 
 def test_a_run_has_a_limit() -> None:
-    report = _run(three_nodes(LUFFY), "fail-node pve2@0s..10000s")
+    report = _run(three_nodes(LUFFY), f"fail-node pve2@0s..{LIMIT_S:g}s")
     assert not report.settled
     assert report.until_s == LIMIT_S
+
+
+@pytest.mark.parametrize("when", ["2h", "0s..2h"])
+def test_a_fault_that_the_run_would_not_see_is_no_safe_one(when: str) -> None:
+    with pytest.raises(ValueError, match="a run ends after 3600 s"):
+        _run(three_nodes(LUFFY), f"fail-node pve2@{when}")
 
 
 def test_a_run_of_a_given_length_has_that_length() -> None:

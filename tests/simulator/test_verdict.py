@@ -89,6 +89,12 @@ def test_a_fault_that_no_expectation_covers_is_not_judged() -> None:
     assert verdict.unjudged == ("no expectation covers a fault of this kind: switch",)
 
 
+def test_an_accepted_fault_of_a_kind_that_nothing_is_promised_for_says_who_accepts_it() -> None:
+    accept = "  known: {services: [files], accept: fail-switch sw1, reason: one is enough}\n"
+    verdict = _verdict(_lab(_bound("60s") + accept), "fail-switch sw1")
+    assert verdict.unjudged == ("files may be lost, accepted by known: one is enough",)
+
+
 def test_a_service_that_is_down_already_is_not_judged() -> None:
     lab = _lab(_bound("60s"))
     twin = after(twin_of(lab), "fail-cable pve2", 30)

@@ -288,6 +288,40 @@ storages:
         },
         ("POST /storage storage=lv type=lvm content=images vgname=vg0 shared=1",),
     ),
+    "storage in a ZFS pool": Case(
+        Storage,
+        "storages: {z: {type: zfspool, clusters: [a], content: [images], pool: rpool/data,"
+        " sparse: true}}",
+        {
+            "/storage": [
+                {
+                    "storage": "z",
+                    "type": "zfspool",
+                    "pool": "rpool/data",
+                    "sparse": 1,
+                    "content": "images",
+                }
+            ]
+        },
+        ("POST /storage storage=z type=zfspool content=images pool=rpool/data sparse=1",),
+    ),
+    "storage in a thin pool": Case(
+        Storage,
+        "storages: {t: {type: lvmthin, clusters: [a], content: [images], vg: pve,"
+        " thin-pool: data}}",
+        {
+            "/storage": [
+                {
+                    "storage": "t",
+                    "type": "lvmthin",
+                    "vgname": "pve",
+                    "thinpool": "data",
+                    "content": "images",
+                }
+            ]
+        },
+        ("POST /storage storage=t type=lvmthin content=images vgname=pve thinpool=data",),
+    ),
     "storage in a folder": Case(
         Storage,
         "storages: {local: {type: dir, clusters: [a], content: [iso, backup], path: /var/lib/vz}}",

@@ -212,7 +212,7 @@ def test_people_are_kept_on_the_clusters_that_are_named_or_on_all(
 @pytest.mark.parametrize(
     ("kind", "answers"),
     [
-        (Storage, {"/storage": [{"storage": "z", "type": "zfspool", "pool": "rpool"}]}),
+        (Storage, {"/storage": [{"storage": "z", "type": "btrfs", "path": "/srv"}]}),
         (Storage, {"/storage": [{"storage": "l", "type": "lvm", "vgname": "vg9", "shared": 1}]}),
         (Storage, {"/storage": [{"storage": "n", "type": "nfs", "server": "x", "export": "/y"}]}),
         (BackupJob, {"/cluster/backup": [{"id": "x", "schedule": "daily", "all": 1}]}),
