@@ -72,7 +72,7 @@ def _host(lab: ServedLab, name: str) -> LinuxHost:
     return device
 
 
-def _until(true: Callable[[], bool], limit_s: float = 20.0) -> None:
+def _until(true: Callable[[], bool], limit_s: float = 60.0) -> None:
     end_s = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < end_s, "it did not come true in time"

@@ -52,7 +52,7 @@ def _by_token(lab: ServedLab, node: str, **options: Any) -> Any:
     )
 
 
-def _until(true: Callable[[], bool], limit_s: float = 20.0) -> None:
+def _until(true: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Ask again and again: the lab lives in another thread."""
     end_s = time.monotonic() + limit_s
     while not true():

@@ -25,7 +25,7 @@ from tests.simulator.array import PASSWORD, array, chain
 from tests.simulator.rack import Tree, rack
 
 SPEED = 60.0
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 Result = TypeVar("Result")
 
 
