@@ -17,6 +17,11 @@ from controller.settings import read_settings
 from tests.stories.site import passes
 
 
+def every(records: int) -> int:
+    """How many records of the journal are between two deaths, unless VLAB_KILL_EVERY says so."""
+    return int(os.environ.get("VLAB_KILL_EVERY", records))
+
+
 def main(settings: Path, last: int) -> None:
     """One pass of a process that lives until its journal has `last` records; 0: to the end."""
     written = 0

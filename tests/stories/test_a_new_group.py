@@ -26,10 +26,11 @@ from simulator.truenas.api import TrueNasApi
 from simulator.twin import Twin
 from tests.controller.remotes import Remote
 from tests.stories.group3 import three_groups, two_groups
+from tests.stories.killed import every
 from tests.stories.site import SPEED, passes
 
 CHAP = "fourteen-chars"
-EVERY = 90  # records of the journal between two deaths
+EVERY = every(90)
 NODES = ("pve4", "pve5", "pve6")
 
 

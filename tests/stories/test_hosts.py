@@ -24,10 +24,11 @@ from simulator.twin import Twin
 from tests.controller.linux.group3 import three_groups, two_groups
 from tests.controller.linux.worlds import World
 from tests.controller.remotes import Remote
+from tests.stories.killed import every
 from tests.stories.site import passes
 
 HOSTS = ("bak1", "pve4", "pve5", "pve6")
-EVERY = 24  # records of the journal between two deaths; each one: tests/controller/linux
+EVERY = every(24)  # each one: tests/controller/linux
 
 
 @dataclass
