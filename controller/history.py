@@ -18,7 +18,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Row,
     Table,
     delete,
     func,
@@ -32,9 +31,10 @@ from controller import database as db
 from controller import perform as performed
 from controller.conditions import Condition, Conditions, ConditionType, Status
 from controller.database import HistoryAway, connect, reading, transaction
-from controller.managed import Key, shown
+from controller.managed import Key
 from controller.owned import OwnedRecord, record_data, record_of
-from controller.plan import Operation, Plan
+from controller.plan import Plan
+from controller.runs import Done, Result, Run, done_of, operation_row, run_of
 from controller.source import Revision
 
 __all__ = ["History", "HistoryAway", "open_history"]
@@ -60,47 +60,6 @@ class Seen:
     judged: Judged
     told: str
     seen_s: float
-
-
-class Result(StrEnum):
-    """How a run ended."""
-
-    RUNNING = "running"
-    APPLIED = "applied"
-    FAILED = "failed"  # some operations; the rest was done
-    REFUSED = "refused"  # by the gate
-    INTERRUPTED = "interrupted"  # stopped, or killed
-
-
-PLANNED = "planned"  # an operation that is not done yet; afterwards its fate
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One execution of a plan, or a refusal of one. `reasons`: what triggered it."""
-
-    number: int
-    commit: str
-    reasons: tuple[str, ...]
-    started_s: float
-    ended_s: float | None
-    result: Result
-    told: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One operation of a run. `changes`: (field, before, after) for people."""
-
-    key: Key
-    wave: int
-    path: tuple[str, ...]
-    action: str
-    cost: str
-    changes: tuple[tuple[str, str, str], ...]
-    state: str  # PLANNED or a Fate
-    why: str
-    at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +164,7 @@ class History:
                 .returning(db.runs.c.number)
             ).scalar_one()
             rows = [
-                _operation_row(number, wave, operation)
+                operation_row(number, wave, operation)
                 for wave, side_by_side in enumerate(plan.waves, 1)
                 for operation in side_by_side
             ]
@@ -256,13 +215,13 @@ class History:
         """The last runs, newest first."""
         newest = select(db.runs).order_by(db.runs.c.number.desc()).limit(limit)
         with reading(self.engine) as connection:
-            return [_run(row) for row in connection.execute(newest)]
+            return [run_of(row) for row in connection.execute(newest)]
 
     def run(self, number: int) -> Run | None:
         """One run by its number."""
         one = select(db.runs).where(db.runs.c.number == number)
         with reading(self.engine) as connection:
-            return next((_run(row) for row in connection.execute(one)), None)
+            return next((run_of(row) for row in connection.execute(one)), None)
 
     def operations(self, run: int) -> list[Done]:
         """The operations of a run, in order."""
@@ -271,20 +230,7 @@ class History:
         ordered = one.order_by(table.c.wave, table.c.device, table.c.kind, table.c.thing)
         with reading(self.engine) as connection:
             rows = connection.execute(ordered).all()
-        return [
-            Done(
-                Key(row.device, row.kind, row.thing),
-                row.wave,
-                tuple(row.path.split("/")) if row.path else (),
-                row.action,
-                row.cost,
-                tuple((name, old, new) for name, old, new in json.loads(row.told)),
-                row.state,
-                row.why,
-                row.at_s,
-            )
-            for row in rows
-        ]
+        return [done_of(row) for row in rows]
 
     def conditions(self) -> dict[str, Conditions]:
         """By subject: "" is the lab, else `guests/luffy`."""
@@ -394,36 +340,6 @@ def _newest(connection: Connection, judged: Judged | None = None) -> Seen | None
         return None
     revision = Revision(row.commit, row.author, row.subject, row.committed_s)
     return Seen(revision, Judged(row.verdict), row.told, row.seen_s)
-
-
-def _run(row: Row[Any]) -> Run:
-    return Run(
-        row.number,
-        row.commit,
-        tuple(json.loads(row.reasons)),
-        row.started_s,
-        row.ended_s,
-        Result(row.result),
-        row.told,
-    )
-
-
-def _operation_row(run: int, wave: int, operation: Operation) -> dict[str, Any]:
-    changes = [
-        (change.field, shown(change.field, change.old), shown(change.field, change.new))
-        for change in operation.changes
-    ]
-    return {
-        **_key(operation.key),
-        "run": run,
-        "wave": wave,
-        "path": "/".join(operation.path),
-        "action": operation.action,
-        "cost": str(operation.cost),
-        "told": json.dumps(changes),
-        "state": PLANNED,
-        "why": "",
-    }
 
 
 def _trim(connection: Connection, table: Table, keep: int) -> None:

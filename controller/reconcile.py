@@ -21,7 +21,7 @@ from controller.desired import Desired
 from controller.drift import Drift, Watch, drifted, marks_of, read_logs
 from controller.execute import Outcome, execute
 from controller.gate import Judgement
-from controller.history import Event, History, Result
+from controller.history import Event, History
 from controller.keeping import Settled, settle
 from controller.managed import Key
 from controller.observe import observe
@@ -30,6 +30,7 @@ from controller.perform import Fate
 from controller.perform import Result as Performed
 from controller.plan import NoteKind, Plan
 from controller.planning import plan_changes
+from controller.runs import Result
 from controller.settings import Apply
 from controller.world import World
 from lab.errors import Interrupted

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from controller import lease as leases
 from controller.conditions import Condition, Conditions, ConditionType
 from controller.conditions import Status as Truth
-from controller.history import Done, Event, History, Run, Seen
+from controller.history import Event, History, Seen
+from controller.runs import Done, Run
 from controller.standing import LAB
 
 

@@ -14,7 +14,7 @@ from api.topology import GuestPlace
 from api.view import LabNow, View
 from controller.desired import Desired
 from controller.gate import Judgement
-from controller.history import History, Judged, Result, open_history
+from controller.history import History, Judged, open_history
 from controller.observed import Observed
 from controller.perform import Fate
 from controller.perform import Result as Performed
@@ -24,6 +24,7 @@ from controller.pve import KINDS
 from controller.reconcile import Ending, Pass
 from controller.rehearsal import Rehearsal
 from controller.render import plan_data
+from controller.runs import Result
 from controller.source import Revision
 from controller.standing import Board, lab_conditions, object_conditions
 from lab.lab import Lab

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from controller import database as db
 from controller.conditions import Condition, ConditionType, Status
 from controller.database import HistoryAway, reading, transaction
-from controller.history import Event, Judged, Result, open_history
+from controller.history import Event, Judged, open_history
 from controller.managed import Key, Mark, Policy
 from controller.owned import OwnedRecord
+from controller.runs import Result
 from controller.source import Revision
 from lab.item import Act, Drift
 
