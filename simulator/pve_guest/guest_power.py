@@ -164,7 +164,7 @@ def start_guest(worker: Worker, vmid: int) -> None:
         if bridge not in own and bridge not in sdn_state.running(worker.documents, "vnets"):
             worker.say(f"bridge '{bridge}' does not exist")
             raise TaskError("start failed: QEMU exited with code 1")
-    guests.start(worker.twin, (worker.api.cluster, vmid))
+    guests.start(worker.twin, (worker.api.cluster, vmid), left_s=0.0 if suspended else None)
     if suspended:
         worker.say("Resumed VM, removing state")
         _forget_memory(worker, vmid)
