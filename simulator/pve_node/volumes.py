@@ -274,7 +274,7 @@ def _owner(call: Call, volid: str) -> str:
     """The guest that a volume belongs to; "" if none."""
     if (found := find(call.documents, call.node, volid)) is not None:
         return str(found.vmid or "")
-    named = re.search(r":(\d+)/|vm-(\d+)-", volid)
+    named = re.search(r":(\d+)/|vm-(\d+)-|/vzdump-(?:lxc|qemu|openvz)-(\d+)-", volid)
     return next(filter(None, named.groups()), "") if named else ""
 
 
