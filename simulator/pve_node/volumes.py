@@ -350,7 +350,8 @@ def delete_volume(call: Call) -> object:
         call.need(f"/vms/{vmid}", "VM.Backup")
     else:
         call.need(place, "Datastore.Allocate")
-    return start_task(call, "imgdel", f"{vmid}@{storage_of(volid)}", {"volid": volid})
+    id_text = f"{vmid}@{storage_of(volid)}" if vmid else storage_of(volid)
+    return start_task(call, "imgdel", id_text, {"volid": volid})
 
 
 def _finish_delete(worker: Worker) -> None:
