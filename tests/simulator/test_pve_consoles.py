@@ -185,3 +185,20 @@ def test_each_call_of_a_batch_needs_its_own_rights() -> None:
     told = here.ok(f"POST {NODE}/execute", user=auditor, commands=json.dumps(commands))
     assert [each["status"] for each in told] == [200, 403]
     assert told[1]["message"] == "Permission check failed (/vms/100, VM.PowerMgmt)\n"
+
+
+def test_keys_are_pressed_in_the_monitor_by_who_may_change_things() -> None:
+    here = _with_guest()
+    call = f"POST {VM}/monitor"
+    assert here.ok(call, command="info status") == "ERROR: VM 100 not running\n"
+    here.done(f"POST {VM}/status/start")
+    assert here.ok(call, command="sendkey  ret") == ""
+    assert here.ok(call, command="info status") == "VM status: running\r\n"
+    here.done(f"POST {VM}/status/suspend")
+    assert here.ok(call, command="info status") == "VM status: paused\r\n"
+    here.api.release = RELEASES["8.4"]
+    operator = here.user("ana@pve", "PVEVMAdmin")
+    assert here.ok(call, user=operator, command="info status")
+    refused = (403, "Permission check failed (/, Sys.Modify)")
+    assert here.refusal(call, user=operator, command="sendkey ret") == refused
+    assert here.refusal(call, command="quit")[0] == 501
