@@ -1,4 +1,4 @@
-"""Who asks: tickets with their CSRF token, API tokens, and the login itself.
+"""Who asks: tickets with their CSRF token, those of one path, API tokens, and the login itself.
 
 First stop of every call. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves out: two
 factors, OpenID, and the three seconds by which Proxmox VE delays a refusal.

@@ -131,7 +131,8 @@ def test_spice_is_there_for_a_machine_that_runs_with_it() -> None:
     here.guest(101)
     call = f"POST {VM}/spiceproxy"
     assert here.refusal(call) == (500, "VM 100 not running")
-    for vmid in (100, 101):
+    here.guest(102, vga="virtio")
+    for vmid in (100, 101, 102):
         here.done(f"POST /nodes/pve1/qemu/{vmid}/status/start")
     file = here.ok(call, node="pve2")
     assert (file["type"], file["title"], file["tls-port"]) == ("spice", "VM 100 - web", 61000)
@@ -140,6 +141,7 @@ def test_spice_is_there_for_a_machine_that_runs_with_it() -> None:
     assert ":100:pve1::" in file["host"]
     assert file["password"] != here.ok(call)["password"], "good once"
     assert here.ok(call, proxy="fd00::1")["proxy"] == "http://[fd00::1]:3128"
+    assert here.ok("POST /nodes/pve1/qemu/102/spiceproxy")["tls-port"] == 61001
     assert here.refusal("POST /nodes/pve1/qemu/101/spiceproxy") == (500, "no spice port")
 
 
