@@ -16,7 +16,7 @@ from simulator.pve.documents import GuestConfig
 from simulator.pve.parameters import parse
 from simulator.pve.routes import Routes
 from simulator.pve.wire import died
-from simulator.pve_guest.guest_config import KINDS, LXC, QEMU, Kind, find_guest
+from simulator.pve_guest.guest_config import LXC, QEMU, Kind, find_guest
 from simulator.pve_guest.guest_options import GUEST
 from simulator.pve_node.terminals import (
     SPICE_PORTS,
@@ -159,11 +159,15 @@ def container_spice(call: Call) -> object:
     return open_spice(call, "spiceproxy", str(vmid), f"/vms/{vmid}", "VM.Console", title, shell)
 
 
-def _websocket(call: Call) -> object:
-    """What the ticket of a console opens: only its port is told."""
+@routes.add("GET /nodes/{node}/qemu/{vmid}/vncwebsocket", MAY, GUEST + WEBSOCKET, here=True)
+def opened(call: Call) -> object:
+    """What the ticket of a machine's console opens: only its port is told."""
+    answer = websocket(call, f"/vms/{call.number('vmid')}")
+    _guest(call, QEMU)
+    return answer
+
+
+@routes.add("GET /nodes/{node}/lxc/{vmid}/vncwebsocket", MAY, GUEST + WEBSOCKET, here=True)
+def container_opened(call: Call) -> object:
+    """The same of a container; that there is one is not looked at."""
     return websocket(call, f"/vms/{call.number('vmid')}")
-
-
-for _kind in KINDS:
-    routes.add(f"GET /nodes/{{node}}/{_kind}/{{vmid}}/vncwebsocket", MAY, GUEST + WEBSOCKET,
-               here=True)(_websocket)  # fmt: skip

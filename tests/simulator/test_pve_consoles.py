@@ -55,6 +55,8 @@ def test_a_ticket_opens_one_path_to_one_user_for_a_short_while() -> None:
     ticket = here.ok(f"POST {VM}/vncproxy")["ticket"]
     given = {"port": 5900, "vncticket": ticket}
     assert here.ok(f"GET {VM}/vncwebsocket", **given) == {"port": "5900"}
+    assert here.refusal("GET /nodes/pve2/qemu/100/vncwebsocket", **given)[0] == 500, "not there"
+    assert here.ok("GET /nodes/pve1/lxc/100/vncwebsocket", **given) == {"port": "5900"}
     refused = (401, "permission denied - invalid PVEVNC ticket")
     other = "GET /nodes/pve1/qemu/101/vncwebsocket"
     assert here.refusal(other, **given) == refused
