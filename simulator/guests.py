@@ -123,11 +123,13 @@ def recover(twin: Twin, key: GuestKey, node: str) -> None:
     twin.changed()
 
 
-def start(twin: Twin, key: GuestKey) -> None:
-    """Power a guest on where it is; it serves after its boot. One that is on stays as it is."""
+def start(twin: Twin, key: GuestKey, left_s: float | None = None) -> None:
+    """Power a guest on where it is; it serves after its boot, of which `left_s` are left if it goes
+    on from memory. One that is on stays as it is.
+    """
     guest = twin.state.guests[key]
     if guest.power is GuestPower.STOPPED:
-        twin.state.guests[key] = replace(guest, power=GuestPower.BOOTING)
+        twin.state.guests[key] = replace(guest, power=GuestPower.BOOTING, boot_left_s=left_s)
         twin.note(twin.facts.guest_name(key), "starting", f"starts on {guest.node}")
         twin.changed()
 

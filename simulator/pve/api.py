@@ -158,24 +158,36 @@ class PveApi:
         if found is None or self.release.lacks(found[0].call):
             raise unknown
         route, in_path = found
-        call = Call(
-            self,
-            twin,
-            request.node,
-            user,
-            path=shown,
-            given=_merged(request.params, in_path),
-            file=request.file,
-        )
+        given = _merged(request.params, in_path)
+        call = Call(self, twin, request.node, user, path=shown, given=given, file=request.file)
         _authorize(call, self.release.may(route))
         _proxy(call, route, in_path)
+        data = self._handled(call, route)
+        return Response(200, "OK", {"data": data, **call.members})
+
+    def _handled(self, call: Call, route: Route) -> object:
+        """What a call gives that may be made here, once its parameters are checked."""
         call.takes = self.release.table(route)
         values, errors = check(call.takes, call.given, self.release.property_strings)
         if errors:
             raise wrong(errors)
         call.values = values
-        data = route.handler(call)
-        return Response(200, "OK", {"data": data, **call.members})
+        return route.handler(call)
+
+    def inner(self, outer: Call, method: str, path: str, args: Mapping[str, Given]) -> object:
+        """What a call gives that is made within another one, on its node and by its user.
+
+        Raises ApiError. Source: PVE::API2::Nodes execute.
+        """
+        found = self.calls.find(method, [part for part in path.split("/") if part])
+        if found is None or self.release.lacks(found[0].call):
+            raise died(f"no handler for '{path}'")
+        route, in_path = found
+        if twice := dict.fromkeys(args.keys() & in_path.keys(), "duplicate parameter"):
+            raise wrong(twice)
+        call = replace(outer, path=f"/{path}", given={**in_path, **args}, members={}, file=None)
+        _authorize(call, self.release.may(route))
+        return self._handled(call, route)
 
     def due(self, twin: Twin, timer: Timer) -> None:
         """A task of ours has come to its end."""

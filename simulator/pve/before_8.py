@@ -36,6 +36,7 @@ _ABSENT = (
     r"\w+ /nodes/\{node\}/lxc/\{vmid\}/interfaces",
     r"(PUT|DELETE) /pools",
     r"\w+ /cluster/jobs/realm-sync.*",
+    r"GET /nodes/\{node\}/storage/\{storage\}/import-metadata",
     r"PUT /access/users/\{userid\}/unlock-tfa",
     r"GET /nodes/\{node\}/ceph/cfg/value",
     r"GET /cluster/acme/meta",
@@ -51,6 +52,8 @@ FORMER_IN_7 = {
 BEFORE_8 = (
     *(Change(calls, absent=True) for calls in _ABSENT),
     Change(r"GET /cluster/sdn", may="/ SDN.Audit"),
+    Change(r"GET /nodes/.*/file-restore/download", lacks="tar"),
+    Change(r"POST /nodes/\{node\}/execute", may="/nodes/{node} Sys.Audit"),
     Change(r"(PUT|DELETE) /cluster/sdn/zones/\{zone\}", may="/sdn/zones SDN.Allocate"),
     Change(
         r"POST /cluster/sdn/vnets|(PUT|DELETE) /cluster/sdn/vnets/\{vnet\}",

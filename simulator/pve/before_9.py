@@ -46,6 +46,8 @@ _ABSENT = (
     r"\w+ /nodes/\{node\}/query-oci-repo-tags",
     r"GET /nodes/\{node\}/lxc/\{vmid\}/migrate",
     r"GET /nodes/\{node\}/capabilities/qemu/(cpu-flags|migration)",
+    r"POST /access/vncticket",
+    r"POST /nodes/\{node\}/qemu/\{vmid\}/dbus-vmstate",
 )
 BEFORE_9 = (
     *(Change(calls, absent=True) for calls in _ABSENT),
@@ -106,7 +108,7 @@ BEFORE_9 = (
     Change(CONTAINER, lacks="entrypoint env"),
     Change(r"POST /nodes/\{node\}/(qemu|lxc)", lacks="ha-managed"),
     Change(
-        r"POST /nodes/\{node\}/(start|stop|migrate)all",
+        r"POST /nodes/\{node\}/(start|stop|suspend|migrate)all",
         lacks="max-workers",
         differs="maxworkers? integer 1..",
     ),

@@ -1,4 +1,4 @@
-"""Who asks: tickets with their CSRF token, API tokens, and the login itself.
+"""Who asks: tickets with their CSRF token, those of one path, API tokens, and the login itself.
 
 First stop of every call. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves out: two
 factors, OpenID, and the three seconds by which Proxmox VE delays a refusal.
@@ -16,13 +16,14 @@ from urllib.parse import unquote
 
 from simulator.pve.call import Call
 from simulator.pve.documents import Documents
-from simulator.pve.permissions import TOP_PATHS
+from simulator.pve.permissions import TOP_PATHS, Permissions
 from simulator.pve.routes import Route, Routes
 from simulator.pve.wire import ApiError, Request
 
 if TYPE_CHECKING:
     from simulator.pve.api import PveApi
 
+REFUSED = "authentication failure\n"
 TICKET_LIFETIME_S = 7200  # PVE::AccessControl, ticket_lifetime
 COOKIES = ("PVEAuthCookie", "__Host-PVEAuthCookie")
 TOKEN = re.compile(r"(?:^|\s)PVEAPIToken(?:=| )([^;]+)")
@@ -66,6 +67,34 @@ def ticket_user(api: PveApi, ticket: str, now_s: int) -> str | None:
         return None
     age_s = now_s - int(stamp, 16)
     return user if -300 < age_s < api.ticket_lifetime_s else None
+
+
+ONE_PATH_AGES_S = range(-19, 40)  # PVE::AccessControl verify_vnc_ticket, verify_tunnel_ticket
+
+
+def path_ticket(api: PveApi, kind: str, user: str, path: str, now_s: int) -> str:
+    """What opens a console (PVEVNC) or a tunnel (PVETUNNEL): good for one user or token, on one
+    path.
+    """
+    plain = f"{kind}:{now_s:08X}"
+    return f"{plain}::{_sign(api, f'{plain}:{user}:{path}')}"
+
+
+def path_ticket_fits(api: PveApi, ticket: str, kind: str, user: str, path: str, now_s: int) -> bool:
+    """Whether a ticket is one of that kind for that user and path, and not too old."""
+    match = re.fullmatch(f"{kind}:([0-9A-F]{{8}})::.+", ticket)
+    if match is None:
+        return False
+    made_s = int(match[1], 16)
+    known = path_ticket(api, kind, user, path, made_s)
+    fresh = now_s - made_s in ONE_PATH_AGES_S
+    return fresh and hmac.compare_digest(ticket.encode(), known.encode())
+
+
+def need_path_ticket(call: Call, ticket: str, kind: str, path: str) -> None:
+    """Raise unless a ticket opens a path to the caller."""
+    if not path_ticket_fits(call.api, ticket, kind, call.user, path, call.now_s):
+        raise unauthorized(f"permission denied - invalid {kind} ticket\n", body=True)
 
 
 def _usable(documents: Documents, user: str, now_s: int) -> bool:
@@ -147,16 +176,21 @@ def dummy(call: Call) -> object:
     ticket_only=True,
 )
 def login(call: Call) -> object:
-    """A ticket for a password, or for a ticket that is still valid."""
+    """A ticket for a password, or for a ticket that is still valid; with a path and privileges no
+    ticket, but whether the user has them, which a console's ticket will do for.
+    """
     user = call.text("username")
     if "@" not in user:
         user = f"{user}@{call.text('realm', 'pam')}"
     password = call.text("password")
-    valid = password_hash(password) == call.documents.passwords.get(user)
-    if not valid and ticket_user(call.api, password, call.now_s) != user:
-        raise ApiError(401, "authentication failure\n")
-    if not _usable(call.documents, user, call.now_s):
-        raise ApiError(401, "authentication failure\n")
+    valid = (
+        password_hash(password) == call.documents.passwords.get(user)
+        or ticket_user(call.api, password, call.now_s) == user
+    )
+    if call.has("path"):
+        return _verified(call, user, password, valid=valid)
+    if not valid or not _usable(call.documents, user, call.now_s):
+        raise ApiError(401, REFUSED)
     call.user = user
     call.log(f"successful auth for user '{user}'")
     answer: dict[str, object] = {
@@ -168,6 +202,38 @@ def login(call: Call) -> object:
     if call.world.quorate(call.node):
         answer["clustername"] = call.api.cluster_name
     return answer
+
+
+def _verified(call: Call, user: str, ticket: str, *, valid: bool = False) -> dict[str, str]:
+    """Whether a console's ticket, or what is valid otherwise, is of somebody who may. Raises."""
+    path = f"/{call.text('path').strip('/')}"
+    owner = user.partition("!")[0]
+    known = _usable(call.documents, owner, call.now_s)
+    held = Permissions(call.documents, user, call.api.release.roles)
+    may = all(held.any(path, [privilege]) for privilege in call.words("privs"))
+    fits = valid or path_ticket_fits(call.api, ticket, "PVEVNC", user, path, call.now_s)
+    if not (known and fits and may):
+        raise ApiError(401, REFUSED)
+    return {"username": user}
+
+
+@routes.add(
+    "POST /access/vncticket",
+    "world",
+    """
+    authid     string ..64
+    path       string ..64
+    port?      integer
+    privs      pve-priv-list ..64
+    vncticket  string
+    """,
+)
+def verify_vnc_ticket(call: Call) -> object:
+    """Whether somebody, also a token, may open a console. That it is for this port is not looked
+    at.
+    """
+    _verified(call, call.text("authid"), call.text("vncticket"))
+    return None
 
 
 CAPABILITIES = {

@@ -1,10 +1,10 @@
-"""The worker that starts, shuts down or moves many guests in one task.
+"""The worker that starts, shuts down, suspends or moves many guests in one task.
 
 It makes the same calls as a client would, one guest after another or several at once, and
 looks each second what has become of them. The order is that of the guests' `startup`: upwards to
 start, downwards to stop, each order waits for the one before. The calls that ask for it are in
-`bulk_calls`. Source: PVE::API2::Nodes startall, stopall, migrateall; administration guide, qm,
-automatic start and shutdown. Leaves out: taking locks of backups away before a start.
+`bulk_calls`. Source: PVE::API2::Nodes startall, stopall, suspendall, migrateall; administration
+guide, qm, automatic start and shutdown. Leaves out: taking locks of backups away before a start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from simulator.pve.parameters import Value
 from simulator.pve.routes import Handler
 from simulator.pve.tasks import ROUNDS, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, died
-from simulator.pve_guest import guest_migrate, guest_power, lxc_power
+from simulator.pve_guest import guest_migrate, guest_power, guest_suspend, lxc_power
 from simulator.pve_guest.guest_config import KINDS
 from simulator.pve_guest.guest_migrate import local_volumes
 
@@ -29,6 +29,7 @@ LAST_ORDER = 2**63 - 1  # of guests without one
 
 _START: Mapping[str, Handler] = {"qemu": guest_power.start, "lxc": lxc_power.start}
 _SHUTDOWN: Mapping[str, Handler] = {"qemu": guest_power.shutdown, "lxc": lxc_power.shutdown}
+_SUSPEND: Mapping[str, Handler] = {"qemu": guest_suspend.suspend}
 _MIGRATE: Mapping[str, Handler] = {"qemu": guest_migrate.migrate, "lxc": lxc_power.migrate}
 
 
@@ -75,6 +76,20 @@ def _shut_down(worker: Worker, guest: Guest) -> str:
     return _call(worker, guest, _SHUTDOWN, timeout=timeout_s, forceStop=worker.number("force"))
 
 
+def _suspend(worker: Worker, guest: Guest) -> str:
+    if guest.file.kind not in _SUSPEND:
+        worker.say(f"Skipping {guest.vmid}, only VMs can be suspended")
+        return ""
+    if not worker.world.running(guest.vmid):
+        worker.say(f"{guest.word} not running, skipping suspension")
+        return ""
+    worker.say(f"Suspending {guest.word}")
+    more: dict[str, Value] = {"todisk": worker.number("to-disk")}
+    if storage := worker.text("statestorage"):
+        more["statestorage"] = storage
+    return _call(worker, guest, _SUSPEND, **more)
+
+
 def _migrate(worker: Worker, guest: Guest) -> str:
     if guest.node == (target := worker.text("target")):
         return ""
@@ -100,6 +115,7 @@ def _at(scene: Environment, node: str) -> Environment:
 _ACTS: Mapping[str, Callable[[Worker, Guest], str]] = {
     "start": _start,
     "shutdown": _shut_down,
+    "suspend": _suspend,
     "migrate": _migrate,
 }
 
@@ -184,8 +200,9 @@ def _end(worker: Worker) -> None:
         raise TaskError(f"{said} {failed}")
 
 
-for _name in ("startall", "stopall", "migrateall", "bulkstart", "bulkshutdown", "bulkmigrate"):
-    ROUNDS[_name] = _round
+ACTS_ON_MANY = ("startall", "stopall", "suspendall", "migrateall",
+                "bulkstart", "bulkshutdown", "bulksuspend", "bulkmigrate")  # fmt: skip
+ROUNDS |= dict.fromkeys(ACTS_ON_MANY, _round)
 
 
 def begin(
@@ -196,7 +213,7 @@ def begin(
     for guest in guests:
         order = 0 if act == "migrate" else guest.startup("order", LAST_ORDER)
         groups.setdefault(order, []).append(guest.vmid)
-    down = act == "shutdown"
+    down = act in ("shutdown", "suspend")
     todo = ";".join(
         " ".join(map(str, sorted(groups[order], reverse=down)))
         for order in sorted(groups, reverse=down)

@@ -1,8 +1,8 @@
-"""Calls that start, shut down or move many guests: of a node, or of the cluster.
+"""Calls that start, shut down, suspend or move many guests: of a node, or of the cluster.
 
 Guests under HA are left alone unless they are named, or move. Source: PVE::API2::Nodes startall,
-stopall, migrateall; PVE::API2::Cluster::BulkAction::Guest. Leaves out: `suspendall` and suspending
-in bulk (501), as suspending one guest.
+stopall, suspendall, migrateall; PVE::API2::Cluster::BulkAction::Guest. What is said of guests that
+can't be suspended is assumed.
 """
 
 from __future__ import annotations
@@ -101,6 +101,20 @@ def stop_all(call: Call) -> object:
     )
 
 
+@routes.add("POST /nodes/{node}/suspendall", _may("VM.PowerMgmt", "VM.Config.Disk"), _NODE)
+def suspend_all(call: Call) -> object:
+    """Suspend a node's virtual machines to disk: a task."""
+    workers = call.number("max-workers") or _datacenter_workers(call)
+    return begin(
+        call,
+        "suspendall",
+        "suspend",
+        _here(call, _chosen(call)),
+        workers or call.world.host(call.node).cores,
+        **{"to-disk": 1},
+    )
+
+
 def _datacenter_workers(call: Call) -> int:
     return int(str(call.documents.options.get("max_workers") or 0))
 
@@ -164,6 +178,21 @@ def bulk_shut_down(call: Call) -> object:
         "on-failure": "Some guests failed to shutdown",
     }
     return begin(call, "bulkshutdown", "shutdown", _chosen(call), _workers(call, 4), **more)
+
+
+@routes.add(
+    "POST /cluster/bulk-action/guest/suspend",
+    _may("VM.PowerMgmt"),
+    _BULK + "statestorage? pve-storage-id requires=to-disk\nto-disk? boolean\n",
+)
+def bulk_suspend(call: Call) -> object:
+    """Pause virtual machines wherever they are, or suspend them to disk: a task."""
+    more: dict[str, Value] = {
+        "to-disk": call.number("to-disk"),
+        "statestorage": call.text("statestorage"),
+        "on-failure": "Some guests failed to suspend",
+    }
+    return begin(call, "bulksuspend", "suspend", _chosen(call), _workers(call, 4), **more)
 
 
 @routes.add(

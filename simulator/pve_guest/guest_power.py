@@ -139,8 +139,10 @@ def start(call: Call) -> object:
     return start_task(call, "qmstart", str(vmid), {"skiplock": int(skips)})
 
 
-def start_guest(worker: Worker, vmid: int) -> None:
-    """Apply what waits, look whether the guest can run here, and power it on. Raises TaskError."""
+def start_guest(worker: Worker, vmid: int, *, from_memory: bool = False) -> None:
+    """Apply what waits, look whether the guest can run here, and power it on, from memory if that
+    was saved. Raises TaskError.
+    """
     guest = find_guest(worker, vmid)
     if guest.current.get("template"):
         raise TaskError("you can't start a vm if it's a template")
@@ -164,7 +166,8 @@ def start_guest(worker: Worker, vmid: int) -> None:
         if bridge not in own and bridge not in sdn_state.running(worker.documents, "vnets"):
             worker.say(f"bridge '{bridge}' does not exist")
             raise TaskError("start failed: QEMU exited with code 1")
-    guests.start(worker.twin, (worker.api.cluster, vmid))
+    left_s = 0.0 if suspended or from_memory else None
+    guests.start(worker.twin, (worker.api.cluster, vmid), left_s)
     if suspended:
         worker.say("Resumed VM, removing state")
         _forget_memory(worker, vmid)

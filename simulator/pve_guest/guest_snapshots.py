@@ -20,6 +20,7 @@ from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import TaskError, died
 from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_config import KINDS, Kind, check_lock, find_guest, find_snapshot
+from simulator.pve_guest.guest_power import start_guest
 from simulator.pve_node import volumes
 
 routes = Routes()
@@ -239,7 +240,9 @@ def _rollback(worker: Worker, kind: Kind) -> None:
             config[f"unused{number}"] = volid
     worker.documents.guests[vmid] = replace(guest, current=config, pending={}, removals={})
     worker.api.sync(worker.twin)
-    if snapshot.get("vmstate") or worker.number("start"):
+    if snapshot.get("vmstate"):
+        start_guest(worker, vmid, from_memory=True)
+    elif worker.number("start"):
         start_task(worker, f"{kind.task}start", str(vmid))
 
 

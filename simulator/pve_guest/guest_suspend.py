@@ -2,8 +2,8 @@
 PVE::API2::Qemu vm_suspend, vm_resume; PVE::QemuServer vm_suspend.
 
 To disk the memory is a volume and the guest is off with the lock `suspended` until it is started
-or resumed. Leaves out: that it then goes on where it was (here it boots), the machine version that
-was running, how long writing the memory takes on what storage.
+or resumed, and then goes on where it was; a boot that was under way has then ended. Leaves out: the
+machine version that was running, how long writing the memory takes on what storage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from simulator.pve.call import Call
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
-from simulator.pve.wire import TaskError, died
+from simulator.pve.wire import TaskError, bad_parameters, died
 from simulator.pve_guest.guest_config import check_lock, find_guest
 from simulator.pve_guest.guest_options import GUEST
 from simulator.pve_guest.guest_power import MAY, in_ha, need_running, skiplock, start_guest
@@ -46,6 +46,23 @@ def suspend(call: Call) -> object:
     call.need(f"/storage/{storage}", "Datastore.AllocateSpace")
     took_s = 1.0 + call.twin.facts.spec((call.api.cluster, vmid)).memory_bytes / WRITE_BPS
     return start_task(call, "qmsuspend", str(vmid), {**work, "storage": storage}, took_s=took_s)
+
+
+@routes.add(
+    "POST /nodes/{node}/qemu/{vmid}/dbus-vmstate",
+    "/vms/{vmid} VM.Migrate",
+    GUEST + "action enum(start,stop)\n",
+    here=True,
+)
+def dbus_vmstate(call: Call) -> object:
+    """Start or stop what carries a machine's connections along when it moves: nobody sees it."""
+    if call.text("node") not in (call.node, "localhost"):
+        why = f"node needs to be 'localhost' or local hostname '{call.node}'"
+        raise bad_parameters(node=why)
+    vmid, state = call.number("vmid"), call.world.guest(call.number("vmid"))
+    if state is None or state.node != call.node or not call.world.running(vmid):
+        raise bad_parameters(node=f"VM {vmid} not running locally on node '{call.node}'")
+    return None
 
 
 def _unlocked(worker: Worker, vmid: int) -> None:

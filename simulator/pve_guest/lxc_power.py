@@ -1,13 +1,15 @@
 """Starting, stopping and moving containers, and their state. Source: PVE::API2::LXC::Status,
 PVE::API2::LXC migrate_vm, PVE::LXC::Migrate.
 
-A running container can't move: with `restart` it is shut down, moved and started. Leaves out:
-freezing and thawing.
+A running container can't move: with `restart` it is shut down, moved and started. Suspending needs
+CRIU, which Proxmox VE does not install: the tasks fail as they do without it; what lxc-checkpoint
+prints is assumed.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from simulator import guests
 from simulator.pve.call import Call
@@ -15,7 +17,7 @@ from simulator.pve.load import nets
 from simulator.pve.parameters import Value
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import DURATIONS_S, FINISH, Worker, start_task
-from simulator.pve.wire import ApiError, TaskError, bad_parameters, died
+from simulator.pve.wire import TaskError, bad_parameters, died
 from simulator.pve_datacenter import ha, resources, sdn_state
 from simulator.pve_guest import lxc_config
 from simulator.pve_guest.guest_config import LXC, check_lock
@@ -154,25 +156,39 @@ def _finish_reboot(worker: Worker) -> None:
 FINISH["vzreboot"] = _finish_reboot
 
 
-def _not_simulated(call: Call, word: str) -> ApiError:
-    path = f"/nodes/{call.node}/lxc/{call.number('vmid')}/status/{word}"
-    return ApiError(501, f"Method 'POST {path}' not implemented")
-
-
 @routes.add(f"POST {_STATUS}/suspend", MAY, GUEST)
 def suspend(call: Call) -> object:
-    """Refused: the twin knows no frozen container."""
-    _need_running(call)
-    raise _not_simulated(call, "suspend")
+    """Write a container's memory to disk: a task."""
+    return start_task(call, "vzsuspend", str(_need_running(call)))
+
+
+def _finish_suspend(worker: Worker) -> None:
+    check_lock(find_container(worker, int(worker.task.id)).current, "CT")
+    worker.say(f"Checkpointing {worker.task.id} failed")
+    _checkpoint_failed(worker, "-s -D /var/lib/vz/dump")
 
 
 @routes.add(f"POST {_STATUS}/resume", MAY, GUEST)
 def resume(call: Call) -> object:
-    """Refused, as suspend."""
-    find_container(call, call.number("vmid"))
-    if call.world.running(call.number("vmid")):
-        raise died(f"CT {call.number('vmid')} already running")
-    raise _not_simulated(call, "resume")
+    """Start a container from what was written: a task."""
+    vmid = call.number("vmid")
+    find_container(call, vmid)
+    if call.world.running(vmid):
+        raise died(f"CT {vmid} already running")
+    return start_task(call, "vzresume", str(vmid))
+
+
+def _finish_resume(worker: Worker) -> None:
+    worker.say(f"Restoring {worker.task.id} failed")
+    _checkpoint_failed(worker, "-r --foreground -D /var/lib/vz/dump")
+
+
+def _checkpoint_failed(worker: Worker, options: str) -> NoReturn:
+    command = f"lxc-checkpoint -n {worker.task.id} {options}"
+    raise TaskError(f"command '{command}' failed: exit code 1")
+
+
+FINISH |= {"vzsuspend": _finish_suspend, "vzresume": _finish_resume}
 
 
 _MIGRATE = "/nodes/{node}/lxc/{vmid}/migrate"

@@ -33,7 +33,8 @@ def info(call: Call) -> object:
     return [_row("pve-root-ca.pem", shown.authority), _row("pve-ssl.pem", shown.own)]
 
 
-def _name(name: x509.Name) -> str:
+def name_of(name: x509.Name) -> str:
+    """As OpenSSL writes it in one line: `/CN=pve1.lab`."""
     return "".join(f"/{_SHORT[part.oid]}={part.value!s}" for part in name if part.oid in _SHORT)
 
 
@@ -42,8 +43,8 @@ def _row(filename: str, certificate: x509.Certificate) -> dict[str, object]:
     row: dict[str, object] = {
         "filename": filename,
         "fingerprint": certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
-        "subject": _name(certificate.subject),
-        "issuer": _name(certificate.issuer),
+        "subject": name_of(certificate.subject),
+        "issuer": name_of(certificate.issuer),
         "notbefore": int(certificate.not_valid_before_utc.timestamp()),
         "notafter": int(certificate.not_valid_after_utc.timestamp()),
         "pem": certificate.public_bytes(Encoding.PEM).decode(),

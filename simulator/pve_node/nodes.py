@@ -1,7 +1,7 @@
 """Nodes: list, version, status, own settings. Source: PVE::API2::Nodes, NodeConfig, DNS, Hosts.
 
 Kernel and CPU names are those of a current release on the lab's hardware. Leaves out:
-consoles, the report, setting a subscription key.
+the report, setting a subscription key.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def _owner(call: Call, volid: str) -> str:
     """The guest that a volume belongs to; "" if none."""
     if (found := find(call.documents, call.node, volid)) is not None:
         return str(found.vmid or "")
-    named = re.search(r":(\d+)/|vm-(\d+)-", volid)
+    named = re.search(r":(\d+)/|vm-(\d+)-|/vzdump-(?:lxc|qemu|openvz)-(\d+)-", volid)
     return next(filter(None, named.groups()), "") if named else ""
 
 
@@ -350,7 +350,8 @@ def delete_volume(call: Call) -> object:
         call.need(f"/vms/{vmid}", "VM.Backup")
     else:
         call.need(place, "Datastore.Allocate")
-    return start_task(call, "imgdel", f"{vmid}@{storage_of(volid)}", {"volid": volid})
+    id_text = f"{vmid}@{storage_of(volid)}" if vmid else storage_of(volid)
+    return start_task(call, "imgdel", id_text, {"volid": volid})
 
 
 def _finish_delete(worker: Worker) -> None:

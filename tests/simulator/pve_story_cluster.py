@@ -46,6 +46,8 @@ def _target(kind: str, **params: object) -> list[Step]:
 
 
 PEOPLE: list[Step] = [
+    ("POST /access/vncticket",
+     {"authid": "root@pam", "path": "/vms/100", "privs": "VM.Console", "vncticket": "x"}),
     ("POST /access/groups", {"groupid": "ops"}),
     ("PUT /access/groups/ops", {"comment": "x"}),
     ("POST /access/users", {"userid": "ana@pve", "groups": "ops", "password": "long enough"}),

@@ -8,6 +8,8 @@ from tests.simulator.pve_story_cluster import rules, sets
 NODE, VM, CT = "/nodes/pve1", "/nodes/pve1/qemu/100", "/nodes/pve1/lxc/200"
 NIC = "virtio,bridge=vmbr0"
 TEMPLATE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
+REMOTE = {"target-endpoint": "host=192.0.2.1,apitoken=x", "target-storage": "local",
+          "target-bridge": "vmbr0", "online": 1}  # fmt: skip
 
 
 def _snapshots(guest: str) -> list[Step]:
@@ -34,6 +36,12 @@ GUESTS: list[Step] = [
     (f"POST {VM}/status/start", {}),
     (f"POST {VM}/status/suspend", {}),
     (f"POST {VM}/status/resume", {}),
+    (f"POST {VM}/vncproxy", {"websocket": 1}),
+    (f"POST {VM}/termproxy", {}),
+    (f"POST {VM}/spiceproxy", {}),
+    (f"POST {VM}/dbus-vmstate", {"action": "start"}),
+    (f"POST {VM}/remote_migrate", REMOTE),
+    (f"POST {NODE}/qemu/300/mtunnel", {}),
     (f"POST {VM}/status/reset", {}),
     (f"POST {VM}/status/reboot", {}),
     (f"POST {VM}/status/shutdown", {}),
@@ -68,6 +76,11 @@ CONTAINERS: list[Step] = [
     (f"POST {CT}/status/start", {}),
     (f"POST {CT}/status/suspend", {}),
     (f"POST {CT}/status/resume", {}),
+    (f"POST {CT}/vncproxy", {}),
+    (f"POST {CT}/termproxy", {}),
+    (f"POST {CT}/spiceproxy", {}),
+    (f"POST {CT}/remote_migrate", {**REMOTE, "restart": 1}),
+    (f"POST {NODE}/lxc/301/mtunnel", {}),
     (f"POST {CT}/status/reboot", {}),
     (f"POST {CT}/status/shutdown", {}),
     (f"POST {CT}/status/start", {}),
@@ -89,6 +102,8 @@ MANY: list[Step] = [
     ("POST /nodes/pve2/migrateall",
      {"target": "pve1", "vms": "100", "maxworkers": 1, "with-local-disks": 1}),  # where it is still
     ("POST /cluster/bulk-action/guest/start", {"vms": ["100"]}),
+    ("POST /cluster/bulk-action/guest/suspend", {"vms": ["100"]}),
+    (f"POST {NODE}/suspendall", {"vms": "200"}),
     ("POST /cluster/bulk-action/guest/shutdown", {"vms": ["100"]}),
 ]  # fmt: skip
 HA: list[Step] = [

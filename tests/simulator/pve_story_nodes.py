@@ -26,6 +26,8 @@ SYSTEM: list[Step] = [
     (f"POST {NODE}/apt/repositories",
      {"path": "/etc/apt/sources.list.d/pve-enterprise.sources", "index": 0, "enabled": 0}),
     (f"POST {NODE}/subscription", {}),
+    (f"POST {NODE}/execute", {"commands": '[{"method": "GET", "path": "version"}]'}),
+    *[(f"POST {NODE}/{shell}", {}) for shell in ("vncshell", "termproxy", "spiceshell")],
     (f"DELETE {NODE}/subscription", {}),
     (f"POST {NODE}/disks/initgpt", {"disk": "/dev/sde"}),
     (f"PUT {NODE}/disks/wipedisk", {"disk": "/dev/sde"}),

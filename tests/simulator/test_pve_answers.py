@@ -58,8 +58,9 @@ ASKED: dict[str, dict[str, Given]] = {
 """What has to be asked along, by the end of a path."""
 UNUSED = re.compile(
     r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/account/|/tfa/\{userid\}/"
+    r"|websocket|/file-restore/|/import-metadata"
 )
-"""Calls that can't answer here: nothing to ask for, or nobody who answers."""
+"""Calls that can't answer here: nothing to ask for, nobody who answers, or a ticket is needed."""
 
 
 @cache

@@ -174,3 +174,47 @@ def test_several_guests_may_be_named_in_one_item_of_a_list() -> None:
     here.done("POST /nodes/pve1/startall", vms=["100,101"])
     assert _running(here) == [100, 101]
     assert "vms[0]" in here.errors("POST /cluster/bulk-action/guest/start", vms=["100,101"])
+
+
+def test_a_nodes_machines_are_suspended_to_disk_and_containers_are_not() -> None:
+    here = cluster()
+    _guests(here, a="1", b="2", c="no")
+    here.done("POST /nodes/pve1/startall")
+    task = here.done("POST /nodes/pve1/suspendall")
+    assert (task.type, task.status) == ("suspendall", "OK")
+    assert task.log[:3] == (
+        "VM 102 not running, skipping suspension", "Suspending VM 101", "Suspending VM 100",
+    )  # fmt: skip
+    assert _running(here) == []
+    locks = [here.config(vmid).get("lock") for vmid in (100, 101, 102)]
+    assert locks == ["suspended", "suspended", None]
+    here.done("POST /nodes/pve1/startall")
+    assert _running(here) == [100, 101]
+    weak = here.user("ana@pve", "PVEVMUser")
+    call = "POST /nodes/pve1/suspendall"
+    why = "Permission check failed (/, VM.PowerMgmt && VM.Config.Disk)"
+    assert here.refusal(call, user=weak) == (403, why)
+    why = "Permission check failed (/vms/100, VM.Config.Disk)"
+    assert here.refusal(call, user=weak, vms="100") == (403, why)
+
+
+def test_machines_are_paused_wherever_they_are() -> None:
+    here = cluster()
+    _guests(here, a="")
+    here.guest(200, "pve2", onboot=1)
+    here.ok("POST /cluster/ha/resources", sid="vm:200")
+    here.wait(60)
+    here.done("POST /cluster/bulk-action/guest/start")
+    call = "POST /cluster/bulk-action/guest/suspend"
+    assert here.errors(call, statestorage="data") == {
+        "to-disk": "missing property required by 'statestorage'"
+    }
+    task = here.done(call, vms=["100", "200"])
+    assert (task.type, task.status) == ("bulksuspend", "OK")
+    assert here.ok("GET /nodes/pve1/qemu/100/status/current")["qmpstatus"] == "paused"
+    assert here.ok("GET /nodes/pve2/qemu/200/status/current")["qmpstatus"] == "paused"
+    here.done("POST /nodes/pve1/qemu/100/status/resume")
+    task = here.done(call, vms=["100", "200"], to__disk=1, statestorage="data")
+    assert "200: Cannot suspend HA managed VM to disk" in task.log
+    assert task.status == "Some guests failed to suspend 200"
+    assert here.config(100)["vmstate"].startswith("data:")

@@ -236,3 +236,29 @@ def test_the_root_comes_before_the_mount_points_however_they_were_sent() -> None
     asked = {"ostemplate": made.volid, "restore": 1, "vmid": 201, "storage": "data"}
     assert here.done("POST /nodes/pve1/lxc", **asked).status == "OK"
     assert here.ok("GET /nodes/pve1/lxc/201/config")["rootfs"].startswith("data:201/vm-201-disk-0")
+
+
+def test_a_containers_console_runs_in_dtach() -> None:
+    here = _container(cmode="console")
+    opened = here.ok(f"POST {CT}/termproxy")
+    here.wait(11)
+    said = here.api.documents.tasks[opened["upid"]].status
+    assert said.endswith("-r winch -z lxc-console -n 200 -t 0 -e -1' failed: exit code 1")
+    assert here.refusal(f"POST {CT}/spiceproxy") == (500, "CT 200 not running")
+    here.done(f"POST {CT}/status/start")
+    assert here.ok(f"POST {CT}/spiceproxy")["title"] == "CT 200 - CT200"
+    (task,) = (t for t in here.api.documents.tasks.values() if t.type == "spiceproxy")
+    assert task.id == "200"
+
+
+def test_a_container_is_not_suspended_where_nothing_writes_its_memory() -> None:
+    here = _container()
+    assert here.refusal(f"POST {CT}/status/suspend") == (500, "CT 200 not running")
+    task = here.done(f"POST {CT}/status/resume")
+    assert task.status.startswith("command 'lxc-checkpoint -n 200 -r --foreground")
+    here.done(f"POST {CT}/status/start")
+    assert here.refusal(f"POST {CT}/status/resume") == (500, "CT 200 already running")
+    task = here.done(f"POST {CT}/status/suspend")
+    command = "lxc-checkpoint -n 200 -s -D /var/lib/vz/dump"
+    assert (task.type, task.status) == ("vzsuspend", f"command '{command}' failed: exit code 1")
+    assert here.ok(f"GET {CT}/status/current")["status"] == "running"

@@ -80,6 +80,39 @@ def test_what_is_suspended_to_disk_is_off_and_locked_until_it_goes_on() -> None:
         assert len(here.api.documents.volumes) == 1
 
 
+def test_what_was_suspended_to_disk_serves_at_once_and_boots_no_more() -> None:
+    here = _running()
+    here.done(f"POST {VM}/status/suspend", todisk=1)
+    here.done(f"POST {VM}/status/start")
+    assert _facts(here).guest_problem(KEY) == ""
+    here.done(f"POST {VM}/status/stop")
+    here.done(f"POST {VM}/status/start")
+    assert _facts(here).guest_problem(KEY) != "", "a start without memory is a boot"
+
+
+def test_a_snapshot_with_memory_goes_on_where_it_was() -> None:
+    here = cluster()
+    here.guest(100, scsi0="data:1,format=qcow2")
+    here.done(f"POST {VM}/status/start")
+    here.wait(120)
+    here.done(f"POST {VM}/snapshot", snapname="up", vmstate=1)
+    here.done(f"POST {VM}/status/stop")
+    tasks = len(here.api.documents.tasks)
+    assert here.done(f"POST {VM}/snapshot/up/rollback").status == "OK"
+    assert len(here.api.documents.tasks) == tasks + 1, "the rollback itself lets it go on"
+    assert _facts(here).guest_problem(KEY) == ""
+
+
+def test_a_moving_machines_connections_are_helped_only_where_it_runs() -> None:
+    here = _running()
+    call = f"POST {VM}/dbus-vmstate"
+    assert here.ok(call, action="start") is None
+    assert set(here.errors(call, action="start", node="pve2")) == {"node"}
+    here.done(f"POST {VM}/status/stop")
+    why = "VM 100 not running locally on node 'pve1'"
+    assert here.errors(call, action="stop") == {"node": why}
+
+
 def test_what_is_suspended_to_disk_can_be_destroyed_with_its_memory() -> None:
     here = _running()
     here.done(f"POST {VM}/status/suspend", todisk=1)

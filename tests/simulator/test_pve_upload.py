@@ -75,6 +75,8 @@ def test_proxmoxer_uploads_an_image_from_which_a_guest_starts() -> None:
     )
     here.guest(100, ide2=f"{row['volid']},media=cdrom")
     assert here.config(100)["ide2"] == "local:iso/my_image.iso,media=cdrom"
+    task = here.done("DELETE /nodes/pve1/storage/local/content/iso%2Fmy_image.iso")
+    assert (task.type, task.id) == ("imgdel", "local"), "it belongs to no guest"
 
 
 def test_a_disk_is_made_from_an_uploaded_image() -> None:
