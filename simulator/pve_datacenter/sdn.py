@@ -3,7 +3,7 @@
 Each kind is a `Kind` over its section file, its calls registered by one function. Nets and subnets,
 which belong to one another, are in `sdn_vnets`; making it all run in `sdn_apply`. Source:
 PVE::API2::Network::SDN and its plugins. Leaves out: asking outside address managers and name
-servers (none answers), fabrics.
+servers (none answers).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
-from simulator.pve.formats import FORMATS
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
@@ -274,11 +273,6 @@ def _ask_dns(call: Call, name: str, entries: dict[str, Entry]) -> None:
     raise died(f"dns api error: 500 Can't connect to {entries[name].get('url')}")
 
 
-FORMATS["pve-sdn-fabric-id"] = lambda text: (
-    ""
-    if text.isalnum() and len(text) <= 8
-    else f"SDN fabric ID '{text}' contains illegal characters\n"
-)
 _ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8"
 _SHORT_ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2.."
 _LONG_ID = r"/[a-zA-Z][a-zA-Z0-9_-]*[a-zA-Z0-9]/ 2..64"

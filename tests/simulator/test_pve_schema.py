@@ -12,11 +12,19 @@ from simulator.pve.parameters import PROPERTY_STRINGS, check, parse, property_pr
 from simulator.pve.routes import Route
 from tests.simulator.pve_schemas import base, official, parameters, unlike
 
+_WIREGUARD = {"allowed_ips", "endpoint", "peers", "public_key", "role"}
+_OF_FABRICS = {"persistent_keepalive", "redistribute", "route_filter"}
 LACKING = {
     "POST /cluster/ha/resources": {"auto-rebalance"},
     "PUT /cluster/ha/resources/{sid}": {"auto-rebalance"},
+    "POST /cluster/sdn/fabrics/fabric": _OF_FABRICS,
+    "PUT /cluster/sdn/fabrics/fabric/{id}": _OF_FABRICS,
+    "POST /cluster/sdn/fabrics/node/{fabric_id}": _WIREGUARD,
+    "PUT /cluster/sdn/fabrics/node/{fabric_id}/{node_id}": _WIREGUARD,
 }
-"""The twin's HA manager does not rebalance by itself, so a guest can't be left out of that."""
+"""The twin's HA manager does not rebalance by itself, so a guest can't be left out of that; its
+fabrics know neither WireGuard nor BGP.
+"""
 BY_TYPE = {"POST /cluster/ha/rules", "PUT /cluster/ha/rules/{rule}"}
 """Calls whose parameters depend on one of them: checked in two steps here."""
 
