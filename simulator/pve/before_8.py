@@ -30,7 +30,7 @@ FORMATS |= {
 }
 _ABSENT = (
     r"\w+ /cluster/(mapping|notifications|metrics/export).*",
-    r"\w+ /cluster/sdn/vnets/\{vnet\}/firewall.*",
+    r"\w+ /cluster/sdn/vnets/\{vnet\}/(firewall|ips).*",
     r"GET /cluster/sdn/ipams/\{ipam\}/status",
     r"\w+ /nodes/\{node\}/suspendall",
     r"\w+ /nodes/\{node\}/lxc/\{vmid\}/interfaces",

@@ -127,7 +127,7 @@ BEFORE_9 = (
     Change(r"PUT /nodes/\{node\}/network", lacks="regenerate-frr"),
     Change(r"\w+ /cluster/sdn.*", lacks="lock-token release-lock"),
     Change(
-        r"\w+ /cluster/sdn/zones.*|\w+ /nodes/\{node\}/sdn/zones/.*",
+        r"\w+ /cluster/sdn/(zones|vnets/\{vnet\}/ips).*|\w+ /nodes/\{node\}/sdn/zones/.*",
         lacks="fabric secondary-controllers",
         differs="zone pve-sdn-zone-id\nvrf-vxlan? integer",
     ),
@@ -144,7 +144,8 @@ BEFORE_9 = (
     Change(r"\w+ /cluster/sdn/dns.*", differs="dns pve-sdn-dns-id"),
     Change(r"\w+ /cluster/sdn/vnets(/\{vnet\})?", differs="tag? integer"),
     Change(
-        r"\w+ /cluster/sdn/vnets(/\{vnet\}(/firewall.*)?)?|(GET|DELETE) /cluster/sdn/vnets/.*",
+        r"\w+ /cluster/sdn/vnets(/\{vnet\}(/(firewall|ips).*)?)?"
+        r"|(GET|DELETE) /cluster/sdn/vnets/.*",
         differs="vnet pve-sdn-vnet-id",
     ),
     Change(

@@ -169,7 +169,7 @@ class Documents:
 
     @property
     def jobs(self) -> Sections:
-        """Backup jobs, by id."""
+        """Jobs of all types, by id."""
         return JOBS.of(self)
 
     def copy(self) -> Documents:

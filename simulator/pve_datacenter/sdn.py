@@ -277,6 +277,7 @@ _ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8"
 _SHORT_ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2.."
 _LONG_ID = r"/[a-zA-Z][a-zA-Z0-9_-]*[a-zA-Z0-9]/ 2..64"
 ZONE_ID = f"zone {_ID}\n"
+IPAM_ID = f"ipam {_SHORT_ID}\n"
 _DNS_KEYS = sdn_state.DNS_KEYS + "key? string\nurl? string\n"
 _NEW_DNS_KEYS = "key string\nreversev6mask? integer\nurl string\n"
 KINDS = (
@@ -290,9 +291,7 @@ KINDS = (
         _check_controller,
         _check_controller_unused,
     ),
-    Kind(
-        "ipams", "ipam", IPAMS, f"ipam {_SHORT_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False
-    ),
+    Kind("ipams", "ipam", IPAMS, IPAM_ID, sdn_state.IPAM_KEYS, _ask_ipam, staged=False),
     Kind(
         "dns",
         "dns",
@@ -336,24 +335,3 @@ def zone_content(call: Call) -> object:
         for name, net in sorted(nets.items())
         if net.get("zone") == zone
     ]
-
-
-@routes.add("GET /cluster/sdn/ipams/{ipam}/status", takes=f"ipam {_SHORT_ID}\n")
-def ipam_status(call: Call) -> object:
-    """Addresses that an address manager has given out: to the twin, those of gateways."""
-    name, known = call.text("ipam"), IPAMS.entries(call.documents)
-    if name not in known:
-        raise died(f"sdn '{name}' does not exist")
-    if known[name]["type"] != "pve":
-        raise died("Currently only PVE IPAM is supported!")
-    zones, nets = ZONES.entries(call.documents), VNETS.entries(call.documents)
-    rows = []
-    for key, subnet in sdn_state.SUBNETS.entries(call.documents).items():
-        zone = str(nets.get(str(subnet.get("vnet")), {}).get("zone"))
-        if not subnet.get("gateway") or zones.get(zone, {}).get("ipam") != name:
-            continue
-        if call.may(f"/sdn/zones/{zone}/{subnet['vnet']}", "SDN.Audit", "SDN.Allocate"):
-            cidr = sdn_state.subnet_shown(key, subnet, zone)["cidr"]
-            row = {"zone": zone, "vnet": subnet["vnet"], "subnet": cidr, "ip": subnet["gateway"]}
-            rows.append({**row, "gateway": 1})
-    return rows

@@ -9,6 +9,7 @@ from tests.simulator.pve_story import Step
 
 SDN, FIREWALL, NODE = "/cluster/sdn", "/cluster/firewall", "/nodes/pve1"
 TELLING = "/cluster/notifications"
+MAC = "BC:24:11:00:00:01"
 
 
 def rules(base: str, kind: str = "in") -> list[Step]:
@@ -60,6 +61,11 @@ PEOPLE: list[Step] = [
     ("POST /access/domains", {"realm": "corp", "type": "ldap", "server1": "h1",
                               "base_dn": "dc=lab", "user_attr": "uid"}),
     ("PUT /access/domains/corp", {"comment": "x"}),
+    ("POST /access/domains/corp/sync", {"scope": "users"}),
+    ("POST /cluster/jobs/realm-sync/often", {"realm": "corp", "schedule": "hourly",
+                                             "scope": "both"}),
+    ("PUT /cluster/jobs/realm-sync/often", {"schedule": "daily", "comment": "x"}),
+    ("DELETE /cluster/jobs/realm-sync/often", {}),
     ("DELETE /access/domains/corp", {}),
     ("DELETE /access/users/ana@pve/token/t1", {}),
     ("DELETE /access/users/ana@pve", {}),
@@ -123,6 +129,9 @@ NETS: list[Step] = [
     (f"POST {SDN}/vnets/v1/subnets", {"subnet": "10.0.0.0/24", "type": "subnet"}),
     (f"PUT {SDN}/vnets/v1/subnets/z1-10.0.0.0-24", {"gateway": "10.0.0.1"}),
     *rules(f"{SDN}/vnets/v1/firewall", "forward"),
+    (f"POST {SDN}/vnets/v1/ips", {"zone": "z1", "ip": "10.0.0.9", "mac": MAC}),
+    (f"PUT {SDN}/vnets/v1/ips", {"zone": "z1", "ip": "10.0.0.8", "mac": MAC, "vmid": 100}),
+    (f"DELETE {SDN}/vnets/v1/ips", {"zone": "z1", "ip": "10.0.0.8", "mac": MAC}),
     (f"POST {SDN}/fabrics/fabric", {"id": "f1", "protocol": "openfabric",
                                     "ip_prefix": "10.9.0.0/24"}),
     (f"PUT {SDN}/fabrics/fabric/f1", {"protocol": "openfabric", "hello_interval": 1}),

@@ -158,6 +158,49 @@ def test_a_guest_may_stand_on_a_net_that_runs() -> None:
     assert refused == (403, "Permission check failed (/sdn/zones/z1/v1, SDN.Use)")
 
 
+def test_the_built_in_manager_keeps_addresses_of_gateways_and_of_those_given_by_hand() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1")
+    base, mac = f"{VNET}/v1", "BC:24:11:00:00:01"
+    here.ok(f"POST {base}/subnets", subnet="10.0.0.0/24", type="subnet", gateway="10.0.0.1")
+    here.ok(f"POST {base}/ips", zone="z1", ip="10.0.0.9", mac=mac)
+    taken = here.refusal(f"POST {base}/ips", zone="z1", ip="10.0.0.9")
+    assert taken == (500, "IP '10.0.0.9' already exist")
+    assert "any subnet" in here.refusal(f"POST {base}/ips", zone="z1", ip="10.1.0.1")[1]
+
+    def addresses() -> list[tuple[str, Any]]:
+        rows = here.ok("GET /cluster/sdn/ipams/pve/status")
+        assert {(row["zone"], row["vnet"], row["subnet"]) for row in rows} == {
+            ("z1", "v1", "10.0.0.0/24")
+        }
+        return [(row["ip"], row.get("gateway") or row.get("vmid")) for row in rows]
+
+    assert addresses() == [("10.0.0.1", 1), ("10.0.0.9", None)]
+    here.ok(f"PUT {base}/ips", zone="z1", ip="10.0.0.7", mac=mac, vmid=100)
+    assert "already exist" in here.refusal(f"PUT {base}/ips", zone="z1", ip="10.0.0.1", mac=mac)[1]
+    assert addresses() == [("10.0.0.1", 1), ("10.0.0.7", "100")]
+    here.ok(f"PUT {base}/subnets/z1-10.0.0.0-24", gateway="10.0.0.2")
+    here.ok("POST /cluster/sdn/rollback")
+    assert here.ok("GET /cluster/sdn/ipams/pve/status") == []  # no net is there to see it by
+    assert "10.0.0.7" in here.api.documents.files["sdn/pve-ipam-state.json"]
+
+
+def test_a_subnet_stays_while_somebody_has_an_address_of_it() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1")
+    subnet = f"{VNET}/v1/subnets/z1-10.0.0.0-24"
+    here.ok(f"POST {VNET}/v1/subnets", subnet="10.0.0.0/24", type="subnet", gateway="10.0.0.1")
+    here.ok(f"POST {VNET}/v1/ips", zone="z1", ip="10.0.0.9")
+    told = "delete sdn subnet object failed: cannot delete subnet '10.0.0.0/24', not empty"
+    assert here.refusal(f"DELETE {subnet}") == (500, told)
+    here.ok(f"DELETE {VNET}/v1/ips", zone="z1", ip="10.0.0.9")
+    gone = here.refusal(f"DELETE {VNET}/v1/ips", zone="z1", ip="10.0.0.9")
+    assert gone == (500, "IP '10.0.0.9' does not exist in IPAM DB")
+    here.ok(f"DELETE {subnet}")
+
+
 _NAME = st.from_regex(r"[a-z][a-z0-9]{1,6}", fullmatch=True)
 _ZONES = st.dictionaries(
     _NAME,
