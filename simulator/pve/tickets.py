@@ -1,7 +1,8 @@
 """Who asks: tickets with their CSRF token, API tokens, and the login itself.
 
-First stop of every call. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves out: two
-factors, OpenID, and the three seconds by which Proxmox VE delays a refusal.
+First stop of every call. A user with second factors first gets a ticket that is good for nothing
+but the answer to its challenge. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves
+out: OpenID, and the three seconds by which Proxmox VE delays a refusal.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
+from simulator.pve import propertystring
 from simulator.pve.call import Call
 from simulator.pve.documents import Documents
+from simulator.pve.factors import Factors
 from simulator.pve.permissions import TOP_PATHS
 from simulator.pve.routes import Route, Routes
 from simulator.pve.wire import ApiError, Request
@@ -36,6 +40,11 @@ def unauthorized(text: str, *, body: bool = False) -> ApiError:
     return ApiError(401, text, body=body)
 
 
+def _failed() -> ApiError:
+    """A login of which nobody shall learn what was wrong."""
+    return ApiError(401, "authentication failure\n")
+
+
 def password_hash(password: str) -> str:
     """How a password is kept."""
     return hashlib.sha256(password.encode()).hexdigest()
@@ -46,10 +55,10 @@ def _sign(api: PveApi, text: str) -> str:
     return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
 
 
-def make_ticket(api: PveApi, user: str, now_s: int) -> str:
-    """A login that lasts."""
+def make_ticket(api: PveApi, user: str, now_s: int, only_for: str = "") -> str:
+    """A login that lasts; `only_for`: who must be named together with it."""
     plain = f"PVE:{user}:{now_s:08X}"
-    return f"{plain}::{_sign(api, plain)}"
+    return f"{plain}::{_sign(api, plain + only_for)}"
 
 
 def csrf_token(api: PveApi, user: str, now_s: int) -> str:
@@ -57,12 +66,14 @@ def csrf_token(api: PveApi, user: str, now_s: int) -> str:
     return f"{now_s:08X}:{_sign(api, f'{now_s:08X}:{user} csrf').rstrip('=')}"
 
 
-def ticket_user(api: PveApi, ticket: str, now_s: int) -> str | None:
+def ticket_user(api: PveApi, ticket: str, now_s: int, only_for: str = "") -> str | None:
     """Whose a ticket is; None if it is invalid or too old."""
     plain, _, signature = ticket.partition("::")
     kind, _, rest = plain.partition(":")
     user, _, stamp = rest.rpartition(":")
-    if kind != "PVE" or not hmac.compare_digest(signature.encode(), _sign(api, plain).encode()):
+    if kind != "PVE" or not hmac.compare_digest(
+        signature.encode(), _sign(api, plain + only_for).encode()
+    ):
         return None
     age_s = now_s - int(stamp, 16)
     return user if -300 < age_s < api.ticket_lifetime_s else None
@@ -151,23 +162,60 @@ def login(call: Call) -> object:
     user = call.text("username")
     if "@" not in user:
         user = f"{user}@{call.text('realm', 'pam')}"
-    password = call.text("password")
-    valid = password_hash(password) == call.documents.passwords.get(user)
-    if not valid and ticket_user(call.api, password, call.now_s) != user:
-        raise ApiError(401, "authentication failure\n")
     if not _usable(call.documents, user, call.now_s):
-        raise ApiError(401, "authentication failure\n")
+        raise _failed()
+    challenge = _challenge(call, user)
     call.user = user
     call.log(f"successful auth for user '{user}'")
+    plain = user if challenge is None else f"!tfa!{quote(json.dumps(challenge), safe='')}"
     answer: dict[str, object] = {
         "username": user,
-        "ticket": make_ticket(call.api, user, call.now_s),
+        "ticket": make_ticket(call.api, plain, call.now_s, "" if challenge is None else user),
         "CSRFPreventionToken": csrf_token(call.api, user, call.now_s),
-        "cap": _capabilities(call),
     }
+    answer |= {"cap": _capabilities(call)} if challenge is None else {"NeedTFA": 1}
     if call.world.quorate(call.node):
         answer["clustername"] = call.api.cluster_name
     return answer
+
+
+def _challenge(call: Call, user: str) -> dict[str, object] | None:
+    """What has to be answered yet; None if nothing has. Raises for what is wrong.
+
+    Source: PVE::AccessControl authenticate_user, authenticate_2nd_new.
+    """
+    password = call.text("password")
+    if call.has("tfa-challenge"):
+        if ticket_user(call.api, call.text("tfa-challenge"), call.now_s, user) is None:
+            raise _failed()
+        _take(call, user, password)
+        return None
+    if ticket_user(call.api, password, call.now_s) == user:
+        return None
+    if password_hash(password) != call.documents.passwords.get(user):
+        raise _failed()
+    realm = call.documents.domains.get(user.rpartition("@")[2], {})
+    asked = propertystring.split(str(realm.get("tfa") or ""), "type").get("type")
+    factors = call.documents.factors.get(user, Factors())
+    if asked == "yubico":
+        return {"yubico": True, **{k: v for k, v in factors.challenge().items() if k == "recovery"}}
+    if factors.empty:
+        if asked:
+            raise _failed()
+        return None
+    if not call.has("otp"):
+        return factors.challenge()
+    _take(call, user, call.text("otp"))
+    return None
+
+
+def _take(call: Call, user: str, response: str) -> None:
+    """Keep how a challenge was answered. Raises if it was answered wrongly."""
+    factors, right = call.documents.factors.get(user, Factors()).answered(response, call.now_s)
+    if not factors.empty:
+        call.documents.factors[user] = factors
+    if not right:
+        raise _failed()
 
 
 CAPABILITIES = {

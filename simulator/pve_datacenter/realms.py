@@ -11,12 +11,11 @@ from simulator.pve.call import Call
 from simulator.pve.cluster_files import DOMAINS, REALM
 from simulator.pve.documents import Entry
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, table
-from simulator.pve.routes import Routes, index
+from simulator.pve.routes import Routes
 from simulator.pve.sections import check_known
 from simulator.pve.wire import died
 
 routes = Routes()
-index(routes, "/access/openid", "auth-url login", "subdir")
 
 BUILTIN = ("pam", "pve")
 DIRECTORIES = ("ad", "ldap")

@@ -5,6 +5,8 @@ Steps that networks and guests share are here, too.
 
 from __future__ import annotations
 
+from simulator.pve.factors import read_totp
+from tests.simulator.pve_cluster import Cluster
 from tests.simulator.pve_story import Step
 
 SDN, FIREWALL, NODE = "/cluster/sdn", "/cluster/firewall", "/nodes/pve1"
@@ -46,12 +48,24 @@ def _target(kind: str, **params: object) -> list[Step]:
     ]
 
 
+APP = "otpauth://totp/lab:ana?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+def _code(here: Cluster) -> str:
+    """What the app shows."""
+    return read_totp(APP).code(int(here.api.epoch_s + here.twin.now_s) // 30)
+
+
 PEOPLE: list[Step] = [
     ("POST /access/groups", {"groupid": "ops"}),
     ("PUT /access/groups/ops", {"comment": "x"}),
     ("POST /access/users", {"userid": "ana@pve", "groups": "ops", "password": "long enough"}),
     ("PUT /access/users/ana@pve", {"email": "a@b.de"}),
     ("PUT /access/password", {"userid": "ana@pve", "password": "longer yet"}),
+    ("POST /access/tfa/ana@pve", {"type": "totp", "description": "x", "totp": APP,
+                                  "value": _code}),
+    ("PUT /access/tfa/ana@pve/{factor}", {"description": "y"}),
+    ("DELETE /access/tfa/ana@pve/{factor}", {}),
     ("PUT /access/users/ana@pve/unlock-tfa", {}),
     ("POST /access/users/ana@pve/token/t1", {}),
     ("PUT /access/users/ana@pve/token/t1", {"comment": "x"}),
@@ -67,6 +81,8 @@ PEOPLE: list[Step] = [
     ("PUT /cluster/jobs/realm-sync/often", {"schedule": "daily", "comment": "x"}),
     ("DELETE /cluster/jobs/realm-sync/often", {}),
     ("DELETE /access/domains/corp", {}),
+    ("POST /access/openid/auth-url", {"realm": "pve", "redirect-url": "https://h1"}),
+    ("POST /access/openid/login", {"code": "x", "state": "y", "redirect-url": "https://h1"}),
     ("DELETE /access/users/ana@pve/token/t1", {}),
     ("DELETE /access/users/ana@pve", {}),
     ("DELETE /access/roles/Few", {}),

@@ -1,4 +1,4 @@
-"""Users of a directory: a synchronisation that nobody answers, and the jobs that would do it."""
+"""Users of a directory or of an issuer: neither answers, and the jobs that would ask."""
 
 from __future__ import annotations
 
@@ -79,3 +79,16 @@ def test_a_job_that_does_not_fit_is_refused(call: str, params: dict[str, Any], t
     here.ok("POST /cluster/backup", id="nightly", schedule="daily", all=1)
     sent = params if call.startswith("DELETE") else {"schedule": "daily", **params}
     assert told in str(here.send(call, **sent).members)
+
+
+def test_a_login_by_openid_fails_as_no_issuer_answers() -> None:
+    here = _with_realm()
+    where = {"client__id": "lab", "issuer__url": "https://10.0.0.3/id"}
+    here.ok("POST /access/domains", realm="sso", type="openid", **where)
+    back: dict[str, Any] = {"redirect__url": "https://pve1:8006", "user": None}
+    ask = "POST /access/openid/auth-url"
+    assert here.refusal(ask, realm="sso", **back) == (500, "Request failed")
+    other = (500, "wrong realm type (ldap != openid)")
+    assert here.refusal(ask, realm="corp", **back) == other
+    sent = {"code": "x", "state": "y", **back}
+    assert here.refusal("POST /access/openid/login", **sent) == (401, "authentication failure")
