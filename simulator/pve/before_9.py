@@ -42,7 +42,7 @@ _ABSENT = (
     r"\w+ /cluster/ha/status/(arm|disarm)-ha",
     r"\w+ /cluster/sdn/(lock|rollback|dry-run|fabrics).*",
     r"\w+ /cluster/(bulk-action|qemu).*",
-    r"\w+ /nodes/\{node\}/sdn/(vnets|fabrics).*",
+    r"\w+ /nodes/\{node\}/sdn/(vnets|fabrics|zones/\{zone\}/(bridges|ip-vrf)).*",
     r"\w+ /nodes/\{node\}/query-oci-repo-tags",
     r"GET /nodes/\{node\}/lxc/\{vmid\}/migrate",
     r"GET /nodes/\{node\}/capabilities/qemu/(cpu-flags|migration)",

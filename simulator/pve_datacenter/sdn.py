@@ -1,4 +1,4 @@
-"""SDN's objects: zones, controllers, address managers, DNS servers, and what of them runs.
+"""SDN's objects: zones, controllers, address managers, DNS servers.
 
 Each kind is a `Kind` over its section file, its calls registered by one function. Nets and subnets,
 which belong to one another, are in `sdn_vnets`; making it all run in `sdn_apply`. Source:
@@ -307,31 +307,3 @@ for _kind in KINDS:
     Calls(_kind).register()
 index(routes, "/cluster/sdn", "vnets zones controllers ipams dns fabrics", "id", "/sdn SDN.Audit")
 index(routes, "/nodes/{node}/sdn", "zones vnets fabrics")
-
-
-@routes.add("GET /nodes/{node}/sdn/zones", takes="node pve-node")
-def node_zones(call: Call) -> object:
-    """Zones that run on a node."""
-    rows = []
-    for name, zone in sorted(sdn_state.running(call.documents, "zones").items()):
-        nodes = items(str(zone.get("nodes") or ""))
-        seen = call.may(f"/sdn/zones/{name}", "SDN.Audit", "SDN.Allocate")
-        if seen and (not nodes or call.node in nodes):
-            rows.append({"zone": name, "status": "available"})
-    return rows
-
-
-@routes.add(
-    "GET /nodes/{node}/sdn/zones/{zone}/content",
-    "/sdn/zones/{zone} SDN.Audit",
-    "node pve-node\n" + ZONE_ID,
-)
-def zone_content(call: Call) -> object:
-    """Virtual nets of a zone that runs."""
-    nets = sdn_state.running(call.documents, "vnets")
-    zone = call.text("zone")
-    return [
-        {"vnet": name, "status": "available", **({"alias": net["alias"]} if "alias" in net else {})}
-        for name, net in sorted(nets.items())
-        if net.get("zone") == zone
-    ]

@@ -158,6 +158,28 @@ def test_a_guest_may_stand_on_a_net_that_runs() -> None:
     assert refused == (403, "Permission check failed (/sdn/zones/z1/v1, SDN.Use)")
 
 
+def test_a_bridge_of_a_zone_shows_its_uplink_and_the_cards_of_guests_that_run_there() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="l1", type="vlan", bridge="vmbr0")
+    here.ok(f"POST {VNET}", vnet="v1", zone="l1", tag=7)
+    here.ok(f"POST {VNET}", vnet="v2", zone="l1", tag=8, vlanaware=1)
+    here.done("PUT /cluster/sdn")
+    here.guest(100, net0="virtio,bridge=v1", net3="virtio,bridge=v2,firewall=1,tag=30")
+    at = "GET /nodes/pve1/sdn/zones/l1/bridges"
+    first, second = here.ok(at)
+    assert (first["name"], first["vlan_filtering"], len(first["ports"])) == ("v1", "0", 1)
+    uplink = {"name": second["ports"][0]["name"], "primary_vlan": 1, "vlans": ["1", "2-4094"]}
+    assert second["ports"] == [uplink]
+    here.done("POST /nodes/pve1/qemu/100/status/start")
+    first, second = here.ok(at)
+    assert first["ports"][1:] == [{"name": "tap100i0", "vmid": 100, "index": "0"}]
+    walled = {"name": "fwpr100p3", "vmid": 100, "index": "3", "primary_vlan": 30, "vlans": ["30"]}
+    assert second["ports"][1:] == [walled]
+    assert [len(row["ports"]) for row in here.ok(at.replace("pve1", "pve2"))] == [1, 1]
+    own = here.ok("GET /nodes/pve1/sdn/zones/localnetwork/bridges")
+    assert "vmbr0" in [row["name"] for row in own]
+
+
 def test_the_built_in_manager_keeps_addresses_of_gateways_and_of_those_given_by_hand() -> None:
     here = cluster()
     here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
