@@ -51,6 +51,26 @@ def _nets(call: Call) -> list[tuple[str, Entry]]:
     return [(name, net) for name, net in sorted(nets.items()) if net["zone"] == call.text("zone")]
 
 
+def local_nets(call: Call) -> dict[str, dict[str, object]]:
+    """Virtual nets that run on a node and that the caller may use, as interfaces. Source:
+    PVE::Network::SDN get_local_vnets.
+    """
+    zones = sdn_state.running(call.documents, "zones")
+    found = {}
+    for name, net in sorted(sdn_state.running(call.documents, "vnets").items()):
+        zone = zones.get(str(net.get("zone")), {})
+        path = f"/sdn/zones/{net.get('zone')}/{name}"
+        if _here(call, zone) and call.may(path, "SDN.Audit", "SDN.Use"):
+            found[name] = {
+                "type": "vnet",
+                "active": "1",
+                "ipam": int(bool(zone.get("ipam"))),
+                "vlanaware": int(bool(net.get("vlanaware"))),
+                "comments": net.get("alias"),
+            }
+    return found
+
+
 @routes.add(f"GET {AT}/content", AUDIT, NODE + ZONE_ID)
 def content(call: Call) -> object:
     """Virtual nets of a zone that runs."""

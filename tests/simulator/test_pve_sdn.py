@@ -176,8 +176,43 @@ def test_a_bridge_of_a_zone_shows_its_uplink_and_the_cards_of_guests_that_run_th
     walled = {"name": "fwpr100p3", "vmid": 100, "index": "3", "primary_vlan": 30, "vlans": ["30"]}
     assert second["ports"][1:] == [walled]
     assert [len(row["ports"]) for row in here.ok(at.replace("pve1", "pve2"))] == [1, 1]
-    own = here.ok("GET /nodes/pve1/sdn/zones/localnetwork/bridges")
-    assert "vmbr0" in [row["name"] for row in own]
+
+
+def test_a_card_with_a_tag_is_on_its_own_bridge_only_where_that_knows_vlans() -> None:
+    here = cluster()
+    here.ok("PUT /nodes/pve1/network/vmbr0", type="bridge", delete="bridge_vlan_aware")
+    here.done("PUT /nodes/pve1/network")
+    here.guest(100, net0="virtio,bridge=vmbr0,tag=30", net1="virtio,bridge=vmbr0")
+    here.done("POST /nodes/pve1/qemu/100/status/start")
+    at = "GET /nodes/pve1/sdn/zones/localnetwork/bridges"
+
+    def ports() -> list[str]:
+        row = next(row for row in here.ok(at) if row["name"] == "vmbr0")
+        return [port["name"] for port in row["ports"] if "vmid" in port]
+
+    assert ports() == ["tap100i1"]
+    here.ok("PUT /nodes/pve1/network/vmbr0", type="bridge", bridge_vlan_aware=1)
+    here.done("PUT /nodes/pve1/network")
+    assert ports() == ["tap100i0", "tap100i1"]
+
+
+def test_a_net_that_runs_is_among_the_bridges_of_its_nodes() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", nodes="pve1", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1", alias="web")
+    bridges = "/nodes/pve1/network"
+    assert "v1" not in [row["iface"] for row in here.ok(f"GET {bridges}", type="any_bridge")]
+    here.done("PUT /cluster/sdn")
+    (net,) = here.ok(f"GET {bridges}", type="vnet")
+    assert net == {
+        "iface": "v1", "type": "vnet", "active": "1", "ipam": 1, "vlanaware": 0, "comments": "web"
+    }  # fmt: skip
+    for kind, there in (("any_bridge", True), ("include_sdn", True), ("bridge", False)):
+        found = [row["iface"] for row in here.ok(f"GET {bridges}", type=kind)]
+        assert ("v1" in found, "vmbr0" in found) == (there, True), kind
+    assert here.ok("GET /nodes/pve2/network", type="vnet") == []
+    weak = here.user("ana@pve", "PVEVMAdmin")
+    assert here.ok(f"GET {bridges}", user=weak, type="vnet") == []
 
 
 def test_the_built_in_manager_keeps_addresses_of_gateways_and_of_those_given_by_hand() -> None:
@@ -203,6 +238,7 @@ def test_the_built_in_manager_keeps_addresses_of_gateways_and_of_those_given_by_
     assert "already exist" in here.refusal(f"PUT {base}/ips", zone="z1", ip="10.0.0.1", mac=mac)[1]
     assert addresses() == [("10.0.0.1", 1), ("10.0.0.7", "100")]
     here.ok(f"PUT {base}/subnets/z1-10.0.0.0-24", gateway="10.0.0.2")
+    assert addresses() == [("10.0.0.2", 1), ("10.0.0.7", "100")]
     here.ok("POST /cluster/sdn/rollback")
     assert here.ok("GET /cluster/sdn/ipams/pve/status") == []  # no net is there to see it by
     assert "10.0.0.7" in here.api.documents.files["sdn/pve-ipam-state.json"]
