@@ -84,7 +84,8 @@ def nodes_of(entries: Fabrics) -> dict[str, Entry]:
 
 
 def _rest(entry: Entry) -> Entry:
-    return {key: value for key, value in entry.items() if key != "type"}
+    """Settings; the running copy of a real cluster names each section inside, too."""
+    return {key: value for key, value in entry.items() if key not in ("type", "id")}
 
 
 def in_order(entries: Fabrics) -> dict[str, Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -129,3 +130,14 @@ def test_who_changes_a_node_of_a_fabric_needs_rights_on_both() -> None:
     assert here.refusal(f"DELETE {NODE}/f1/pve1", user=weak) == refused
     assert [row["id"] for row in here.ok(f"GET {FABRIC}", user=weak)] == ["f1"]
     assert here.ok(f"GET {NODE}", user=weak) == []
+
+
+def test_a_running_copy_that_names_sections_inside_is_no_difference() -> None:
+    here = _with_fabrics()
+    here.done("PUT /cluster/sdn")
+    running = json.loads(here.api.documents.files["sdn/.running-config"])
+    for name, section in running["fabrics"]["ids"].items():
+        section["id"] = name
+    here.api.documents.files["sdn/.running-config"] = json.dumps(running)
+    both = here.ok("GET /cluster/sdn/fabrics/all", pending=1)
+    assert [row.get("state") for row in (*both["fabrics"], *both["nodes"])] == [None] * 3

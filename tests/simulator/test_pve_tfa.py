@@ -99,6 +99,33 @@ def test_too_many_wrong_codes_lock_codes_until_somebody_unlocks_them() -> None:
     assert _second(here, ticket, f"totp:{_code(here)}") == 200
 
 
+def test_a_hundred_wrong_answers_lock_all_factors_for_an_hour() -> None:
+    here = _here()
+    (key, other, *_) = _add(here, type="recovery", totp=None, value=None, description=None)[
+        "recovery"
+    ]
+    ticket = _first(here)["ticket"]
+    for _ in range(100):
+        assert _second(here, ticket, "recovery:0000-0000-0000-0000") == 401
+    assert _second(here, ticket, f"recovery:{key}") == 401
+    assert here.ok("GET /access/tfa")[0]["tfa-locked-until"] == 3600 + int(
+        here.api.epoch_s + here.twin.now_s
+    )
+    here.wait(3600)
+    assert _second(here, ticket, f"recovery:{key}") == 200
+    assert _second(here, ticket, f"recovery:{other}") == 200
+
+
+def test_factors_go_with_their_user() -> None:
+    here = _here()
+    _add(here)
+    here.ok(f"DELETE /access/users/{ANA}")
+    assert here.ok("GET /access/tfa") == []
+    here.ok("POST /access/users", userid=ANA)
+    here.api.set_password(ANA, SECRET)
+    assert "NeedTFA" not in _first(here)
+
+
 def test_a_user_changes_his_own_factors_with_his_password_and_no_token_does() -> None:
     here = _here()
     first = _first(here)
