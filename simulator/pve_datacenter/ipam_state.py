@@ -3,7 +3,7 @@
     {"zones": {"z1": {"subnets": {"10.0.0.0/24": {"ips": {"10.0.0.1": {"gateway": 1}}}}}}}
 
 Written when subnets come and go and by `sdn_addresses`; not staged, so a rollback leaves it. All
-managers of type `pve` share it. Source: PVE::Network::SDN::Ipams::PVEPlugin, SubnetPlugin
+managers of type `pve` share it; before 9 it was secret, which is not told here. Source: PVE::Network::SDN::Ipams::PVEPlugin, SubnetPlugin
 on_update_hook. Leaves out: addresses for the cards of guests in zones with DHCP.
 """
 
@@ -56,6 +56,10 @@ class Place:
             raise died(f"IP '{ip}' does not exist in IPAM DB")
         self._write(call, {name: row for name, row in known.items() if name != ip})
 
+    def has(self, call: Call, ip: str) -> bool:
+        """Whether an address is given out."""
+        return ip in self._ips(call)
+
     def open(self, call: Call) -> None:
         """Let there be the subnet."""
         subnets = zones(call.documents).get(self.zone, {}).get("subnets", {})
@@ -107,12 +111,13 @@ def follow(call: Call, name: str, old: Entry | None, new: Entry | None) -> None:
     if new is None:
         place.close(call)
         return
-    if old is None:
-        place.open(call)
+    place.open(call)
+    if ipaddress.ip_interface(place.cidr).network.num_addresses == 1:
+        return  # its gateway is not of it
     before, now = (old or {}).get("gateway"), new.get("gateway")
     if now and now != before:
         place.add(call, str(now), {"gateway": 1})
-    if before and now != before:
+    if before and now != before and place.has(call, str(before)):
         place.remove(call, str(before))
 
 

@@ -244,6 +244,20 @@ def test_the_built_in_manager_keeps_addresses_of_gateways_and_of_those_given_by_
     assert "10.0.0.7" in here.api.documents.files["sdn/pve-ipam-state.json"]
 
 
+def test_a_state_that_lacks_a_subnet_learns_of_it_and_of_no_gateway_outside() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1")
+    base = f"{VNET}/v1/subnets"
+    here.ok(f"POST {base}", subnet="10.0.0.0/24", type="subnet", gateway="10.0.0.1")
+    here.ok(f"POST {base}", subnet="10.1.0.1/32", type="subnet", gateway="10.9.0.1")
+    del here.api.documents.files["sdn/pve-ipam-state.json"]
+    here.ok(f"PUT {base}/z1-10.0.0.0-24", gateway="10.0.0.2")
+    here.ok(f"PUT {base}/z1-10.1.0.1-32", gateway="10.9.0.2")
+    rows = here.ok("GET /cluster/sdn/ipams/pve/status")
+    assert [row["ip"] for row in rows] == ["10.0.0.2"]
+
+
 def test_a_subnet_stays_while_somebody_has_an_address_of_it() -> None:
     here = cluster()
     here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
