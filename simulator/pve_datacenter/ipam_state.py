@@ -3,8 +3,9 @@
     {"zones": {"z1": {"subnets": {"10.0.0.0/24": {"ips": {"10.0.0.1": {"gateway": 1}}}}}}}
 
 Written when subnets come and go and by `sdn_addresses`; not staged, so a rollback leaves it. All
-managers of type `pve` share it; before 9 it was secret, which is not told here. Source: PVE::Network::SDN::Ipams::PVEPlugin, SubnetPlugin
-on_update_hook. Leaves out: addresses for the cards of guests in zones with DHCP.
+managers of type `pve` share it. Source: PVE::Network::SDN::Ipams::PVEPlugin, SubnetPlugin
+on_update_hook. Leaves out: addresses for the cards of guests in zones with DHCP; that the file is
+priv/ipam.db before 9.
 """
 
 from __future__ import annotations

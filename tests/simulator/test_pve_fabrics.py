@@ -98,6 +98,7 @@ def test_a_fabric_goes_with_its_nodes_once_nothing_uses_it() -> None:
          "does not have a value in the enumeration 'openfabric, ospf'"),
         (f"PUT {FABRIC}/f1", {"ip_prefix": "10.7.0.0/24", **OPEN}, "is outside the IP prefix"),
         (f"PUT {FABRIC}/f2", {"hello_interval": 1, **OPEN}, "a different protocol"),
+        (f"PUT {FABRIC}/f1", {"route_filter": "x", **OPEN}, "property is not defined"),
         (f"PUT {FABRIC}/f1", {"digest": "0", **OPEN}, "detected modified configuration"),
         (f"POST {NODE}/f1", {"node_id": "pve1", "ip": "10.9.0.2", **OPEN}, "already exists in"),
         (f"POST {NODE}/f1", {"node_id": "pve2", "ip": "10.9.0.1", **OPEN}, "duplicated IPs"),
@@ -141,3 +142,12 @@ def test_a_running_copy_that_names_sections_inside_is_no_difference() -> None:
     here.api.documents.files["sdn/.running-config"] = json.dumps(running)
     both = here.ok("GET /cluster/sdn/fabrics/all", pending=1)
     assert [row.get("state") for row in (*both["fabrics"], *both["nodes"])] == [None] * 3
+
+
+def test_who_holds_the_lock_may_send_its_token_with_any_call_on_fabrics() -> None:
+    here = _with_fabrics()
+    token = here.ok("POST /cluster/sdn/lock", allow__pending=1)
+    call = f"DELETE {NODE}/f1/pve1"
+    refused = "deleting node failed: invalid lock token provided!"
+    assert here.refusal(call) == (500, refused)
+    here.ok(call, lock__token=token)
