@@ -13,7 +13,7 @@ from simulator.pve.before_9 import BACKUP, CONTAINER, GUEST
 from simulator.pve.changes import Change
 from simulator.pve.formats import FORMATS, WORD, one_of
 from simulator.pve.propertystring import items
-from simulator.pve_guest.guest_options import MACHINE
+from simulator.pve_guest.guest_strings import MACHINE
 
 _DN = r'\w+=("[\w ,+/<>;=]+"|[^ ,+"/<>;=]+)'
 
@@ -30,7 +30,7 @@ FORMATS |= {
 }
 _ABSENT = (
     r"\w+ /cluster/(mapping|notifications|metrics/export).*",
-    r"\w+ /cluster/sdn/vnets/\{vnet\}/firewall.*",
+    r"\w+ /cluster/sdn/vnets/\{vnet\}/(firewall|ips).*",
     r"GET /cluster/sdn/ipams/\{ipam\}/status",
     r"\w+ /nodes/\{node\}/suspendall",
     r"\w+ /nodes/\{node\}/lxc/\{vmid\}/interfaces",

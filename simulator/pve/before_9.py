@@ -42,7 +42,7 @@ _ABSENT = (
     r"\w+ /cluster/ha/status/(arm|disarm)-ha",
     r"\w+ /cluster/sdn/(lock|rollback|dry-run|fabrics).*",
     r"\w+ /cluster/(bulk-action|qemu).*",
-    r"\w+ /nodes/\{node\}/sdn/(vnets|fabrics).*",
+    r"\w+ /nodes/\{node\}/sdn/(vnets|fabrics|zones/\{zone\}/(bridges|ip-vrf)).*",
     r"\w+ /nodes/\{node\}/query-oci-repo-tags",
     r"GET /nodes/\{node\}/lxc/\{vmid\}/migrate",
     r"GET /nodes/\{node\}/capabilities/qemu/(cpu-flags|migration)",
@@ -129,7 +129,7 @@ BEFORE_9 = (
     Change(r"PUT /nodes/\{node\}/network", lacks="regenerate-frr"),
     Change(r"\w+ /cluster/sdn.*", lacks="lock-token release-lock"),
     Change(
-        r"\w+ /cluster/sdn/zones.*|\w+ /nodes/\{node\}/sdn/zones/.*",
+        r"\w+ /cluster/sdn/(zones|vnets/\{vnet\}/ips).*|\w+ /nodes/\{node\}/sdn/zones/.*",
         lacks="fabric secondary-controllers",
         differs="zone pve-sdn-zone-id\nvrf-vxlan? integer",
     ),
@@ -146,7 +146,8 @@ BEFORE_9 = (
     Change(r"\w+ /cluster/sdn/dns.*", differs="dns pve-sdn-dns-id"),
     Change(r"\w+ /cluster/sdn/vnets(/\{vnet\})?", differs="tag? integer"),
     Change(
-        r"\w+ /cluster/sdn/vnets(/\{vnet\}(/firewall.*)?)?|(GET|DELETE) /cluster/sdn/vnets/.*",
+        r"\w+ /cluster/sdn/vnets(/\{vnet\}(/(firewall|ips).*)?)?"
+        r"|(GET|DELETE) /cluster/sdn/vnets/.*",
         differs="vnet pve-sdn-vnet-id",
     ),
     Change(

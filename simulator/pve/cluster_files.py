@@ -164,4 +164,20 @@ DOMAINS = SectionFile(
     secrets=frozenset({"password"}),
 )
 _JOB = f"{BACKUP_JOB}maxfiles? integer\nnotification-policy? string\nnotification-target? string\n"
-JOBS = SectionFile("jobs.cfg", _JOB, {"vzdump": _type(table(_JOB))})  # the last three: before 9
+# the last three: before 9
+_SYNC = """
+enable-new?       boolean
+realm?            string
+remove-vanished?  string
+scope?            string
+"""
+JOBS = SectionFile(
+    "jobs.cfg",
+    _JOB + _SYNC,
+    {
+        "realm-sync": section_type(
+            "realm! schedule+ scope+ comment enabled enable-new remove-vanished"
+        ),
+        "vzdump": _type(table(_JOB)),
+    },
+)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from simulator.pve.cluster_files import DOMAINS, HA_RESOURCES, HA_RULES, JOBS
+from simulator.pve.factors import Factors
 from simulator.pve.guest_text import GuestConfig as GuestConfig
 from simulator.pve.parameters import Entry as Entry
 from simulator.pve.parameters import Value
@@ -133,6 +134,7 @@ class Documents:
 
     users: dict[str, Entry] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)  # SHA-256, by user
+    factors: dict[str, Factors] = field(default_factory=dict)  # by user
     groups: dict[str, Entry] = field(default_factory=dict)
     roles: dict[str, Entry] = field(default_factory=dict)  # of our own
     tokens: dict[str, Entry] = field(default_factory=dict)  # by user!name
@@ -169,7 +171,7 @@ class Documents:
 
     @property
     def jobs(self) -> Sections:
-        """Backup jobs, by id."""
+        """Jobs of all types, by id."""
         return JOBS.of(self)
 
     def copy(self) -> Documents:

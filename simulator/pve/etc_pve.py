@@ -24,6 +24,7 @@ from simulator.pve.storage_types import STORAGES
 from simulator.pve_datacenter import (
     cluster,
     ha_groups,
+    ipam_state,
     metrics,
     notification_kinds,
     replication,
@@ -41,6 +42,7 @@ _TEXT_FILES = frozenset(
         *(file.path for file in sdn_state.STAGED.values()),
         sdn_state.RUNNING_FILE,
         sdn_state.IPAMS.path,
+        ipam_state.STATE_FILE,
         *(kind.file.path for kind in MAPPINGS),
         *(file.path for file in (DOMAINS, JOBS, HA_RESOURCES, HA_RULES, STORAGES)),
         replication.JOBS.path,

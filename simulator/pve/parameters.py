@@ -4,8 +4,8 @@ A table has a line per parameter:  `name[?][*]  kind  [min..max]  [requires=othe
 `*` the default key of a property string, `net[32]?` numbered from 0. A kind is a type (string,
 integer, number, boolean), `enum(a,b)`, `/regular expression/`, a format of `formats.py`,
 `integer:format`, `array`, `array:format`, or `{name}`, a property string with a table of its own;
-`old -> new` is an alias. Source: PVE::JSONSchema; names, types and limits from the official API
-schema.
+`old -> new` is an alias; a line `...` lets further parameters pass. Source: PVE::JSONSchema; names,
+types and limits from the official API schema.
 """
 
 from __future__ import annotations
@@ -56,13 +56,15 @@ class Param:
 class Table:
     """What a call or a property string takes.
 
-    `problem`: what is wrong with values that are fine one by one; "" if nothing is.
+    `problem`: what is wrong with values that are fine one by one; "" if nothing is. `more`: what is
+    not named here passes unchecked.
     """
 
     params: Mapping[str, Param]
     aliases: Mapping[str, str] = field(default_factory=dict)
     key_aliases: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     problem: Callable[[Mapping[str, Value]], str] | None = None
+    more: bool = False
 
     @property
     def default_key(self) -> str | None:
@@ -75,6 +77,7 @@ class Table:
             {**self.aliases, **other.aliases},
             {**self.key_aliases, **other.key_aliases},
             self.problem or other.problem,
+            self.more or other.more,
         )
 
 
@@ -121,8 +124,12 @@ def table(
     """Read a table. A line that ends with a comma goes on in the next."""
     params: dict[str, Param] = {}
     aliases: dict[str, str] = {}
+    more = False
     joined = re.sub(r",\s*\n\s*", ",", text)
     for line in filter(None, map(str.strip, joined.splitlines())):
+        if line == "...":
+            more = True
+            continue
         if " -> " in line:
             old, new = line.split(" -> ")
             aliases[old] = new
@@ -134,7 +141,7 @@ def table(
             params |= {f"{match['name']}{n}": param for n in range(int(match["count"]))}
         else:
             params[match["name"]] = param
-    return Table(params, aliases, key_aliases or {}, problem)
+    return Table(params, aliases, key_aliases or {}, problem, more)
 
 
 def check(
@@ -145,7 +152,10 @@ def check(
     errors: dict[str, str] = {}
     for name, value in given.items():
         if (param := known.params.get(name)) is None:
-            errors[name] = UNKNOWN
+            if known.more:
+                values[name] = value if isinstance(value, str | int | float) else None
+            else:
+                errors[name] = UNKNOWN
         elif value is None:
             values[name] = None
         else:

@@ -133,7 +133,8 @@ class SectionFile:
     id: `vm:100`. `builtin` is there without being written, and is written after what was there.
     `defaults`: what a type has where the file says nothing. `secrets` never get into the file;
     comments are escaped unless they are `plain`. `other`: any further type; without it sections of
-    unknown types are passed over.
+    unknown types are passed over. `rust`: written by proxmox-section-config, which puts no empty
+    line at the end; the digest is SHA-256.
     """
 
     path: str
@@ -146,6 +147,7 @@ class SectionFile:
     defaults: Mapping[str, Entry] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
     other: SectionType | None = None
+    rust: bool = False
 
     def __hash__(self) -> int:
         return hash(self.path)
@@ -175,12 +177,14 @@ class SectionFile:
             self.of(kept)[name] = entry
 
     def digest(self, kept: Kept) -> str:
-        """SHA-1 of the text."""
-        return digest_of_text(kept.files.get(self.path, ""))
+        """SHA-1 of the text, or SHA-256."""
+        text = kept.files.get(self.path, "")
+        return hashlib.sha256(text.encode()).hexdigest() if self.rust else digest_of_text(text)
 
     def text(self, entries: Mapping[str, Entry]) -> str:
         """The file. The comment and `disable` come first, then what is required or fixed."""
-        return "".join(self._section(name, entry) + "\n" for name, entry in entries.items())
+        text = "".join(self._section(name, entry) + "\n" for name, entry in entries.items())
+        return text[:-1] if self.rust else text
 
     def _section(self, name: str, entry: Entry) -> str:
         kind = self.types.get(str(entry["type"]), self.other)

@@ -1,7 +1,8 @@
 """Who asks: tickets with their CSRF token, those of one path, API tokens, and the login itself.
 
-First stop of every call. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves out: two
-factors, OpenID, and the three seconds by which Proxmox VE delays a refusal.
+First stop of every call. A user with second factors first gets a ticket that is good for nothing
+but the answer to its challenge. Source: PVE::AccessControl, PVE::HTTPServer auth_handler. Leaves
+out: OpenID, and the three seconds by which Proxmox VE delays a refusal.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
+from simulator.pve import propertystring
 from simulator.pve.call import Call
 from simulator.pve.documents import Documents
+from simulator.pve.factors import Factors
 from simulator.pve.permissions import TOP_PATHS, Permissions
 from simulator.pve.routes import Route, Routes
 from simulator.pve.wire import ApiError, Request
@@ -23,7 +27,6 @@ from simulator.pve.wire import ApiError, Request
 if TYPE_CHECKING:
     from simulator.pve.api import PveApi
 
-REFUSED = "authentication failure\n"
 TICKET_LIFETIME_S = 7200  # PVE::AccessControl, ticket_lifetime
 COOKIES = ("PVEAuthCookie", "__Host-PVEAuthCookie")
 TOKEN = re.compile(r"(?:^|\s)PVEAPIToken(?:=| )([^;]+)")
@@ -37,6 +40,11 @@ def unauthorized(text: str, *, body: bool = False) -> ApiError:
     return ApiError(401, text, body=body)
 
 
+def _failed() -> ApiError:
+    """A login of which nobody shall learn what was wrong."""
+    return ApiError(401, "authentication failure\n")
+
+
 def password_hash(password: str) -> str:
     """How a password is kept."""
     return hashlib.sha256(password.encode()).hexdigest()
@@ -47,10 +55,10 @@ def _sign(api: PveApi, text: str) -> str:
     return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
 
 
-def make_ticket(api: PveApi, user: str, now_s: int) -> str:
-    """A login that lasts."""
+def make_ticket(api: PveApi, user: str, now_s: int, only_for: str = "") -> str:
+    """A login that lasts; `only_for`: who must be named together with it."""
     plain = f"PVE:{user}:{now_s:08X}"
-    return f"{plain}::{_sign(api, plain)}"
+    return f"{plain}::{_sign(api, plain + only_for)}"
 
 
 def csrf_token(api: PveApi, user: str, now_s: int) -> str:
@@ -58,12 +66,14 @@ def csrf_token(api: PveApi, user: str, now_s: int) -> str:
     return f"{now_s:08X}:{_sign(api, f'{now_s:08X}:{user} csrf').rstrip('=')}"
 
 
-def ticket_user(api: PveApi, ticket: str, now_s: int) -> str | None:
+def ticket_user(api: PveApi, ticket: str, now_s: int, only_for: str = "") -> str | None:
     """Whose a ticket is; None if it is invalid or too old."""
     plain, _, signature = ticket.partition("::")
     kind, _, rest = plain.partition(":")
     user, _, stamp = rest.rpartition(":")
-    if kind != "PVE" or not hmac.compare_digest(signature.encode(), _sign(api, plain).encode()):
+    if kind != "PVE" or not hmac.compare_digest(
+        signature.encode(), _sign(api, plain + only_for).encode()
+    ):
         return None
     age_s = now_s - int(stamp, 16)
     return user if -300 < age_s < api.ticket_lifetime_s else None
@@ -182,23 +192,22 @@ def login(call: Call) -> object:
     user = call.text("username")
     if "@" not in user:
         user = f"{user}@{call.text('realm', 'pam')}"
-    password = call.text("password")
-    valid = (
-        password_hash(password) == call.documents.passwords.get(user)
-        or ticket_user(call.api, password, call.now_s) == user
-    )
     if call.has("path"):
+        password = call.text("password")
+        valid = ticket_user(call.api, password, call.now_s) == user or _right(call, user, password)
         return _verified(call, user, password, valid=valid)
-    if not valid or not _usable(call.documents, user, call.now_s):
-        raise ApiError(401, REFUSED)
+    if not _usable(call.documents, user, call.now_s):
+        raise _failed()
+    challenge = _challenge(call, user)
     call.user = user
     call.log(f"successful auth for user '{user}'")
+    plain = user if challenge is None else f"!tfa!{quote(json.dumps(challenge), safe='')}"
     answer: dict[str, object] = {
         "username": user,
-        "ticket": make_ticket(call.api, user, call.now_s),
+        "ticket": make_ticket(call.api, plain, call.now_s, "" if challenge is None else user),
         "CSRFPreventionToken": csrf_token(call.api, user, call.now_s),
-        "cap": _capabilities(call),
     }
+    answer |= {"cap": _capabilities(call)} if challenge is None else {"NeedTFA": 1}
     if call.world.quorate(call.node):
         answer["clustername"] = call.api.cluster_name
     return answer
@@ -213,7 +222,7 @@ def _verified(call: Call, user: str, ticket: str, *, valid: bool = False) -> dic
     may = all(held.any(path, [privilege]) for privilege in call.words("privs"))
     fits = valid or path_ticket_fits(call.api, ticket, "PVEVNC", user, path, call.now_s)
     if not (known and fits and may):
-        raise ApiError(401, REFUSED)
+        raise _failed()
     return {"username": user}
 
 
@@ -234,6 +243,49 @@ def verify_vnc_ticket(call: Call) -> object:
     """
     _verified(call, call.text("authid"), call.text("vncticket"))
     return None
+
+
+def _right(call: Call, user: str, password: str) -> bool:
+    return password_hash(password) == call.documents.passwords.get(user)
+
+
+def _challenge(call: Call, user: str) -> dict[str, object] | None:
+    """What has to be answered yet; None if nothing has. Raises for what is wrong.
+
+    Source: PVE::AccessControl authenticate_user, authenticate_2nd_new.
+    """
+    password = call.text("password")
+    if call.has("tfa-challenge"):
+        if ticket_user(call.api, call.text("tfa-challenge"), call.now_s, user) is None:
+            raise _failed()
+        _take(call, user, password)
+        return None
+    if ticket_user(call.api, password, call.now_s) == user:
+        return None
+    if not _right(call, user, password):
+        raise _failed()
+    realm = call.documents.domains.get(user.rpartition("@")[2], {})
+    asked = propertystring.split(str(realm.get("tfa") or ""), "type").get("type")
+    factors = call.documents.factors.get(user, Factors())
+    if asked == "yubico":
+        return {"yubico": True, **{k: v for k, v in factors.challenge().items() if k == "recovery"}}
+    if factors.empty:
+        if asked:
+            raise _failed()
+        return None
+    if not call.has("otp"):
+        return factors.challenge()
+    _take(call, user, call.text("otp"))
+    return None
+
+
+def _take(call: Call, user: str, response: str) -> None:
+    """Keep how a challenge was answered. Raises if it was answered wrongly."""
+    factors, right = call.documents.factors.get(user, Factors()).answered(response, call.now_s)
+    if not factors.empty:
+        call.documents.factors[user] = factors
+    if not right:
+        raise _failed()
 
 
 CAPABILITIES = {

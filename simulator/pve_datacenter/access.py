@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
+from simulator.pve.factors import Factors
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
@@ -101,6 +102,7 @@ def users(call: Call) -> object:
         row = {"userid": user, **_row(call, user, entry)}
         if kind := realm_type(call, realm_of(user)):
             row["realm-type"] = kind
+        row |= call.documents.factors.get(user, Factors()).locks
         if call.flag("full"):
             row["groups"] = ",".join(items(str(entry.get("groups") or "")))
             tokens = [{"tokenid": name, **token} for name, token in _tokens(call, user).items()]
@@ -199,6 +201,7 @@ def delete_user(call: Call) -> object:
     with call.locked("user_cfg", "delete user failed: "):
         documents.users.pop(name, None)
         documents.passwords.pop(name, None)
+        documents.factors.pop(name, None)
         if name == "root@pam":
             documents.users[name] = {"enable": 1, "expire": None}
             return None

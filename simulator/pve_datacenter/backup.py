@@ -53,6 +53,11 @@ KEPT = frozenset({"id", "delete", "schedule"})
 """What a job has for good, or what is no setting of it."""
 
 
+def _jobs(call: Call) -> dict[str, Entry]:
+    known = call.documents.jobs
+    return {name: entry for name, entry in known.items() if entry["type"] == "vzdump"}
+
+
 def _shown(name: str, entry: Entry) -> dict[str, object]:
     row: dict[str, object] = {"id": name, "type": "vzdump", "enabled": 1, **entry}
     for key, kind in OBJECTS.items():
@@ -65,7 +70,7 @@ def _shown(name: str, entry: Entry) -> dict[str, object]:
 def jobs(call: Call) -> object:
     """All jobs, each with its next run."""
     rows = []
-    for name, entry in call.documents.jobs.items():
+    for name, entry in _jobs(call).items():
         row = _shown(name, entry)
         schedule = str(entry["schedule"])
         run_s = None
@@ -77,7 +82,7 @@ def jobs(call: Call) -> object:
 
 def _find(call: Call) -> tuple[str, Entry]:
     name = call.text("id")
-    if (entry := call.documents.jobs.get(name)) is None:
+    if (entry := _jobs(call).get(name)) is None:
         raise bad_parameters(id=f"No such job '{name}'")
     return name, entry
 
@@ -191,7 +196,7 @@ def update_job(call: Call) -> object:
         if not (sent or call.has("delete")):
             raise died("no options specified")
         check_selection(sent, whole=False)
-        if (old := call.documents.jobs.get(name)) is None:
+        if (old := _jobs(call).get(name)) is None:
             raise died("no such vzdump job")
         new = dict(old)
         for key in call.words("delete"):
@@ -265,7 +270,7 @@ index(routes, "/cluster/backup-info", "not-backed-up", "subdir", may="root")
 @routes.add("GET /cluster/backup-info/not-backed-up", AUDIT)
 def not_backed_up(call: Call) -> object:
     """Guests that no job covers."""
-    covered = {vmid for entry in call.documents.jobs.values() for vmid in _covered(call, entry)}
+    covered = {vmid for entry in _jobs(call).values() for vmid in _covered(call, entry)}
     return [
         {"vmid": vmid, "type": guest.kind, "name": guest.current.get("name") or f"VM {vmid}"}
         for vmid, guest in call.documents.guests.items()

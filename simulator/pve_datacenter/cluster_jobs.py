@@ -1,8 +1,4 @@
-"""Jobs of the cluster besides backups: when a schedule would run. Source: PVE::API2::Jobs,
-PVE::API2::Jobs::RealmSync.
-
-Leaves out: synchronising realms, as the twin has no directory to read; there are no such jobs.
-"""
+"""Jobs of the cluster: when a schedule would run. Source: PVE::API2::Jobs."""
 
 from __future__ import annotations
 
@@ -14,13 +10,6 @@ from simulator.pve.routes import Routes, index
 
 routes = Routes()
 index(routes, "/cluster/jobs", "realm-sync schedule-analyze", "subdir")
-
-
-@routes.add("GET /cluster/jobs/realm-sync", "/ Sys.Audit")
-def realm_syncs(call: Call) -> object:
-    """None, as none can be made."""
-    del call
-    return []
 
 
 @routes.add(

@@ -1,7 +1,7 @@
 """Authentication realms. Source: PVE::API2::Domains, PVE::Auth::*.
 
-Kept as they are configured; nobody is asked for a password there, and nothing is synchronised:
-those calls are left out, and so is checking a connection.
+Kept as they are configured (`realm_sync` takes users over). Leaves out: asking anybody for a
+password there, and checking a connection.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ from simulator.pve.call import Call
 from simulator.pve.cluster_files import DOMAINS, REALM
 from simulator.pve.documents import Entry
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, table
-from simulator.pve.routes import Routes, index
+from simulator.pve.routes import Routes
 from simulator.pve.sections import check_known
 from simulator.pve.wire import died
 
 routes = Routes()
-index(routes, "/access/openid", "auth-url login", "subdir")
 
 BUILTIN = ("pam", "pve")
 DIRECTORIES = ("ad", "ldap")
+SYNC_KEYS = """
+enable-new?       boolean
+full?             boolean
+purge?            boolean
+remove-vanished?  /(?:(?:(?:acl|properties|entry);)*(?:acl|properties|entry))|none/
+scope?            enum(users,groups,both)
+"""
 PROPERTY_STRINGS |= {
     "pve-tfa-config": table(
         """
@@ -31,15 +37,7 @@ PROPERTY_STRINGS |= {
         url?     string
         """
     ),
-    "realm-sync-options": table(
-        """
-        enable-new?       boolean
-        full?             boolean
-        purge?            boolean
-        remove-vanished?  /(?:(?:(?:acl|properties|entry);)*(?:acl|properties|entry))|none/
-        scope?            enum(users,groups,both)
-        """
-    ),
+    "realm-sync-options": table(SYNC_KEYS),
 }
 MAY_CHANGE = "/access/realm Realm.Allocate"
 

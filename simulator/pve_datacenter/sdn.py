@@ -1,9 +1,9 @@
-"""SDN's objects: zones, controllers, address managers, DNS servers, and what of them runs.
+"""SDN's objects: zones, controllers, address managers, DNS servers.
 
 Each kind is a `Kind` over its section file, its calls registered by one function. Nets and subnets,
 which belong to one another, are in `sdn_vnets`; making it all run in `sdn_apply`. Source:
 PVE::API2::Network::SDN and its plugins. Leaves out: asking outside address managers and name
-servers (none answers), fabrics.
+servers (none answers).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry
-from simulator.pve.formats import FORMATS
 from simulator.pve.parameters import Value
 from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
@@ -274,15 +273,11 @@ def _ask_dns(call: Call, name: str, entries: dict[str, Entry]) -> None:
     raise died(f"dns api error: 500 Can't connect to {entries[name].get('url')}")
 
 
-FORMATS["pve-sdn-fabric-id"] = lambda text: (
-    ""
-    if text.isalnum() and len(text) <= 8
-    else f"SDN fabric ID '{text}' contains illegal characters\n"
-)
 _ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2..8"
 _SHORT_ID = r"/[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]/ 2.."
 _LONG_ID = r"/[a-zA-Z][a-zA-Z0-9_-]*[a-zA-Z0-9]/ 2..64"
 ZONE_ID = f"zone {_ID}\n"
+IPAM_ID = f"ipam {_SHORT_ID}\n"
 _DNS_KEYS = sdn_state.DNS_KEYS + "key? string\nurl? string\n"
 _NEW_DNS_KEYS = "key string\nreversev6mask? integer\nurl string\n"
 KINDS = (
@@ -296,9 +291,7 @@ KINDS = (
         _check_controller,
         _check_controller_unused,
     ),
-    Kind(
-        "ipams", "ipam", IPAMS, f"ipam {_SHORT_ID}\n", sdn_state.IPAM_KEYS, _ask_ipam, staged=False
-    ),
+    Kind("ipams", "ipam", IPAMS, IPAM_ID, sdn_state.IPAM_KEYS, _ask_ipam, staged=False),
     Kind(
         "dns",
         "dns",
@@ -314,52 +307,3 @@ for _kind in KINDS:
     Calls(_kind).register()
 index(routes, "/cluster/sdn", "vnets zones controllers ipams dns fabrics", "id", "/sdn SDN.Audit")
 index(routes, "/nodes/{node}/sdn", "zones vnets fabrics")
-
-
-@routes.add("GET /nodes/{node}/sdn/zones", takes="node pve-node")
-def node_zones(call: Call) -> object:
-    """Zones that run on a node."""
-    rows = []
-    for name, zone in sorted(sdn_state.running(call.documents, "zones").items()):
-        nodes = items(str(zone.get("nodes") or ""))
-        seen = call.may(f"/sdn/zones/{name}", "SDN.Audit", "SDN.Allocate")
-        if seen and (not nodes or call.node in nodes):
-            rows.append({"zone": name, "status": "available"})
-    return rows
-
-
-@routes.add(
-    "GET /nodes/{node}/sdn/zones/{zone}/content",
-    "/sdn/zones/{zone} SDN.Audit",
-    "node pve-node\n" + ZONE_ID,
-)
-def zone_content(call: Call) -> object:
-    """Virtual nets of a zone that runs."""
-    nets = sdn_state.running(call.documents, "vnets")
-    zone = call.text("zone")
-    return [
-        {"vnet": name, "status": "available", **({"alias": net["alias"]} if "alias" in net else {})}
-        for name, net in sorted(nets.items())
-        if net.get("zone") == zone
-    ]
-
-
-@routes.add("GET /cluster/sdn/ipams/{ipam}/status", takes=f"ipam {_SHORT_ID}\n")
-def ipam_status(call: Call) -> object:
-    """Addresses that an address manager has given out: to the twin, those of gateways."""
-    name, known = call.text("ipam"), IPAMS.entries(call.documents)
-    if name not in known:
-        raise died(f"sdn '{name}' does not exist")
-    if known[name]["type"] != "pve":
-        raise died("Currently only PVE IPAM is supported!")
-    zones, nets = ZONES.entries(call.documents), VNETS.entries(call.documents)
-    rows = []
-    for key, subnet in sdn_state.SUBNETS.entries(call.documents).items():
-        zone = str(nets.get(str(subnet.get("vnet")), {}).get("zone"))
-        if not subnet.get("gateway") or zones.get(zone, {}).get("ipam") != name:
-            continue
-        if call.may(f"/sdn/zones/{zone}/{subnet['vnet']}", "SDN.Audit", "SDN.Allocate"):
-            cidr = sdn_state.subnet_shown(key, subnet, zone)["cidr"]
-            row = {"zone": zone, "vnet": subnet["vnet"], "subnet": cidr, "ip": subnet["gateway"]}
-            rows.append({**row, "gateway": 1})
-    return rows

@@ -2,7 +2,7 @@
 
 What the API writes is staged in section files; applying copies them into one file of what runs, and
 the difference is what is pending. Source: PVE::Network::SDN pending_config, commit_config,
-lock_sdn_config. Leaves out: what an applied zone does to packets, fabrics and the address database.
+lock_sdn_config. Leaves out: what an applied zone does to packets.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from simulator.pve.documents import Documents, Entry
 from simulator.pve.parameters import PROPERTY_STRINGS, Value, parse, table
 from simulator.pve.sections import SectionFile, section_type
 from simulator.pve.wire import ApiError, died
+from simulator.pve_datacenter.fabric_file import FABRICS
 
 RUNNING_FILE = "sdn/.running-config"
 LOCK_FILE = "sdn/.lock"
@@ -147,7 +148,13 @@ DNS = SectionFile(
     DNS_KEYS + "key string\nreversev6mask? integer\nurl string\n",
     {"powerdns": section_type("url+ key+ ttl reversemaskv6 reversev6mask fingerprint")},
 )
-STAGED = {"zones": ZONES, "vnets": VNETS, "subnets": SUBNETS, "controllers": CONTROLLERS}
+STAGED = {
+    "zones": ZONES,
+    "vnets": VNETS,
+    "subnets": SUBNETS,
+    "controllers": CONTROLLERS,
+    "fabrics": FABRICS,
+}
 """What is applied together, by its name in the running file."""
 
 
@@ -192,7 +199,11 @@ def rollback(documents: Documents) -> None:
 
 def pending(documents: Documents, what: str) -> dict[str, dict[str, object]]:
     """What runs, with `state` and the future values where they differ."""
-    now, later = running(documents, what), STAGED[what].entries(documents)
+    return compared(running(documents, what), STAGED[what].entries(documents))
+
+
+def compared(now: Mapping[str, Entry], later: Mapping[str, Entry]) -> dict[str, dict[str, object]]:
+    """What is now, with `state` and the later values where they differ."""
     found: dict[str, dict[str, object]] = {}
     for name in sorted({**now, **later}):
         if name not in later:

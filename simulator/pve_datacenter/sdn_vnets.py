@@ -1,7 +1,5 @@
 """Virtual nets and their subnets. Source: PVE::API2::Network::SDN::Vnets, ::Subnets, the zones'
 vnet_update_hook, SubnetPlugin on_update_hook.
-
-Leaves out: single addresses of the address manager.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from simulator.pve.parameters import parse
 from simulator.pve.routes import Routes
 from simulator.pve.sections import check_new
 from simulator.pve.wire import bad_parameters, died
-from simulator.pve_datacenter import sdn_state
+from simulator.pve_datacenter import ipam_state, sdn_state
 from simulator.pve_datacenter.firewall_scopes import VNET_ID
 from simulator.pve_datacenter.sdn import CHANGES, LOCK_TOKEN, VIEW, changed, sent, view
 from simulator.pve_datacenter.sdn_state import (
@@ -258,6 +256,7 @@ def create_subnet(call: Call) -> object:
             raise died(f"sdn subnet object ID '{key}' already defined")
         entry: Entry = {"type": "subnet", **settings}
         _check_subnet(call, key, entry)
+        ipam_state.follow(call, key, None, entry)
         SUBNETS.put(call.documents, key, entry)
     return None
 
@@ -270,9 +269,10 @@ def update_subnet(call: Call) -> object:
     name, settings = call.text("subnet"), sent(call, "subnet", "vnet")
     with sdn_state.locked(call, "update sdn subnet object failed"):
         call.need_digest(SUBNETS.digest(call.documents))
-        entry = _found(call, name)
-        entry = changed(call, SUBNETS, entry, settings)
+        old = _found(call, name)
+        entry = changed(call, SUBNETS, old, settings)
         _check_subnet(call, name, entry)
+        ipam_state.follow(call, name, old, entry)
         SUBNETS.put(call.documents, name, entry)
     return None
 
@@ -288,6 +288,6 @@ def delete_subnet(call: Call) -> object:
     """Remove a subnet."""
     name = call.text("subnet")
     with sdn_state.locked(call, "delete sdn subnet object failed"):
-        _found(call, name)
+        ipam_state.follow(call, name, _found(call, name), None)
         SUBNETS.put(call.documents, name, None)
     return None

@@ -48,7 +48,8 @@ _MAY = {
     "suspend-hybrid": "VM.PowerMgmt",
     "suspend-ram": "VM.PowerMgmt",
 }
-index(routes, _BASE, " ".join(sorted([*COMMANDS, *(call.split()[1] for call in _OTHERS)])))
+_INDEX = " ".join(sorted([*COMMANDS, *(call.split()[1] for call in _OTHERS)]))
+index(routes, _BASE, _INDEX, takes="...")
 
 
 def _ask(call: Call) -> object:

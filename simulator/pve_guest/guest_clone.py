@@ -28,8 +28,8 @@ from simulator.pve_guest.guest_config import (
     find_snapshot,
     mac_address,
 )
-from simulator.pve_guest.guest_options import DRIVES
 from simulator.pve_guest.guest_snapshots import GUEST, NOT_SAVED, can_snapshot
+from simulator.pve_guest.guest_strings import DRIVES
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import enabled_on, find_storage, need_enabled, shared
 

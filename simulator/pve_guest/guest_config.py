@@ -22,13 +22,8 @@ from simulator.pve.propertystring import items
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import ApiError, bad_parameters, denied, died
 from simulator.pve_datacenter import sdn_state
-from simulator.pve_guest.guest_options import (
-    DEVICES,
-    GUEST,
-    drive_kind,
-    is_drive,
-    privilege_for,
-)
+from simulator.pve_guest.guest_options import DEVICES, GUEST, privilege_for
+from simulator.pve_guest.guest_strings import drive_kind, is_drive
 
 routes = Routes()
 index(

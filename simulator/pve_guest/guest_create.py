@@ -29,8 +29,9 @@ from simulator.pve_guest.guest_config import (
     pool_error,
     rewritten,
 )
-from simulator.pve_guest.guest_options import GUEST, create_table, is_drive
+from simulator.pve_guest.guest_options import GUEST, create_table
 from simulator.pve_guest.guest_power import start_when_made
+from simulator.pve_guest.guest_strings import is_drive
 from simulator.pve_node import volumes
 
 routes = Routes()

@@ -15,7 +15,7 @@ from simulator.pve.call import Call, Environment
 from simulator.pve.documents import Entry, GuestConfig, Volume
 from simulator.pve.parameters import Value, parse
 from simulator.pve.wire import TaskError, bad_parameters, denied, died
-from simulator.pve_guest.guest_options import drive_kind, is_drive
+from simulator.pve_guest.guest_strings import drive_kind, is_drive
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import find_storage
 from simulator.pve_node.volumes import format_size, is_iso, storage_of

@@ -22,7 +22,7 @@ from simulator.pve_guest import guest_drives
 from simulator.pve_guest.guest_clone import CONTENT
 from simulator.pve_guest.guest_config import KINDS, Kind, check_lock, find_guest
 from simulator.pve_guest.guest_drives import volid_of
-from simulator.pve_guest.guest_options import DRIVES
+from simulator.pve_guest.guest_strings import DRIVES
 from simulator.pve_guest.lxc_options import MOUNTS
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import find_storage, need_enabled

@@ -22,8 +22,8 @@ from simulator.pve.wire import ApiError, TaskError, denied, died, wrong
 from simulator.pve_datacenter import pools
 from simulator.pve_guest import archives, guest_clone, guest_drives
 from simulator.pve_guest.guest_config import QEMU, Kind
-from simulator.pve_guest.guest_options import is_drive
 from simulator.pve_guest.guest_power import start_when_made
+from simulator.pve_guest.guest_strings import is_drive
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import find_storage
 

@@ -29,16 +29,8 @@ from simulator.pve_guest.guest_config import (
     need_option_rights,
     rewritten,
 )
-from simulator.pve_guest.guest_options import (
-    DRIVES,
-    GUEST,
-    applies_live,
-    drive_kind,
-    is_drive,
-    options,
-    post_table,
-    update_table,
-)
+from simulator.pve_guest.guest_options import GUEST, applies_live, options, post_table, update_table
+from simulator.pve_guest.guest_strings import DRIVES, drive_kind, is_drive
 from simulator.pve_node import volumes
 
 routes = Routes()

@@ -3,7 +3,7 @@ PVE::INotify.
 
 Interfaces are kept in the order in which /etc/network/interfaces is written, which is also what
 `priority` counts. Writing checks the whole file. Changes do not reach the physics: the twin's
-wiring is the lab's. Leaves out: SDN beyond keeping what was sent.
+wiring is the lab's. Leaves out: fabrics among the interfaces.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from simulator.pve_node.interfaces_file import (
 )
 from simulator.pve_node.interfaces_rules import ports, ruled
 from simulator.pve_node.nodes import NODE, files, keep
+from simulator.pve_node.sdn_zones import local_nets
 
 routes = Routes()
 WRITE = "/nodes/{node} Sys.Modify"
@@ -112,6 +113,8 @@ def interfaces(call: Call) -> object:
     for priority, (name, entry) in enumerate(in_order(known).items(), FIRST_PRIORITY):
         if _fits(call.text("type"), str(entry["type"])) and _visible(call, name, entry):
             rows.append({"iface": name, **shown(name, entry, priority)})
+    if call.text("type") in ("any_bridge", "include_sdn", "vnet"):
+        rows += [{"iface": name, **net} for name, net in local_nets(call).items()]
     return rows
 
 
@@ -258,7 +261,8 @@ def update(call: Call) -> object:
     _check_addresses(call)
     _check_vids(call)
     new = {**known[name], **sent, **_methods(sent)}
-    for key in call.words("delete"):
+    off = ["autostart"] if call.has("autostart") and not call.flag("autostart") else []
+    for key in (*off, *call.words("delete")):
         gone = {"cidr": ("cidr", "address", "netmask"), "cidr6": ("cidr6", "address6", "netmask6")}
         for word in gone.get(key, (key,)):
             new.pop(word, None)

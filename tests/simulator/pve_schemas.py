@@ -61,12 +61,17 @@ def base(name: str, known: Schema) -> str:
     return numbered if name not in known and numbered in known else name
 
 
+def _optional(known: Schema) -> bool:
+    """Whether a parameter, in any of its kinds, may be left out."""
+    return all(one.get("optional") for one in known.get("oneOf", [known]))
+
+
 def unlike(ours: Param, known: Schema) -> str:
     """Where a parameter differs from the schema's; "" if nowhere."""
     kind = known.get("type", "string")
     if ours.type != kind:
         return f"type {ours.type}, not {kind}"
-    if ours.optional != bool(known.get("optional")):
+    if ours.optional != _optional(known):
         return "optional"
     if known.get("enum") and set(map(str, known["enum"])) != set(ours.enum):
         return f"enum {ours.enum}"
@@ -114,7 +119,7 @@ def misfits(known: Schema, value: Any, where: str = "data") -> Iterator[str]:
                 more = inner
             elif name in value:
                 yield from misfits(inner, value[name], f"{where}.{name}")
-            elif not inner.get("optional") and "[n]" not in name:
+            elif not _optional(inner) and "[n]" not in name:
                 yield f"{where}.{name} is missing"
         if isinstance(more, dict):
             for name in value.keys() - properties.keys():
@@ -132,6 +137,7 @@ LESS_SAID = (
     r"GET /nodes/\{node\}/ceph/mon data\[\d+\]\.host is '\S+', not boolean",
     r"GET /nodes/\{node\}/ceph/osd/\{osdid\}/metadata data\.devices\[\d+\]\.devices is missing",
     r"GET /nodes/\{node\}/network data\[\d+\]\.(active|exists) is null.*",
+    r"GET /cluster/sdn/fabrics/\S+ data\S*\.((fabric_|node_)?id|protocol) is missing",
     r"GET /cluster/sdn/(controllers|zones) data\[\d+\]\.pending is \{.*\}, not boolean",
     r"POST /nodes/\{node\}/replication/\{id\}/schedule_now data is null.*",
 )

@@ -16,10 +16,15 @@ from tests.simulator.ceph_nodes import with_ceph
 from tests.simulator.pve_cluster import Cluster
 
 Step = tuple[str, dict[str, Any]]
-"""A call and its parameters; `file` among them is a file that is sent along."""
+"""A call and its parameters; `file` among them is a file that is sent along, and a function makes
+a value of the cluster as it is then.
+"""
 SENT = File("filename", "a.iso", 5000)
 
 REFUSED = {
+    r"POST /access/domains/corp/sync": "connect: Connection timed out",  # no directory is there
+    r"POST /access/openid/auth-url": "wrong realm type",
+    r"POST /access/openid/login": "authentication failure",  # no issuer is there
     r"\w+ /nodes/.*/apt/repositories": "not implemented for this release",  # but in 9.2
     r"\w+ /cluster/sdn/dns.*": "dns",  # no such server is there to be asked
     r"POST /cluster/notifications/targets/push/test": "could not notify via endpoint",  # nor this
@@ -53,13 +58,19 @@ def tell(here: Cluster, story: list[Step]) -> tuple[set[str], dict[str, str]]:
     for call, params in story:
         method, _, path = call.partition(" ")
         path = path.replace("{upid}", next(iter(here.api.documents.tasks), ""))
+        factors = here.api.documents.factors.values()
+        path = path.replace("{factor}", next((one.totp[0].id for one in factors), ""))
         segments = [part.replace("%2F", "/") for part in path.split("/") if part]
         found = tree().find(method, segments)
         assert found is not None, call
         if release.lacks(found[0].call):
             continue
         known = release.table(found[0]).params
-        sent = {f"_{key}": value for key, value in params.items() if key in known}
+        sent = {
+            f"_{key}": value(here) if callable(value) else value
+            for key, value in params.items()
+            if key in known
+        }
         response = here.send(
             f"{method} {path}", None, headers=headers, upload=params.get("file"), **sent
         )

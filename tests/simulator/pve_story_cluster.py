@@ -5,10 +5,13 @@ Steps that networks and guests share are here, too.
 
 from __future__ import annotations
 
+from simulator.pve.factors import read_totp
+from tests.simulator.pve_cluster import Cluster
 from tests.simulator.pve_story import Step
 
 SDN, FIREWALL, NODE = "/cluster/sdn", "/cluster/firewall", "/nodes/pve1"
 TELLING = "/cluster/notifications"
+MAC = "BC:24:11:00:00:01"
 
 
 def rules(base: str, kind: str = "in") -> list[Step]:
@@ -45,6 +48,14 @@ def _target(kind: str, **params: object) -> list[Step]:
     ]
 
 
+APP = "otpauth://totp/lab:ana?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+def _code(here: Cluster) -> str:
+    """What the app shows."""
+    return read_totp(APP).code(int(here.api.epoch_s + here.twin.now_s) // 30)
+
+
 PEOPLE: list[Step] = [
     ("POST /access/vncticket",
      {"authid": "root@pam", "path": "/vms/100", "privs": "VM.Console", "vncticket": "x"}),
@@ -53,6 +64,10 @@ PEOPLE: list[Step] = [
     ("POST /access/users", {"userid": "ana@pve", "groups": "ops", "password": "long enough"}),
     ("PUT /access/users/ana@pve", {"email": "a@b.de"}),
     ("PUT /access/password", {"userid": "ana@pve", "password": "longer yet"}),
+    ("POST /access/tfa/ana@pve", {"type": "totp", "description": "x", "totp": APP,
+                                  "value": _code}),
+    ("PUT /access/tfa/ana@pve/{factor}", {"description": "y"}),
+    ("DELETE /access/tfa/ana@pve/{factor}", {}),
     ("PUT /access/users/ana@pve/unlock-tfa", {}),
     ("POST /access/users/ana@pve/token/t1", {}),
     ("PUT /access/users/ana@pve/token/t1", {"comment": "x"}),
@@ -62,7 +77,14 @@ PEOPLE: list[Step] = [
     ("POST /access/domains", {"realm": "corp", "type": "ldap", "server1": "h1",
                               "base_dn": "dc=lab", "user_attr": "uid"}),
     ("PUT /access/domains/corp", {"comment": "x"}),
+    ("POST /access/domains/corp/sync", {"scope": "users"}),
+    ("POST /cluster/jobs/realm-sync/often", {"realm": "corp", "schedule": "hourly",
+                                             "scope": "both"}),
+    ("PUT /cluster/jobs/realm-sync/often", {"schedule": "daily", "comment": "x"}),
+    ("DELETE /cluster/jobs/realm-sync/often", {}),
     ("DELETE /access/domains/corp", {}),
+    ("POST /access/openid/auth-url", {"realm": "pve", "redirect-url": "https://h1"}),
+    ("POST /access/openid/login", {"code": "x", "state": "y", "redirect-url": "https://h1"}),
     ("DELETE /access/users/ana@pve/token/t1", {}),
     ("DELETE /access/users/ana@pve", {}),
     ("DELETE /access/roles/Few", {}),
@@ -125,7 +147,18 @@ NETS: list[Step] = [
     (f"POST {SDN}/vnets/v1/subnets", {"subnet": "10.0.0.0/24", "type": "subnet"}),
     (f"PUT {SDN}/vnets/v1/subnets/z1-10.0.0.0-24", {"gateway": "10.0.0.1"}),
     *rules(f"{SDN}/vnets/v1/firewall", "forward"),
+    (f"POST {SDN}/vnets/v1/ips", {"zone": "z1", "ip": "10.0.0.9", "mac": MAC}),
+    (f"PUT {SDN}/vnets/v1/ips", {"zone": "z1", "ip": "10.0.0.8", "mac": MAC, "vmid": 100}),
+    (f"DELETE {SDN}/vnets/v1/ips", {"zone": "z1", "ip": "10.0.0.8", "mac": MAC}),
+    (f"POST {SDN}/fabrics/fabric", {"id": "f1", "protocol": "openfabric",
+                                    "ip_prefix": "10.9.0.0/24"}),
+    (f"PUT {SDN}/fabrics/fabric/f1", {"protocol": "openfabric", "hello_interval": 1}),
+    (f"POST {SDN}/fabrics/node/f1", {"node_id": "pve1", "protocol": "openfabric",
+                                     "ip": "10.9.0.1", "interfaces": ["name=eno1"]}),
+    (f"PUT {SDN}/fabrics/node/f1/pve1", {"protocol": "openfabric", "delete": ["interfaces"]}),
     (f"PUT {SDN}", {}),
+    (f"DELETE {SDN}/fabrics/node/f1/pve1", {}),
+    (f"DELETE {SDN}/fabrics/fabric/f1", {}),
     (f"DELETE {SDN}/vnets/v1/subnets/z1-10.0.0.0-24", {}),
     (f"DELETE {SDN}/vnets/v1", {}),
     (f"DELETE {SDN}/zones/z1", {}),

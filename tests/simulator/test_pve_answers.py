@@ -27,11 +27,13 @@ NAMES = {
     "name": "web", "group": "web", "cidr": "10.0.0.0%2F24", "zone": "z1", "vnet": "v1",
     "subnet": "z1-10.0.0.0-24", "controller": "c1", "ipam": "pve", "iface": "vmbr0",
     "service": "cron", "snapname": "one", "sid": "vm:100", "rule": "near",
-    "volume": "data:100%2Fvm-100-disk-0.qcow2",
+    "volume": "data:100%2Fvm-100-disk-0.qcow2", "fabric": "f1", "fabric_id": "f1",
+    "node_id": "pve1",
 }  # fmt: skip
 IDS = {"/cluster/backup": "nightly", "/cluster/replication": "102-0", "/cluster/mapping": "web",
        "/cluster/metrics": "db", "/nodes": "102-0",
-       "/cluster/acme/plugins": "standalone"}  # fmt: skip
+       "/cluster/acme/plugins": "standalone", "/cluster/sdn/fabrics": "f1",
+       "/cluster/jobs/realm-sync": "often", "/access/tfa": "recovery"}  # fmt: skip
 TARGETS = {"/sendmail/": "mail-to-root", "/smtp/": "mail", "/webhook/": "hook",
            "/matchers/": "late"}  # fmt: skip
 WRONG = {
@@ -57,7 +59,7 @@ ASKED: dict[str, dict[str, Given]] = {
 }
 """What has to be asked along, by the end of a path."""
 UNUSED = re.compile(
-    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/account/|/tfa/\{userid\}/"
+    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/account/"
     r"|websocket|/file-restore/|/import-metadata"
 )
 """Calls that can't answer here: nothing to ask for, nobody who answers, or a ticket is needed."""
@@ -77,6 +79,9 @@ def _full() -> Cluster:
     here.ok("POST /access/groups", groupid="ops", comment="x")
     here.ok("POST /access/users", userid="ana@pve", groups="ops")
     here.ok("POST /access/users/ana@pve/token/t1")
+    here.ok("POST /access/tfa/ana@pve", user=None, headers=here.login(), type="recovery")
+    here.ok("POST /access/domains", realm="corp", type="ad", server1="h1", domain="corp.lab")
+    here.ok("POST /cluster/jobs/realm-sync/often", realm="corp", schedule="daily", scope="users")
     here.ok("POST /access/roles", roleid="Few", privs="VM.Audit")
     here.ok("PUT /access/acl", path="/vms", roles="Few", users="ana@pve")
     here.ok("POST /pools", poolid="web")
@@ -86,6 +91,10 @@ def _full() -> Cluster:
     here.ok("POST /cluster/sdn/vnets/v1/subnets", subnet="10.0.0.0/24", type="subnet",
             gateway="10.0.0.1")  # fmt: skip
     here.ok("POST /cluster/sdn/controllers", controller="c1", type="evpn", asn=1, peers="10.0.0.1")
+    here.ok("POST /cluster/sdn/fabrics/fabric", id="f1", protocol="openfabric",
+            ip_prefix="10.9.0.0/24")  # fmt: skip
+    here.ok("POST /cluster/sdn/fabrics/node/f1", node_id="pve1", protocol="openfabric",
+            ip="10.9.0.1", interfaces=["name=eno1"])  # fmt: skip
     here.done("PUT /cluster/sdn")
     for base in ("/cluster/firewall", "/nodes/pve1/qemu/100/firewall"):
         here.ok(f"POST {base}/ipset", name="web")

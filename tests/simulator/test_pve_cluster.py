@@ -128,6 +128,12 @@ def test_a_port_is_used_once_and_has_to_be_there() -> None:
     assert here.refusal(f"DELETE {NETWORK}/eno1")[0] == 500
 
 
+def test_an_interface_is_told_not_to_start_with_its_node() -> None:
+    here = cluster()
+    here.ok(f"PUT {NETWORK}/vmbr0", type="bridge", autostart=0)
+    assert "autostart" not in here.ok(f"GET {NETWORK}/vmbr0")
+
+
 def test_what_carries_an_interface_takes_packets_as_large_as_it_sends() -> None:
     here = cluster()
     for nic in ("eno2", "eno3"):

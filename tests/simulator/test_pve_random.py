@@ -58,8 +58,16 @@ def _full() -> Cluster:
     here.ok("POST /access/users", userid="ana@pve", groups="ops")
     here.ok("POST /access/users/ana@pve/token/t1")
     here.ok("POST /access/roles", roleid="Few", privs="VM.Audit")
-    here.ok("POST /cluster/sdn/zones", zone="z1", type="simple")
+    here.ok("POST /cluster/sdn/zones", zone="z1", type="simple", ipam="pve")
     here.ok("POST /cluster/sdn/vnets", vnet="v1", zone="z1")
+    here.ok("POST /cluster/sdn/vnets/v1/subnets", subnet="10.0.0.0/24", type="subnet")
+    for name, number, kind in (("web", 8, {"protocol": "openfabric"}),
+                               ("one", 9, {"protocol": "ospf"})):  # fmt: skip
+        area = {"area": "0"} if name == "one" else {}
+        here.ok("POST /cluster/sdn/fabrics/fabric", id=name, ip_prefix=f"10.{number}.0.0/24",
+                **kind, **area)  # fmt: skip
+        here.ok(f"POST /cluster/sdn/fabrics/node/{name}", node_id="pve1", ip=f"10.{number}.0.1",
+                **kind)  # fmt: skip
     here.ok("POST /cluster/sdn/controllers", controller="web", type="evpn", asn=1,
             peers="10.0.0.1")  # fmt: skip
     for base in ("/cluster/firewall", "/nodes/pve1/qemu/100/firewall"):
@@ -75,6 +83,8 @@ def _full() -> Cluster:
     here.ok("POST /cluster/ha/rules", rule="near", type="node-affinity", nodes="pve1",
             resources="vm:100")  # fmt: skip
     here.ok("POST /access/domains", realm="corp", type="ad", server1="h1", domain="corp.lab")
+    here.ok("POST /cluster/jobs/realm-sync/web", realm="corp", schedule="daily", scope="users")
+    here.ok("POST /access/tfa/ana@pve", user=None, headers=here.login(), type="recovery")
     ends = "/cluster/notifications/endpoints"
     here.ok(f"POST {ends}/gotify", name="web", server="https://h1", token="x")
     here.ok(f"POST {ends}/webhook", name="new1", url="https://h1", method="post")

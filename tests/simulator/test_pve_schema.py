@@ -10,13 +10,22 @@ from simulator.pve.api import tree
 from simulator.pve.formats import check_format
 from simulator.pve.parameters import PROPERTY_STRINGS, check, parse, property_problem, table
 from simulator.pve.routes import Route
+from simulator.pve_datacenter.fabrics import NOT_BUILT
 from tests.simulator.pve_schemas import base, official, parameters, unlike
 
+_OF_FABRICS = {"persistent_keepalive", "redistribute", "route_filter"}
+_OF_NODES = NOT_BUILT - _OF_FABRICS
 LACKING = {
     "POST /cluster/ha/resources": {"auto-rebalance"},
     "PUT /cluster/ha/resources/{sid}": {"auto-rebalance"},
+    "POST /cluster/sdn/fabrics/fabric": _OF_FABRICS,
+    "PUT /cluster/sdn/fabrics/fabric/{id}": _OF_FABRICS,
+    "POST /cluster/sdn/fabrics/node/{fabric_id}": _OF_NODES,
+    "PUT /cluster/sdn/fabrics/node/{fabric_id}/{node_id}": _OF_NODES,
 }
-"""The twin's HA manager does not rebalance by itself, so a guest can't be left out of that."""
+"""The twin's HA manager does not rebalance by itself, so a guest can't be left out of that; its
+fabrics know neither WireGuard nor BGP.
+"""
 BY_TYPE = {"POST /cluster/ha/rules", "PUT /cluster/ha/rules/{rule}"}
 """Calls whose parameters depend on one of them: checked in two steps here."""
 
@@ -30,6 +39,7 @@ def test_a_call_takes_what_the_official_schema_says(route: Route) -> None:
     known = official(route)
     assert known is not None, f"the schema of 9.2 has no {route.call}"
     named = parameters(known)
+    assert route.table.more == bool(known["parameters"].get("additionalProperties", True))
     names = {base(name, named) for name in route.table.params}
     assert names | LACKING.get(route.call, set()) == set(named) - {"node"} | names & {"node"}
     for name, param in route.table.params.items():

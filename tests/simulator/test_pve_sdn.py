@@ -158,6 +158,121 @@ def test_a_guest_may_stand_on_a_net_that_runs() -> None:
     assert refused == (403, "Permission check failed (/sdn/zones/z1/v1, SDN.Use)")
 
 
+def test_a_bridge_of_a_zone_shows_its_uplink_and_the_cards_of_guests_that_run_there() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="l1", type="vlan", bridge="vmbr0")
+    here.ok(f"POST {VNET}", vnet="v1", zone="l1", tag=7)
+    here.ok(f"POST {VNET}", vnet="v2", zone="l1", tag=8, vlanaware=1)
+    here.done("PUT /cluster/sdn")
+    here.guest(100, net0="virtio,bridge=v1", net3="virtio,bridge=v2,firewall=1,tag=30")
+    at = "GET /nodes/pve1/sdn/zones/l1/bridges"
+    first, second = here.ok(at)
+    assert (first["name"], first["vlan_filtering"], len(first["ports"])) == ("v1", "0", 1)
+    uplink = {"name": second["ports"][0]["name"], "primary_vlan": 1, "vlans": ["1", "2-4094"]}
+    assert second["ports"] == [uplink]
+    here.done("POST /nodes/pve1/qemu/100/status/start")
+    first, second = here.ok(at)
+    assert first["ports"][1:] == [{"name": "tap100i0", "vmid": 100, "index": "0"}]
+    walled = {"name": "fwpr100p3", "vmid": 100, "index": "3", "primary_vlan": 30, "vlans": ["30"]}
+    assert second["ports"][1:] == [walled]
+    assert [len(row["ports"]) for row in here.ok(at.replace("pve1", "pve2"))] == [1, 1]
+
+
+def test_a_card_with_a_tag_is_on_its_own_bridge_only_where_that_knows_vlans() -> None:
+    here = cluster()
+    here.ok("PUT /nodes/pve1/network/vmbr0", type="bridge", delete="bridge_vlan_aware")
+    here.done("PUT /nodes/pve1/network")
+    here.guest(100, net0="virtio,bridge=vmbr0,tag=30", net1="virtio,bridge=vmbr0")
+    here.done("POST /nodes/pve1/qemu/100/status/start")
+    at = "GET /nodes/pve1/sdn/zones/localnetwork/bridges"
+
+    def ports() -> list[str]:
+        row = next(row for row in here.ok(at) if row["name"] == "vmbr0")
+        return [port["name"] for port in row["ports"] if "vmid" in port]
+
+    assert ports() == ["tap100i1"]
+    here.ok("PUT /nodes/pve1/network/vmbr0", type="bridge", bridge_vlan_aware=1)
+    here.done("PUT /nodes/pve1/network")
+    assert ports() == ["tap100i0", "tap100i1"]
+
+
+def test_a_net_that_runs_is_among_the_bridges_of_its_nodes() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", nodes="pve1", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1", alias="web")
+    bridges = "/nodes/pve1/network"
+    assert "v1" not in [row["iface"] for row in here.ok(f"GET {bridges}", type="any_bridge")]
+    here.done("PUT /cluster/sdn")
+    (net,) = here.ok(f"GET {bridges}", type="vnet")
+    assert net == {
+        "iface": "v1", "type": "vnet", "active": "1", "ipam": 1, "vlanaware": 0, "comments": "web"
+    }  # fmt: skip
+    for kind, there in (("any_bridge", True), ("include_sdn", True), ("bridge", False)):
+        found = [row["iface"] for row in here.ok(f"GET {bridges}", type=kind)]
+        assert ("v1" in found, "vmbr0" in found) == (there, True), kind
+    assert here.ok("GET /nodes/pve2/network", type="vnet") == []
+    weak = here.user("ana@pve", "PVEVMAdmin")
+    assert here.ok(f"GET {bridges}", user=weak, type="vnet") == []
+
+
+def test_the_built_in_manager_keeps_addresses_of_gateways_and_of_those_given_by_hand() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1")
+    base, mac = f"{VNET}/v1", "BC:24:11:00:00:01"
+    here.ok(f"POST {base}/subnets", subnet="10.0.0.0/24", type="subnet", gateway="10.0.0.1")
+    here.ok(f"POST {base}/ips", zone="z1", ip="10.0.0.9", mac=mac)
+    taken = here.refusal(f"POST {base}/ips", zone="z1", ip="10.0.0.9")
+    assert taken == (500, "IP '10.0.0.9' already exist")
+    assert "any subnet" in here.refusal(f"POST {base}/ips", zone="z1", ip="10.1.0.1")[1]
+
+    def addresses() -> list[tuple[str, Any]]:
+        rows = here.ok("GET /cluster/sdn/ipams/pve/status")
+        assert {(row["zone"], row["vnet"], row["subnet"]) for row in rows} == {
+            ("z1", "v1", "10.0.0.0/24")
+        }
+        return [(row["ip"], row.get("gateway") or row.get("vmid")) for row in rows]
+
+    assert addresses() == [("10.0.0.1", 1), ("10.0.0.9", None)]
+    here.ok(f"PUT {base}/ips", zone="z1", ip="10.0.0.7", mac=mac, vmid=100)
+    assert "already exist" in here.refusal(f"PUT {base}/ips", zone="z1", ip="10.0.0.1", mac=mac)[1]
+    assert addresses() == [("10.0.0.1", 1), ("10.0.0.7", "100")]
+    here.ok(f"PUT {base}/subnets/z1-10.0.0.0-24", gateway="10.0.0.2")
+    assert addresses() == [("10.0.0.2", 1), ("10.0.0.7", "100")]
+    here.ok("POST /cluster/sdn/rollback")
+    assert here.ok("GET /cluster/sdn/ipams/pve/status") == []  # no net is there to see it by
+    assert "10.0.0.7" in here.api.documents.files["sdn/pve-ipam-state.json"]
+
+
+def test_a_state_that_lacks_a_subnet_learns_of_it_and_of_no_gateway_outside() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1")
+    base = f"{VNET}/v1/subnets"
+    here.ok(f"POST {base}", subnet="10.0.0.0/24", type="subnet", gateway="10.0.0.1")
+    here.ok(f"POST {base}", subnet="10.1.0.1/32", type="subnet", gateway="10.9.0.1")
+    del here.api.documents.files["sdn/pve-ipam-state.json"]
+    here.ok(f"PUT {base}/z1-10.0.0.0-24", gateway="10.0.0.2")
+    here.ok(f"PUT {base}/z1-10.1.0.1-32", gateway="10.9.0.2")
+    rows = here.ok("GET /cluster/sdn/ipams/pve/status")
+    assert [row["ip"] for row in rows] == ["10.0.0.2"]
+
+
+def test_a_subnet_stays_while_somebody_has_an_address_of_it() -> None:
+    here = cluster()
+    here.ok(f"POST {ZONE}", zone="z1", type="simple", ipam="pve")
+    here.ok(f"POST {VNET}", vnet="v1", zone="z1")
+    subnet = f"{VNET}/v1/subnets/z1-10.0.0.0-24"
+    here.ok(f"POST {VNET}/v1/subnets", subnet="10.0.0.0/24", type="subnet", gateway="10.0.0.1")
+    here.ok(f"POST {VNET}/v1/ips", zone="z1", ip="10.0.0.9")
+    told = "delete sdn subnet object failed: cannot delete subnet '10.0.0.0/24', not empty"
+    assert here.refusal(f"DELETE {subnet}") == (500, told)
+    here.ok(f"DELETE {VNET}/v1/ips", zone="z1", ip="10.0.0.9")
+    gone = here.refusal(f"DELETE {VNET}/v1/ips", zone="z1", ip="10.0.0.9")
+    assert gone == (500, "IP '10.0.0.9' does not exist in IPAM DB")
+    here.ok(f"DELETE {subnet}")
+
+
 _NAME = st.from_regex(r"[a-z][a-z0-9]{1,6}", fullmatch=True)
 _ZONES = st.dictionaries(
     _NAME,
