@@ -30,7 +30,7 @@ from simulator.pve_datacenter.resources import settled_row
 from simulator.pve_guest import lxc_config
 from simulator.pve_guest.guest_config import KINDS
 from simulator.pve_guest.guest_update import apply_pending
-from simulator.pve_node import rrd
+from simulator.pve_node import certificates, rrd
 from simulator.served.face import Reachable, Shown, reachable
 from simulator.state import GuestPower, GuestState, HostPower, Timer
 from simulator.twin import Twin
@@ -232,7 +232,13 @@ class PveApi:
                 self.documents.tasks[task.upid] = lost
         if (files := self.documents.nodes.get(node)) is not None:
             network = files.network if files.staged is None else files.staged
-            booted = replace(files, network=network, staged=None, stopped=frozenset())
+            booted = replace(
+                files,
+                network=network,
+                staged=None,
+                stopped=frozenset(),
+                presented=certificates.set_pair(self.documents, node),
+            )
             self.documents.nodes[node] = booted
 
     def _follow_guest(self, twin: Twin, vmid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.simulator.pem import self_signed
 from tests.simulator.pve_story import SENT, Step
 
 NODE = "/nodes/pve1"
@@ -20,7 +21,10 @@ FILES: list[Step] = [
     (f"POST {NODE}/network", {"iface": "vmbr8", "type": "bridge", "autostart": 1}),
     (f"PUT {NODE}/network", {}),
 ]
+_CHAIN, _KEY = self_signed("pve1.lab.example")
 SYSTEM: list[Step] = [
+    (f"POST {NODE}/certificates/custom", {"certificates": _CHAIN, "key": _KEY, "restart": 1}),
+    (f"DELETE {NODE}/certificates/custom", {}),
     *[(f"POST {NODE}/services/cron/{act}", {}) for act in ("stop", "start", "restart", "reload")],
     (f"PUT {NODE}/apt/repositories", {"handle": "no-subscription"}),
     (f"POST {NODE}/apt/repositories",
