@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from simulator.pve.before_9 import BACKUP, CONTAINER, GUEST
+from simulator.pve.before_9 import BACKUP, CONTAINER, DNS_APIS_8, GUEST
 from simulator.pve.changes import Change
 from simulator.pve.formats import FORMATS, WORD, one_of
 from simulator.pve.propertystring import items
@@ -17,6 +17,13 @@ from simulator.pve_guest.guest_options import MACHINE
 
 _DN = r'\w+=("[\w ,+/<>;=]+"|[^ ,+"/<>;=]+)'
 
+_NEWER_DNS = frozenset(
+    items(
+        "alviy artfiles bookmyname dnsexit gcore googledomains ionos_cloud ipv64 limacity nanelo "
+        "omglol technitium tencent timeweb west_cn yandex360 zoneedit"
+    )
+)
+_DNS_APIS_7 = (DNS_APIS_8 | {"do", "yandex"}) - _NEWER_DNS
 FORMATS |= {
     "pve-poolid-7": lambda text: (
         "" if re.fullmatch(WORD, text) else f"pool name '{text}' contains invalid characters\n"
@@ -115,6 +122,8 @@ BEFORE_8 = (
         language?  enum(ca,da,de,en,es,eu,fa,fr,he,it,ja,nb,nn,pl,pt_BR,ru,sl,sv,tr,zh_CN,zh_TW)
         """,
     ),
+    Change(r"POST /cluster/acme/account", lacks="eab-hmac-key eab-kid"),
+    Change(r"\w+ /cluster/acme/plugins.*", differs=f"api enum({','.join(sorted(_DNS_APIS_7))})"),
     Change(r"PUT /cluster/firewall/options", lacks="policy_forward"),
     Change(r"PUT /nodes/\{node\}/firewall/options", lacks="log_level_forward nftables"),
     Change(r".*/firewall/(rules|groups/).*", differs="type enum(in,out,group)"),

@@ -18,6 +18,7 @@ from simulator.pve.sections import check_option_lines, digest_of_text, option_te
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 from simulator.pve_datacenter import resources
+from simulator.pve_datacenter.acme import PLUGINS
 
 routes = Routes()
 index(
@@ -162,16 +163,15 @@ def update_config(call: Call) -> object:
     if "description" in known and "description" not in new:
         new["description"] = ""
     with call.locked(f"nodes/{call.node}/config"):
-        _check_acme(new)
+        _check_acme(call, new)
         check_option_lines(new)
         keep(call, replace(files(call), config=new))
     return None
 
 
-def _check_acme(config: Entry) -> None:
-    """Raise for a domain that is named twice, or for a plugin that is not there.
-
-    No plugin but the built-in one is. Source: PVE::NodeConfig get_acme_conf.
+def _check_acme(call: Call, config: Entry) -> None:
+    """Raise for a domain that is named twice, or for a plugin that is not there. Source:
+    PVE::NodeConfig get_acme_conf.
     """
     known: dict[str, str] = {}
     named = str(parse("acme", str(config["acme"])).get("domains") or "") if "acme" in config else ""
@@ -185,7 +185,7 @@ def _check_acme(config: Entry) -> None:
         if domain in known:
             both = f"'{key}' and '{known[domain]}'"
             raise died(f"duplicate domain '{domain}' in ACME config properties {both}")
-        if plugin != "standalone":
+        if plugin not in PLUGINS.of(call.documents):
             raise died(f"plugin '{plugin}' for domain '{domain}' not found!")
         known[domain] = key
 

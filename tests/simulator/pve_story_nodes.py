@@ -25,6 +25,13 @@ _CHAIN, _KEY = self_signed("pve1.lab.example")
 SYSTEM: list[Step] = [
     (f"POST {NODE}/certificates/custom", {"certificates": _CHAIN, "key": _KEY, "restart": 1}),
     (f"DELETE {NODE}/certificates/custom", {}),
+    ("POST /cluster/acme/account", {"contact": "root@lab.example", "directory": "https://ca"}),
+    ("PUT /cluster/acme/account/own", {}),
+    ("DELETE /cluster/acme/account/own", {}),
+    ("POST /cluster/acme/plugins", {"id": "own", "type": "dns", "api": "pdns", "data": "QT0x"}),
+    ("PUT /cluster/acme/plugins/own", {"nodes": "pve1", "delete": "data"}),
+    ("DELETE /cluster/acme/plugins/own", {}),
+    *[(f"{act} {NODE}/certificates/acme/certificate", {}) for act in ("POST", "PUT", "DELETE")],
     *[(f"POST {NODE}/services/cron/{act}", {}) for act in ("stop", "start", "restart", "reload")],
     (f"PUT {NODE}/apt/repositories", {"handle": "no-subscription"}),
     (f"POST {NODE}/apt/repositories",
