@@ -78,6 +78,11 @@ BEFORE_8 = (
         r"GET /nodes/\{node\}/disks/(directory|lvm|lvmthin|smart|zfs)",
         may="/ Sys.Audit|Datastore.Audit",
     ),
+    Change(r"GET /nodes/\{node\}/disks/zfs/\{name\}", may="/ Sys.Audit|Datastore.Audit"),
+    Change(
+        r"(POST|DELETE) /nodes/\{node\}/disks/(directory|lvm|lvmthin|zfs).*",
+        may="/ Sys.Modify&Datastore.Allocate",
+    ),
     Change(
         r"GET /nodes/\{node\}/disks/list",
         may="/ Sys.Audit|Datastore.Audit, /nodes/{node} Sys.Audit|Datastore.Audit",

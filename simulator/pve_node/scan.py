@@ -13,7 +13,7 @@ from simulator.model import initiator_of
 from simulator.pve.call import Call
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import died
-from simulator.pve_node.disk_pools import groups, pools
+from simulator.pve_node.disk_pools import groups, pools, thin_pools, zpools
 from simulator.pve_node.disks import NODE, host_of
 from simulator.storage.targets import PORT, owner, path_to, targets
 
@@ -104,14 +104,16 @@ def lvm(call: Call) -> object:
 )
 def lvm_thin(call: Call) -> object:
     """Thin pools of a volume group."""
-    rows = [entry for entry, _, _ in pools(call, "lvmthin") if entry["vgname"] == call.text("vg")]
-    return [{"lv": entry["thinpool"]} for entry in rows]
+    known = [(group.name, volume.name) for group, volume in thin_pools(call)]
+    known += [(str(e["vgname"]), str(e["thinpool"])) for e, _, _ in pools(call, "lvmthin")]
+    return [{"lv": lv} for vg, lv in dict.fromkeys(known) if vg == call.text("vg")]
 
 
 @routes.add("GET /nodes/{node}/scan/zfs", MAY, NODE)
 def zfs(call: Call) -> object:
-    """Pools and datasets of ZFS that storages are on."""
+    """Pools of ZFS, and datasets that storages are on."""
+    found = {pool.name: (pool.usable_bytes, 0) for pool in zpools(call)}
+    found |= {str(e["pool"]): (size, used) for e, size, used in pools(call, "zfspool")}
     return [
-        {"pool": entry["pool"], "size": size, "free": size - used}
-        for entry, size, used in pools(call, "zfspool")
+        {"pool": name, "size": size, "free": size - used} for name, (size, used) in found.items()
     ]

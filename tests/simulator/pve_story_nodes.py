@@ -22,6 +22,7 @@ FILES: list[Step] = [
     (f"PUT {NODE}/network", {}),
 ]
 _CHAIN, _KEY = self_signed("pve1.lab.example")
+_CLEAN = {"cleanup-config": 1, "cleanup-disks": 1}
 SYSTEM: list[Step] = [
     (f"POST {NODE}/certificates/custom", {"certificates": _CHAIN, "key": _KEY, "restart": 1}),
     (f"DELETE {NODE}/certificates/custom", {}),
@@ -40,6 +41,15 @@ SYSTEM: list[Step] = [
     (f"DELETE {NODE}/subscription", {}),
     (f"POST {NODE}/disks/initgpt", {"disk": "/dev/sde"}),
     (f"PUT {NODE}/disks/wipedisk", {"disk": "/dev/sde"}),
+    (f"POST {NODE}/disks/directory", {"name": "own", "device": "/dev/sde", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/directory/own", _CLEAN),
+    (f"POST {NODE}/disks/lvm", {"name": "own", "device": "/dev/sde", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/lvm/own", _CLEAN),
+    (f"POST {NODE}/disks/lvmthin", {"name": "own", "device": "/dev/sde", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/lvmthin/own", {"volume-group": "own", **_CLEAN}),
+    (f"POST {NODE}/disks/zfs",
+     {"name": "own", "devices": "/dev/sde", "raidlevel": "single", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/zfs/own", _CLEAN),
 ]  # fmt: skip
 IN_CEPH: list[Step] = [
     ("PUT /cluster/ceph/flags/noout", {"value": 1}),

@@ -57,7 +57,7 @@ ASKED: dict[str, dict[str, Given]] = {
 }
 """What has to be asked along, by the end of a path."""
 UNUSED = re.compile(
-    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/(account/|meta|tos)|/tfa/\{userid\}/"
+    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/(account/|meta|tos)|/disks/zfs/|/tfa/\{userid\}/"
 )
 """Calls that can't answer here: nothing to ask for, or nobody who answers."""
 
