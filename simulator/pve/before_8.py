@@ -46,6 +46,7 @@ _ABSENT = (
     r"PUT /access/users/\{userid\}/unlock-tfa",
     r"GET /nodes/\{node\}/ceph/cfg/value",
     r"GET /cluster/acme/meta",
+    r"GET /nodes/\{node\}/hardware/pci/.*",
 )
 _CEPH = r"(/nodes/[^/]+/ceph)"
 FORMER_IN_7 = {

@@ -67,7 +67,7 @@ BEFORE_9 = (
         r"GET /nodes/\{node\}/journal",
         lacks="identifiers kernel priority service structured unit units",
     ),
-    Change(r"GET /nodes/\{node\}/rrddata", differs="timeframe enum(hour,day,week,month,year)"),
+    Change(r"GET /nodes/\{node\}/rrd(data)?", differs="timeframe enum(hour,day,week,month,year)"),
     Change(
         r"\w+ /nodes/\{node\}/services/\{service\}.*",
         differs="""

@@ -78,7 +78,8 @@ class NodeFiles:
 
     `stopped` are services that do not run until they are started, or the node boots; `sources` are
     repositories of packages by file; None: as the installer leaves them. `presented` are the
-    certificates and the key that pveproxy started with; None: the node's own.
+    certificates and the key that pveproxy started with; None: the node's own. `subscription` is the
+    key with what is known of it.
     """
 
     config: Entry = field(default_factory=dict)
@@ -90,6 +91,7 @@ class NodeFiles:
     stopped: frozenset[str] = frozenset()
     sources: Mapping[str, tuple[Entry, ...]] | None = None
     presented: tuple[str, str] | None = None
+    subscription: Entry = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+UNNAMED = "Temporary failure in name resolution"
 PORTS = {"http": 80, "https": 443}
 
 
@@ -17,7 +18,7 @@ def why_unreached(host: str) -> str:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return "Temporary failure in name resolution"
+        return UNNAMED
     return "No route to host"
 
 

@@ -1,7 +1,7 @@
 """Nodes: list, version, status, own settings. Source: PVE::API2::Nodes, NodeConfig, DNS, Hosts.
 
 Kernel and CPU names are those of a current release on the lab's hardware. Leaves out:
-consoles, the report, setting a subscription key.
+consoles.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ CPU = {
     "user_hz": 100,
 }
 """What of a CPU is the same on every node. Source: PVE::ProcFSTools read_cpuinfo."""
+SOCKETS = 2  # assumed
 
 
 @routes.add("GET /nodes/{node}/status", "/nodes/{node} Sys.Audit", NODE)
@@ -81,7 +82,7 @@ def status(call: Call) -> object:
             **CPU,
             "cpus": host.cores,
             "cores": max(1, host.cores // 4),
-            "sockets": 2,
+            "sockets": SOCKETS,
         },
         "memory": {
             "total": host.memory,
@@ -191,27 +192,6 @@ def _check_acme(call: Call, config: Entry) -> None:
 
 
 _DNS = "search string\ndns1? ip\ndns2? ip\ndns3? ip\n"
-
-
-@routes.add("GET /nodes/{node}/subscription", takes=NODE)
-def subscription(call: Call) -> object:
-    """Nobody has bought one."""
-    return {
-        "status": "notfound",
-        "message": "There is no subscription key",
-        "serverid": resources.made_up(call.node)[:16].hex().upper(),
-        "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
-    }
-
-
-@routes.add("DELETE /nodes/{node}/subscription", "/nodes/{node} Sys.Modify", NODE)
-@routes.add(
-    "POST /nodes/{node}/subscription", "/nodes/{node} Sys.Modify", NODE + "force? boolean\n"
-)
-def update_subscription(call: Call) -> object:
-    """Look after the key, or forget it: there is none. Setting one needs the vendor's shop."""
-    del call
-    return None
 
 
 @routes.add("GET /nodes/{node}/netstat", "/nodes/{node} Sys.Audit", NODE)

@@ -1,8 +1,8 @@
 """What a node finds when it looks for storage. Source: PVE::API2::Storage::Scan, PVE::Storage
-scan_nfs, scan_iscsi.
+scan_nfs, scan_iscsi, scan_cifs; PVE::Storage::PBSPlugin scan_datastores; smbclient(1).
 
 Servers are the lab's own: what they give now, to this node, over networks that work. A name is not
-looked up. Leaves out: SMB, Proxmox Backup Server.
+looked up. None serves SMB or is a Proxmox Backup Server: those that are there refuse connections.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 from simulator.model import initiator_of
 from simulator.pve.call import Call
+from simulator.pve.outside import UNNAMED, why_unreached
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import died
 from simulator.pve_node.disk_pools import groups, pools, thin_pools, zpools
@@ -54,6 +55,50 @@ def _exports(call: Call, address: str) -> dict[str, set[str]] | None:
             clients = set() if subnet is None else {str(subnet)}
             return {share.path: clients for share in model.exports.get(address, ())}
     return None
+
+
+def _there(call: Call, address: str) -> bool:
+    """Whether a host of the lab that runs, and is reached, has an address."""
+    facts = call.twin.facts
+    return any(
+        facts.host_on(name) and facts.talks(call.node, name, vlan)
+        for name, host in call.twin.model.hosts.items()
+        for vlan, own in host.addresses.items()
+        if str(own) == address
+    )
+
+
+@routes.add(
+    "GET /nodes/{node}/scan/cifs",
+    MAY,
+    NODE + "server pve-storage-server\ndomain? string\npassword? string\nusername? string\n",
+)
+def cifs(call: Call) -> object:
+    """Shares of a server: nobody has any."""
+    server = call.text("server")
+    if why_unreached(server) == UNNAMED:
+        raise died(f"unable to resolve address for server '{server}'")
+    status = "CONNECTION_REFUSED" if _there(call, server) else "HOST_UNREACHABLE"
+    raise died(f"do_connect: Connection to {server} failed (Error NT_STATUS_{status})")
+
+
+@routes.add(
+    "GET /nodes/{node}/scan/pbs",
+    MAY,
+    NODE
+    + r"""
+    fingerprint?  /([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}/
+    password      string
+    port?         integer 1..65535
+    server        pve-storage-server
+    username      string
+    """,
+)
+def pbs(call: Call) -> object:
+    """Datastores of a Proxmox Backup Server: nobody is one."""
+    server, port = call.text("server"), call.number("port", 8007)
+    why = "Connection refused" if _there(call, server) else why_unreached(server)
+    raise died(f"error fetching datastores - 500 Can't connect to {server}:{port} ({why})")
 
 
 @routes.add("GET /nodes/{node}/scan/iscsi", MAY, NODE + "portal pve-storage-portal-dns\n")

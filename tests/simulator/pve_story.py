@@ -24,6 +24,7 @@ REFUSED = {
     r"\w+ /cluster/sdn/dns.*": "dns",  # no such server is there to be asked
     r"(PUT|DELETE) /cluster/acme/account/own": "config file 'own' does not exist",
     r"\w+ /nodes/.*/certificates/acme/.*": "",  # nothing is set up for it
+    r"PUT /nodes/.*/subscription": "subscription check failed: Can't connect to shop",
     r"POST /cluster/acme/account": "Registration failed: Error: GET to https://ca",
     r"POST /cluster/notifications/targets/push/test": "could not notify via endpoint",  # nor this
     r"POST /nodes/.*/lxc/.*/status/(suspend|resume)": "not implemented",
