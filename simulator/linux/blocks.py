@@ -199,6 +199,12 @@ def logical_volumes(host: LinuxHost, twin: Twin, group: VolumeGroup) -> list[Log
     return found
 
 
+def mounted_volume(host: LinuxHost, group: VolumeGroup) -> str:
+    """A volume of a group that a mounted file system is on; "" if there is none."""
+    used = {mount.volume for mount in host.state.mounts.values()}
+    return next((v.name for v in group.volumes if f"{group.uuid}/{v.name}" in used), "")
+
+
 def free_bytes(host: LinuxHost, twin: Twin, group: VolumeGroup) -> int:
     """What no volume of a group takes."""
     volumes = logical_volumes(host, twin, group)

@@ -196,6 +196,8 @@ def _make_zfs(worker: Worker, name: str, devices: list[str]) -> None:
     level, members = worker.text("level"), list[tuple[str, int]]()
     data, spares = worker.number("data") or DRAID_DATA, worker.number("spares")
     state, pool, here = worker.twin.state, _uuid(worker), Disks(worker)
+    if len({*devices}) < len(devices):
+        raise TaskError(f"command '/sbin/zpool create {name}' failed: exit code 1")
     for path in devices:
         whole = here.find(path).type != "part"
         part = _partition(worker, path, 1, _ZFS_END_BYTES) if whole else path

@@ -72,7 +72,8 @@ def _wipe(worker: Worker, volumes: Iterable[str]) -> None:
     for volume in volumes:
         here = Disks(worker)
         device = next((each for each in here.known.values() if each.volume == volume), None)
-        if device is None:
+        if device is None:  # it is on a LUN
+            worker.twin.state.carried.pop(volume, None)
             continue
         disk = next((d for d in here.known.values() if d.name in device.below), device)
         others = [part for part in here.parts(disk) if part is not device]
@@ -81,29 +82,33 @@ def _wipe(worker: Worker, volumes: Iterable[str]) -> None:
 
 
 def _finish_directory(worker: Worker) -> None:
-    from simulator.linux import mounts
+    from simulator.linux import blocks, mounts
 
     name, host = worker.task.id, host_of(worker)
     path, file = f"/mnt/pve/{name}", unit_file(name)
-    unit = file.rpartition("/")[2]
-    if worker.number("disks") and file not in host.state.files:
+    service, unit = file.rpartition("/")[2], mounts.units_of(host).get(file)
+    if unit is None and worker.number("disks"):
         raise TaskError(f"unable to open '{file}' - No such file or directory")
-    if file not in host.state.files:
-        raise _failed(f"systemctl stop {unit}", 5)
+    if unit is None:
+        raise _failed(f"systemctl stop {service}", 5)
+    device = blocks.find(host, worker.twin, unit.source)
+    if device is None and worker.number("disks"):
+        raise TaskError(f"failed to get absolute path to {unit.source}")
 
     def gone(entry: Entry) -> bool:
         return entry["type"] == "dir" and entry.get("path") == path
 
-    _need_idle(worker, gone, _failed(f"systemctl stop {unit}"))
-    mounted = host.state.mounts.get(path)
-    if mounted is not None and mounts.detach(host, path):
-        raise _failed(f"systemctl stop {unit}")
+    _need_idle(worker, gone, _failed(f"systemctl stop {service}"))
+    if path in host.state.mounts and mounts.detach(host, path):
+        raise _failed(f"systemctl stop {service}")
     del host.state.files[file]
     host.sync(worker.twin)
-    _finish(worker, f"dir {path}", gone, [mounted.volume] if mounted is not None else [])
+    _finish(worker, f"dir {path}", gone, [device.volume] if device is not None else [])
 
 
 def _finish_group(worker: Worker) -> None:
+    from simulator.linux import blocks
+
     name = worker.task.id
     if (group := next((g for g, _ in groups(worker) if g.name == name), None)) is None:
         raise TaskError(f"no such volume group '{name}'")
@@ -114,8 +119,12 @@ def _finish_group(worker: Worker) -> None:
     def uses(entry: Entry) -> bool:
         return entry.get("vgname") == name
 
-    failure = _failed(f"vgremove -y {name}", 5)
-    _need_idle(worker, uses, TaskError(f"unable to remove volume group {name}: {failure}"))
+    failed = _failed(f"vgremove -y {name}", 5)
+    failure = TaskError(f"unable to remove volume group {name}: {failed}")
+    _need_idle(worker, uses, failure)
+    if mounted := blocks.mounted_volume(host_of(worker), group):
+        worker.say(f"  Logical volume {name}/{mounted} contains a filesystem in use.")
+        raise failure
     _remove_group(worker, group.uuid)
     worker.say(f'  Volume group "{name}" successfully removed')
     _finish(worker, f"lvm {name}", gone, [volume for volume, _ in group.members])

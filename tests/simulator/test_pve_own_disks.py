@@ -261,6 +261,55 @@ def test_the_nodes_shell_sees_what_was_made() -> None:
     assert "/mnt/pve/my-dir" in host.run(here.twin, "mount").stdout
 
 
+def test_what_is_unmounted_by_hand_is_removed_all_the_same() -> None:
+    here = _here(hosts=True)
+    before = _unused(here)
+    _make(here, "directory")
+    host = here.twin.devices["linux/pve1"]
+    assert isinstance(host, LinuxHost)
+    host.run(here.twin, "umount /mnt/pve/fast")
+    assert _remove(here, "directory", cleanup__disks=1).status == "OK"
+    assert (_unused(here), _listed(here, "directory")) == (before, [])
+
+
+def test_the_group_that_the_system_is_on_stays() -> None:
+    here = _here(hosts=True)
+    refused = "unable to remove volume group pve: command 'vgremove -y pve' failed: exit code 5"
+    assert _remove(here, "lvm", "pve").status == refused
+    host = here.twin.devices["linux/pve1"]
+    assert isinstance(host, LinuxHost)
+    said = host.run(here.twin, "vgremove -y pve")
+    assert (said.status, said.stderr) == (
+        5, "  Logical volume pve/root contains a filesystem in use.\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        ("directory/no", "command 'systemctl stop mnt-pve-no.mount' failed: exit code 5"),
+        ("lvm/no", "no such volume group 'no'"),
+        ("lvmthin/no", "no such thin pool vg/no"),
+        ("zfs/no", "command 'zpool destroy no' failed: exit code 1"),
+    ],
+)
+def test_what_is_not_there_is_not_removed(call: str, why: str) -> None:
+    group = {"volume__group": "vg"} if "thin" in call else {}
+    assert _here().done(f"DELETE {DISKS}/{call}", **group).status == why
+
+
+def test_a_storage_may_be_made_on_it_by_hand() -> None:
+    here = _here()
+    _make(here, "lvm", "own")
+    here.ok("POST /storage", storage="mine", type="lvm", vgname="own", nodes="pve1")
+    here.guest(100, scsi0="mine:1")
+    assert (_storage(here, "mine")["active"], _storage(here, "mine")["used"]) == (1, GIB)
+    (group,) = _listed(here, "lvm")
+    assert (group["lvcount"], group["size"] - group["free"]) == (1, GIB)
+    _remove(here, "lvm", "own")
+    assert _storage(here, "mine")["active"] == 0
+
+
 def test_a_fork_has_disks_of_its_own() -> None:
     here = _here()
     fork = here.twin.fork()
