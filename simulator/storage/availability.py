@@ -103,9 +103,11 @@ def removal(node: str, kind: str, backing: str) -> str:
 
 def owned_problem(facts: Facts, node: str, spec: StorageSpec) -> str:
     """Why what a node made of its disks for a storage is not there; "" if it is, or never was."""
-    if removal(node, spec.type, spec.backing) in facts.state.removed:
+    made = owned(facts.state, node, spec.type, spec.backing)
+    gone = removal(node, spec.type, spec.backing) in facts.state.removed
+    if gone and (made is None or spec.type == "lvmthin"):  # a group may outlive its thin pool
         return f"{node} has removed what storage {spec.name} was on"
-    match owned(facts.state, node, spec.type, spec.backing):
+    match made:
         case VolumeGroup() as group:
             works = all(shows(facts, volume) for volume, _ in group.members)
         case Zpool() as pool:

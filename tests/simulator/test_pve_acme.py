@@ -30,6 +30,10 @@ def test_a_plugin_is_kept_in_its_file_and_tells_its_data_in_plain() -> None:
     assert here.ok(f"GET {PLUGIN}", type="dns") == [own]
     here.ok(f"PUT {PLUGIN}/own", delete="data,disable", digest=own["digest"])
     assert here.ok(f"GET {PLUGIN}/own").keys() & {"data", "disable"} == set()
+    here.ok(f"PUT {PLUGIN}/own", data="QT\n0x")
+    assert "\tdata QT0x\n" in here.api.documents.files["priv/acme/plugins.cfg"]
+    here.ok(f"PUT {PLUGIN}/own", data="QTI")
+    assert "\tdata QTI=\n" in here.api.documents.files["priv/acme/plugins.cfg"]
     here.ok(f"DELETE {PLUGIN}/own")
     assert here.refusal(f"GET {PLUGIN}/own") == (500, "ACME plugin 'own' not defined")
     here.ok(f"DELETE {PLUGIN}/standalone")

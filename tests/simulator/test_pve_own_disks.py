@@ -99,6 +99,11 @@ def test_what_is_removed_leaves_its_disks_unused_if_they_are_cleared(
     wiped = before[2 if kind == "zfs" else 1 :]
     assert _unused(here) == wiped
     others = {"devices": "/dev/sdd,/dev/sde"} if kind == "zfs" else {"device": "/dev/sdd"}
+    if kind == "lvmthin":  # its group is left
+        assert _remove(here, "lvm").status == "OK"
+    _make(here, kind, "fast", **others)
+    assert _storage(here)["active"] == 1, "it is there again"
+    _remove(here, kind, cleanup__disks=1)
     _make(here, kind, "slow", add_storage=1, **others)
     done = _remove(here, kind, "slow", cleanup__config=1, cleanup__disks=1)
     assert (done.status, _unused(here)) == ("OK", wiped)
@@ -134,6 +139,12 @@ def test_a_storage_is_for_each_node_that_made_the_same(kind: str) -> None:
     call = {"name": "fast", "add_storage": 1, "node": "pve2", **MAKE[kind]}
     assert here.done(f"POST {other}/{kind}", **call).status == "OK"
     assert here.ok("GET /storage/fast")["nodes"] == "pve1,pve2"
+    here.guest(100, scsi0="fast:1")
+    counts = [row["lvcount"] for row in _listed(here, kind)] if kind == "lvm" else [1]
+    theirs = here.ok("GET /nodes/pve2/disks/lvm", node="pve2")["children"]
+    assert (counts, [row["lvcount"] for row in theirs] or [0]) == (
+        [1], [1] if kind == "lvmthin" else [0]
+    )  # fmt: skip
     again = {**MAKE[kind], "devices" if kind == "zfs" else "device": "/dev/sdd,/dev/sde"[
         : None if kind == "zfs" else 8
     ]}  # fmt: skip
@@ -306,8 +317,21 @@ def test_a_storage_may_be_made_on_it_by_hand() -> None:
     assert (_storage(here, "mine")["active"], _storage(here, "mine")["used"]) == (1, GIB)
     (group,) = _listed(here, "lvm")
     assert (group["lvcount"], group["size"] - group["free"]) == (1, GIB)
-    _remove(here, "lvm", "own")
+    _remove(here, "lvm", "own", cleanup__disks=1)
     assert _storage(here, "mine")["active"] == 0
+    _make(here, "lvm", "own")
+    assert _storage(here, "mine")["active"] == 1
+
+
+def test_a_group_made_again_in_the_shell_serves_again() -> None:
+    here = _here(hosts=True)
+    _make(here, "lvm", add_storage=1)
+    _remove(here, "lvm", cleanup__disks=1)
+    assert _storage(here)["active"] == 0
+    host = here.twin.devices["linux/pve1"]
+    assert isinstance(host, LinuxHost)
+    assert host.run(here.twin, "vgcreate fast /dev/sdc").status == 0
+    assert _storage(here)["active"] == 1
 
 
 def test_a_fork_has_disks_of_its_own() -> None:
