@@ -42,11 +42,11 @@ _SHORT = {
     NameOID.STATE_OR_PROVINCE_NAME: "ST",
 }
 NODE, MODIFY = "node pve-node\n", "/nodes/{node} Sys.Modify"
-_LINES = r"(?:[0-9A-Za-z+/]+\s*\n)*[0-9A-Za-z+/]*={0,2}\s*"
+_LINES = r"[0-9A-Za-z+/\s]*+={0,2}\s*+"  # possessive: a long text that is none is refused at once
 
 
 def _pem(label: str, *, several: bool = False) -> re.Pattern[str]:
-    one = rf"-----BEGIN {label}-----\s*{_LINES}-----END {label}-----\s*"
+    one = rf"-----BEGIN {label}-----{_LINES}-----END {label}-----\s*"
     return re.compile(f"({one})+" if several else one)
 
 

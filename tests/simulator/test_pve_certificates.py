@@ -66,6 +66,10 @@ def test_one_that_is_there_is_replaced_by_force_alone_and_may_keep_its_key() -> 
         ({"certificates": "nothing", "key": KEY}, "certificates"),
         ({"certificates": CHAIN + "x", "key": KEY}, "certificates"),
         ({"certificates": KEY, "key": KEY}, "certificates"),
+        (
+            {"certificates": "-----BEGIN CERTIFICATE-----\nA" + "\n" * 400_000, "key": KEY},
+            "certificates",
+        ),
         ({"certificates": CHAIN, "key": "nothing"}, "key"),
     ],
 )
