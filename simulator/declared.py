@@ -17,7 +17,7 @@ from lab.kinds.guest import Guest, Power
 from lab.kinds.ha_rule import Affinity, RuleType
 from lab.kinds.iscsi import Target
 from lab.kinds.nas import Nas, NasService, NasServices, Share
-from lab.kinds.storage import Local, Lvm, Nfs, Rbd, StorageBase
+from lab.kinds.storage import Dir, Local, Lvm, LvmThin, Nfs, Rbd, StorageBase, ZfsPool
 from lab.lab import Lab
 from simulator.cluster.documents import NodeAffinity, ResourceAffinity, Rule
 from simulator.workload import (
@@ -146,6 +146,12 @@ def _storage(lab: Lab, name: str, storage: StorageBase) -> StorageSpec:
             backing = storage.pool
         case Lvm():
             backing = storage.vg
+        case LvmThin():
+            backing = storage.vg
+        case ZfsPool():
+            backing = storage.pool
+        case Dir():
+            backing = storage.path
         case Nfs():
             backing, export = _nfs(lab, storage)
     kind: str = getattr(storage, "type", "")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lab.faults import Fault
 from simulator.membership.votequorum import Ballot
-from simulator.storage.disks import Signature, VolumeGroup
+from simulator.storage.disks import Signature, VolumeGroup, Zpool
 from simulator.workload import ArraySpec, CephSpec, LinuxSpec, Workload
 
 if TYPE_CHECKING:
@@ -143,6 +143,11 @@ class State:
     linux: dict[str, LinuxSpec] = field(default_factory=dict)  # what hosts that tell it hold
     carried: dict[str, Signature] = field(default_factory=dict)  # what is on disks and LUNs
     volume_groups: dict[str, VolumeGroup] = field(default_factory=dict)  # by uuid
+    zpools: dict[str, Zpool] = field(default_factory=dict)  # by uuid
+    mounted: dict[str, tuple[str, int]] = field(
+        default_factory=dict
+    )  # "pve1:/mnt/pve/a" -> "pve1/sdb1" and its size in bytes
+    removed: dict[str, float] = field(default_factory=dict)  # "pve1 zfspool fast" -> since
     guests: dict[GuestKey, GuestState] = field(default_factory=dict)
     ha: dict[str, Stack] = field(default_factory=dict)  # by cluster
     down_since: dict[str, float] = field(default_factory=dict)  # "guest luffy" -> since

@@ -35,7 +35,8 @@ class GuestSpec:
 class StorageSpec:
     """A storage definition by what backs it.
 
-    `backing` by type: rbd the pool; lvm the volume group; nfs the server's address; lvmthin as lvm.
+    `backing` by type: rbd the pool; lvm the volume group; nfs the server's address; lvmthin as lvm;
+    zfspool the pool, or the dataset in it; dir the folder.
     `export`: the path on an NFS server. `local`: each node has its own.
     """
 

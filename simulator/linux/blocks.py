@@ -194,15 +194,21 @@ def logical_volumes(host: LinuxHost, twin: Twin, group: VolumeGroup) -> list[Log
             found += [
                 LogicalVolume(volume.name, f"{volume.vmid}-{volume.name}", volume.size_bytes)
                 for volume in documents.volumes.values()
-                if volume.storage in names
+                if volume.storage in names and volume.node in ("", host.host)
             ]
     return found
+
+
+def mounted_volume(host: LinuxHost, group: VolumeGroup) -> str:
+    """A volume of a group that a mounted file system is on; "" if there is none."""
+    used = {mount.volume for mount in host.state.mounts.values()}
+    return next((v.name for v in group.volumes if f"{group.uuid}/{v.name}" in used), "")
 
 
 def free_bytes(host: LinuxHost, twin: Twin, group: VolumeGroup) -> int:
     """What no volume of a group takes."""
     volumes = logical_volumes(host, twin, group)
-    return group.size_bytes - sum(volume.size_bytes for volume in volumes)
+    return group.size_bytes - sum(v.size_bytes + 2 * v.metadata_bytes for v in volumes)
 
 
 def member_bytes(host: LinuxHost, twin: Twin, group: VolumeGroup, volume: str) -> tuple[int, int]:
@@ -240,7 +246,7 @@ def guests_on(host: LinuxHost, twin: Twin, group: str) -> list[str]:
     storages = {
         name
         for name, spec in workload.storages.items()
-        if spec.type == "lvm" and spec.backing == group
+        if spec.type in ("lvm", "lvmthin") and spec.backing == group
     }
     return [
         f"guest {key[1]}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Literal
 from uuid import UUID
@@ -89,21 +90,27 @@ class LinuxHost:
     ) -> Result:
         """Run a shell line, or words that need no shell. Only this and time change the host."""
         shell = Shell(self, twin, user)
-        before = (twin.state.linux.get(self.host), twin.state.volume_groups.copy())
+        before = self._told(twin)
         result = (
             shell.line(command, stdin) if isinstance(command, str) else shell.words(command, stdin)
         )
         self.sync(twin)
-        if before != (twin.state.linux.get(self.host), twin.state.volume_groups):
+        if before != self._told(twin):
             twin.changed()
             twin.settle()
         return result
+
+    def _told(self, twin: Twin) -> tuple[object, ...]:
+        """What the physics knows of it and its disks."""
+        state = twin.state
+        return state.linux.get(self.host), state.volume_groups.copy(), state.mounted.copy()
 
     def sync(self, twin: Twin) -> None:
         """Tell the physics of sessions and volume groups, where the array lives on the twin too.
 
         Without it the physics goes by what is declared of both.
         """
+        mounts.tell(self, twin)
         if not self.running or not any(f"nas/{nas}" in twin.devices for nas in twin.model.lab.nas):
             twin.state.linux.pop(self.host, None)
             return
@@ -173,6 +180,9 @@ class LinuxHost:
     def _boot(self, twin: Twin) -> None:
         self.state.tries_until_s = twin.now_s + sessions.TRIES_S
         mounts.mount_all(self, twin)
+        for entry in mounts.units_of(self).values():
+            with suppress(mounts.Refused):
+                mounts.start_unit(self, twin, entry)
         for name, daemon in DAEMONS.items():
             unit = self.state.units.get(name)
             if unit is not None and unit.enabled:

@@ -229,6 +229,10 @@ def vgremove(call: Call) -> int:
             )
             if not _yes(options):
                 raise Failed(FAILED, f'{ask}  Volume group "{name}" not removed\n')
+            mounted = blocks.mounted_volume(call.host, group)
+            if mounted:
+                text = f"  Logical volume {name}/{mounted} contains a filesystem in use.\n"
+                raise Failed(FAILED, text)
             if blocks.guests_on(call.host, call.twin, name) or len(volumes) > len(group.volumes):
                 raise Failed(FAILED, f"  Logical volume {name}/{volumes[-1].name} in use.\n")
         state = call.twin.state

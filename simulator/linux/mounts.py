@@ -155,6 +155,53 @@ def mount_all(host: LinuxHost, twin: Twin) -> list[str]:
     return failures
 
 
+UNITS = "/etc/systemd/system/"
+
+
+def read_unit(text: str) -> Entry | None:
+    """What a mount unit asks for; None without what it needs. Source: systemd.mount(5)."""
+    known = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    if not {"What", "Where"} <= known.keys():
+        return None
+    options = tuple(known.get("Options", "defaults").split(","))
+    return Entry(known["What"], known["Where"], known.get("Type", "auto"), options)
+
+
+def units_of(host: LinuxHost) -> dict[str, Entry]:
+    """Mount units that an administrator made, by their files. All are taken as enabled."""
+    texts = {
+        path: file.content
+        for path, file in host.state.files.items()
+        if path.startswith(UNITS) and path.endswith(".mount")
+    }
+    found = {path: read_unit(text) for path, text in texts.items()}
+    return {path: entry for path, entry in found.items() if entry is not None}
+
+
+def start_unit(host: LinuxHost, twin: Twin, entry: Entry) -> None:
+    """Mount what a unit asks for; its folder is made if it is missing. Raises Refused."""
+    parts = entry.target.strip("/").split("/")
+    for depth in range(1, len(parts) + 1):
+        folder = "/" + "/".join(parts[:depth])
+        host.state.files.setdefault(folder, File(mode=0o755, kind="dir"))
+    attach(host, twin, entry)
+
+
+def tell(host: LinuxHost, twin: Twin) -> None:
+    """Tell the physics which file systems of the host's disks are mounted where."""
+    state, now = twin.state, dict[str, tuple[str, int]]()
+    for mount in host.state.mounts.values():
+        if mount.target != "/" and mount.volume.startswith(f"{host.host}/"):
+            place = f"{host.host}:{mount.target}"
+            known = state.mounted.get(place, ("", 0))
+            same = known[0] == mount.volume
+            now[place] = known if same else (mount.volume, blocks.size_of(host, twin, mount))
+    for place in [known for known in state.mounted if known.startswith(f"{host.host}:")]:
+        if place not in now:
+            del state.mounted[place]
+    state.mounted |= now
+
+
 def detach(host: LinuxHost, target: str) -> str:
     """Unmount; answers why not."""
     deeper = [known for known in host.state.mounts if known.startswith(f"{target}/")]

@@ -72,10 +72,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A part of a disk of the host's own."""
+    """A part of a disk of the host's own. `type`: what it is for, by the table, if it counts."""
 
     disk: str
     size_bytes: int
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

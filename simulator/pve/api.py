@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from simulator import guests
@@ -30,11 +31,14 @@ from simulator.pve_datacenter.resources import settled_row
 from simulator.pve_guest import lxc_config
 from simulator.pve_guest.guest_config import KINDS
 from simulator.pve_guest.guest_update import apply_pending
-from simulator.pve_node import rrd
+from simulator.pve_node import certificates, rrd
 from simulator.served.face import Reachable, Shown, reachable
 from simulator.state import GuestPower, GuestState, HostPower, Timer
 from simulator.twin import Twin
 from simulator.workload import Workload
+
+if TYPE_CHECKING:
+    from simulator.linux.host import LinuxHost
 
 EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z: when simulated time begins, unless told otherwise
 INSTALLED_S = 86_400.0  # assumed: nodes have been up for a day when simulated time begins
@@ -85,6 +89,7 @@ class PveApi:
         self.node_since_s: dict[str, float] = {}  # only of those that went down meanwhile
         self.down: set[str] = set()
         self.switches: dict[str, rrd.Switches] = {}  # of node/NAME and guest/VMID
+        self.hosts: dict[str, LinuxHost] = {}  # of nodes of which the twin has no Linux side
         self.certificates: dict[str, Shown] = {}  # of nodes that are served
         self.loads = Loads()
         self.guest_rows = Remembered(settled_row)
@@ -102,6 +107,7 @@ class PveApi:
             ticket_lifetime_s=self.ticket_lifetime_s,
             release=self.release,
         )
+        copy.hosts = {node: host.fork() for node, host in self.hosts.items()}
         copy.certificates = self.certificates.copy()
         copy.loads, copy.guest_rows = self.loads, self.guest_rows
         copy.guest_since_s = self.guest_since_s.copy()
@@ -244,7 +250,13 @@ class PveApi:
                 self.documents.tasks[task.upid] = lost
         if (files := self.documents.nodes.get(node)) is not None:
             network = files.network if files.staged is None else files.staged
-            booted = replace(files, network=network, staged=None, stopped=frozenset())
+            booted = replace(
+                files,
+                network=network,
+                staged=None,
+                stopped=frozenset(),
+                presented=certificates.set_pair(self.documents, node),
+            )
             self.documents.nodes[node] = booted
 
     def _follow_guest(self, twin: Twin, vmid: int) -> bool:
@@ -326,7 +338,9 @@ def _authorize(call: Call, may: Guard) -> None:
     elif may not in ("world", "all"):
         rules = [rule.partition(" ") for rule in may.split(", ")]
         needs = [(_filled(path, call), privileges.split("|")) for path, _, privileges in rules]
-        if len(needs) == 1:
+        if "&" in may:
+            call.need_all(needs[0][0], *needs[0][1][0].split("&"))
+        elif len(needs) == 1:
             call.need(needs[0][0], *needs[0][1])
         elif not any(call.may(path, *privileges) for path, privileges in needs):
             raise denied()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from simulator.pve.before_9 import BACKUP, CONTAINER, GUEST
+from simulator.pve.before_9 import BACKUP, CONTAINER, DNS_APIS_8, GUEST
 from simulator.pve.changes import Change
 from simulator.pve.formats import FORMATS, WORD, one_of
 from simulator.pve.propertystring import items
@@ -17,6 +17,13 @@ from simulator.pve_guest.guest_strings import MACHINE
 
 _DN = r'\w+=("[\w ,+/<>;=]+"|[^ ,+"/<>;=]+)'
 
+_NEWER_DNS = frozenset(
+    items(
+        "alviy artfiles bookmyname dnsexit gcore googledomains ionos_cloud ipv64 limacity nanelo "
+        "omglol technitium tencent timeweb west_cn yandex360 zoneedit"
+    )
+)
+_DNS_APIS_7 = (DNS_APIS_8 | {"do", "yandex"}) - _NEWER_DNS
 FORMATS |= {
     "pve-poolid-7": lambda text: (
         "" if re.fullmatch(WORD, text) else f"pool name '{text}' contains invalid characters\n"
@@ -40,6 +47,7 @@ _ABSENT = (
     r"PUT /access/users/\{userid\}/unlock-tfa",
     r"GET /nodes/\{node\}/ceph/cfg/value",
     r"GET /cluster/acme/meta",
+    r"GET /nodes/\{node\}/hardware/pci/.*",
 )
 _CEPH = r"(/nodes/[^/]+/ceph)"
 FORMER_IN_7 = {
@@ -73,6 +81,11 @@ BEFORE_8 = (
     Change(
         r"GET /nodes/\{node\}/disks/(directory|lvm|lvmthin|smart|zfs)",
         may="/ Sys.Audit|Datastore.Audit",
+    ),
+    Change(r"GET /nodes/\{node\}/disks/zfs/\{name\}", may="/ Sys.Audit|Datastore.Audit"),
+    Change(
+        r"(POST|DELETE) /nodes/\{node\}/disks/(directory|lvm|lvmthin|zfs).*",
+        may="/ Sys.Modify&Datastore.Allocate",
     ),
     Change(
         r"GET /nodes/\{node\}/disks/list",
@@ -118,6 +131,8 @@ BEFORE_8 = (
         language?  enum(ca,da,de,en,es,eu,fa,fr,he,it,ja,nb,nn,pl,pt_BR,ru,sl,sv,tr,zh_CN,zh_TW)
         """,
     ),
+    Change(r"POST /cluster/acme/account", lacks="eab-hmac-key eab-kid"),
+    Change(r"\w+ /cluster/acme/plugins.*", differs=f"api enum({','.join(sorted(_DNS_APIS_7))})"),
     Change(r"PUT /cluster/firewall/options", lacks="policy_forward"),
     Change(r"PUT /nodes/\{node\}/firewall/options", lacks="log_level_forward nftables"),
     Change(r".*/firewall/(rules|groups/).*", differs="type enum(in,out,group)"),

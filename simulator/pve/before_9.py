@@ -10,8 +10,14 @@ import re
 
 from simulator.pve.changes import Change
 from simulator.pve.formats import FORMATS, Format
+from simulator.pve.propertystring import items
+from simulator.pve_datacenter.acme import DNS_APIS
 from simulator.pve_node.ceph_config import CONFIG_KEYS
 
+_NEWER_DNS = frozenset(
+    items("beget edgecenter freemyip he_ddns hetznercloud mijnhost openprovider_rest spaceship")
+)
+DNS_APIS_8 = frozenset(DNS_APIS) - _NEWER_DNS
 GUEST = r"POST /nodes/\{node\}/qemu|(PUT|POST) /nodes/\{node\}/qemu/\{vmid\}/config"
 CONTAINER = r"POST /nodes/\{node\}/lxc|PUT /nodes/\{node\}/lxc/\{vmid\}/config"
 BACKUP = r"(POST|PUT) /cluster/backup.*|POST /nodes/\{node\}/vzdump"
@@ -63,7 +69,7 @@ BEFORE_9 = (
         r"GET /nodes/\{node\}/journal",
         lacks="identifiers kernel priority service structured unit units",
     ),
-    Change(r"GET /nodes/\{node\}/rrddata", differs="timeframe enum(hour,day,week,month,year)"),
+    Change(r"GET /nodes/\{node\}/rrd(data)?", differs="timeframe enum(hour,day,week,month,year)"),
     Change(
         r"\w+ /nodes/\{node\}/services/\{service\}.*",
         differs="""
@@ -87,6 +93,7 @@ BEFORE_9 = (
         notification-target?  pve-configid
         """,
     ),
+    Change(r"\w+ /cluster/acme/plugins.*", differs=f"api enum({','.join(sorted(DNS_APIS_8))})"),
     Change(r"PUT /cluster/options", lacks="location replication"),
     Change(
         r"\w+ /nodes/\{node\}/config",

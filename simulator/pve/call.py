@@ -143,6 +143,11 @@ class Call(Environment):
         """Whether the user has one of `privileges` on `path`."""
         return self.permissions.any(path, privileges)
 
+    def need_all(self, path: str, *privileges: str) -> None:
+        """Raise unless the user has all of `privileges` on `path`."""
+        if not all(self.may(path, privilege) for privilege in privileges):
+            raise denied(f"{path}, {'|'.join(privileges)}")
+
     def need(self, path: str, *privileges: str) -> None:
         """Raise unless the user has one of `privileges` on `path`."""
         if not self.may(path, *privileges):

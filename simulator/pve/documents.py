@@ -78,7 +78,9 @@ class NodeFiles:
     """What belongs to one node alone. `staged` is interfaces.new; None: nothing is staged.
 
     `stopped` are services that do not run until they are started, or the node boots; `sources` are
-    repositories of packages by file; None: as the installer leaves them.
+    repositories of packages by file; None: as the installer leaves them. `presented` are the
+    certificates and the key that pveproxy started with; None: the node's own. `subscription` is the
+    key with what is known of it.
     """
 
     config: Entry = field(default_factory=dict)
@@ -89,6 +91,8 @@ class NodeFiles:
     staged: Mapping[str, Entry] | None = None
     stopped: frozenset[str] = frozenset()
     sources: Mapping[str, tuple[Entry, ...]] | None = None
+    presented: tuple[str, str] | None = None
+    subscription: Entry = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,9 @@ from simulator.pve_node.volumes import parse_size, place_of
 
 GUEST_FILE = re.compile(r"nodes/(?P<node>[^/]+)/(?P<folder>qemu-server|lxc)/(?P<vmid>\d+)\.conf")
 NODE_FILE = re.compile(r"nodes/(?P<node>[^/]+)/config")
-KEPT_AS_TEXT = re.compile(r"(firewall/[\w.\-]+\.fw|sdn/firewall/\w+\.fw|nodes/[^/]+/host\.fw)")
+KEPT_AS_TEXT = re.compile(
+    r"firewall/[\w.\-]+\.fw|sdn/firewall/\w+\.fw|nodes/[^/]+/(host\.fw|pveproxy-ssl\.pem)"
+)
 _TEXT_FILES = frozenset(
     [
         *(file.path for file in sdn_state.STAGED.values()),

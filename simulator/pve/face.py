@@ -8,11 +8,19 @@ from collections.abc import Iterator
 
 from simulator.pve.api import PveApi
 from simulator.pve.declared import declared
+from simulator.pve.documents import NodeFiles
 from simulator.pve.install import installed
 from simulator.pve.releases import release_of
 from simulator.pve.tickets import TICKET_LIFETIME_S
 from simulator.pve.wire import ApiError, Given, Request, decode
-from simulator.served.face import Conversation, HttpRequest, HttpResponse, Reachable, Shown
+from simulator.served.face import (
+    Conversation,
+    HttpRequest,
+    HttpResponse,
+    OwnCertificate,
+    Reachable,
+    Shown,
+)
 from simulator.served.login import Login
 from simulator.served.multipart import Form
 from simulator.twin import Twin
@@ -74,6 +82,10 @@ class NodeFace:
     def shows(self, shown: Shown) -> None:
         """The API tells of them."""
         self.api.certificates[self.name] = shown
+
+    def own_certificate(self) -> OwnCertificate | None:
+        """The one that the node's pveproxy started with."""
+        return self.api.documents.nodes.get(self.name, NodeFiles()).presented
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer below /api2/json and /api2/extjs; there are no pages here."""

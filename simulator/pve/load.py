@@ -31,6 +31,8 @@ _BACKING = {
     "cephfs": "fs-name",
     "lvm": "vgname",
     "lvmthin": "vgname",
+    "zfspool": "pool",
+    "dir": "path",
     "nfs": "server",
 }
 LOCAL_TYPES = frozenset({"dir", "btrfs", "lvmthin", "zfspool"})  # guide, storage types

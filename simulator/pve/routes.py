@@ -1,9 +1,9 @@
 """Which function answers which call: a table that the area modules fill with decorators.
 
 A call names who may make it: `world` (no login), `all` (any user), `root` (root@pam by ticket), or
-`PATH PRIVILEGE|PRIVILEGE`, one of which is needed there; where any of several will do, they have
-`, ` between them. `{name}` stands for a segment of the path, `{name*}` for all that follow. Source:
-the official API schema.
+`PATH PRIVILEGE|PRIVILEGE`, one of which is needed there (all of them with `&`); where any of
+several will do, they have `, ` between them. `{name}` stands for a segment of the path, `{name*}`
+for all that follow. Source: the official API schema.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
 from simulator.pve.documents import Entry
 from simulator.state import GuestPower, GuestState
-from simulator.storage.availability import ceph_of_pool, osd_killed
+from simulator.storage.availability import ceph_of_pool, osd_killed, owned
+from simulator.storage.disks import VolumeGroup, Zpool
 from simulator.twin import Twin
 
 SYSTEM_DISK_BYTES = 32 * 2**30  # assumed where the lab declares no system disk
@@ -118,8 +119,33 @@ class World:
     def storage_bytes(self, entry: Entry, node: str) -> int:
         """Usable size of a storage by what backs it; of the system disk where nothing else does."""
         backed = {"rbd": self._pool_bytes, "nfs": self._export_bytes, "lvm": self._lun_bytes}
-        size = backed.get(str(entry.get("type")), lambda _: None)(entry)
+        owned = self._owned_bytes(entry, node)
+        size = (
+            owned
+            if owned is not None
+            else backed.get(str(entry.get("type")), lambda _: None)(entry)
+        )
         return self.disk_bytes(node) if size is None else size
+
+    def _owned_bytes(self, entry: Entry, node: str) -> int | None:
+        """Of what the node made of its own disks."""
+        kind = str(entry.get("type"))
+        backing = next((str(entry[key]) for key in ("vgname", "pool", "path") if key in entry), "")
+        match owned(self.twin.state, node, kind, backing):
+            case VolumeGroup() as group if kind == "lvmthin":
+                thin = entry.get("thinpool")
+                return next((v.size_bytes for v in group.volumes if v.name == thin), None)
+            case VolumeGroup() as group:
+                return group.size_bytes
+            case Zpool() as pool:
+                return pool.usable_bytes
+            case (_, size_bytes):
+                return size_bytes
+        return None
+
+    def on_system_disk(self, entry: Entry, node: str) -> bool:
+        """Whether a folder is on the node's system disk."""
+        return entry["type"] == "dir" and self._owned_bytes(entry, node) is None
 
     def _pool_bytes(self, entry: Entry) -> int | None:
         """Raw space of the Ceph cluster divided by the copies."""

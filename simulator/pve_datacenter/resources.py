@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from simulator.pve import load, propertystring
@@ -122,8 +123,29 @@ def guest_status(scene: Environment, vmid: int) -> dict[str, object]:
     return row | ({"template": 1} if known["template"] else {})
 
 
+def proxy_file(node: str, ending: str) -> str:
+    """Where below /etc/pve a certificate that was set is, or its key."""
+    return f"nodes/{node}/pveproxy-ssl.{ending}"
+
+
 def fingerprint(api: PveApi, node: str) -> str:
-    """That of a node's certificate; a made-up one if the node is not served."""
+    """That of a node's certificate, the one that was set if there is one."""
+    if (found := set_certificate(api.documents, node)) is not None:
+        return found.fingerprint(hashes.SHA256()).hex(":").upper()
+    return issued_fingerprint(api, node)
+
+
+def set_certificate(documents: Documents, node: str) -> x509.Certificate | None:
+    """The certificate that was set for a node; None without one that can be read."""
+    try:
+        text = documents.files.get(proxy_file(node, "pem"), "")
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError:
+        return None
+
+
+def issued_fingerprint(api: PveApi, node: str) -> str:
+    """That of a node's own certificate; a made-up one if the node is not served."""
     if (shown := api.certificates.get(node)) is not None:
         return shown.own.fingerprint(hashes.SHA256()).hex(":").upper()
     return made_up(node).hex(":").upper()

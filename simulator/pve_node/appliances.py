@@ -1,9 +1,9 @@
 """Templates of containers to fetch, and what is at an address. Source: PVE::API2::Nodes aplinfo,
-apl_download, query_url_metadata; PVE::APLInfo.
+apl_download, query_url_metadata, query_oci_repo_tags; PVE::APLInfo.
 
 As with any other file, nothing is fetched. The index is a part of the one that a release brings
 along, in its form. Leaves out: appliances of TurnKey Linux, checksums, which a file that was not
-fetched has none to compare with.
+fetched has none to compare with, images from registries, of which none is reached.
 """
 
 from __future__ import annotations
@@ -109,3 +109,21 @@ def url_metadata(call: Call) -> object:
     name = str(told.get("filename", ""))
     kinds = [kind for kind, form in EXTENSIONS.items() if re.fullmatch(form, name)]
     return {**told, "size": SIZE_BYTES[kinds[0] if kinds else "iso"]}
+
+
+_HOST = r"[a-zA-Z\d](?:[a-zA-Z\d-]*[a-zA-Z\d])?"
+_PART = r"[a-z\d]+(?:(?:[._]|__|[-]*)[a-z\d]+)*"
+
+
+@routes.add(
+    "GET /nodes/{node}/query-oci-repo-tags",
+    "/nodes/{node} Sys.AccessNetwork",
+    rf"""
+    node       pve-node
+    reference  /(?:{_HOST}(?:\.{_HOST})*(?::\d+)?/)?{_PART}(?:/{_PART})*/
+    """,
+)
+def image_tags(call: Call) -> object:
+    """Tags of an image in a registry: skopeo reaches none."""
+    command = f"skopeo list-tags docker://{call.text('reference')}"
+    raise died(f"command '{command}' failed: exit code 1")

@@ -2,9 +2,10 @@
 administration guide, package repositories; sources.list(5).
 
 A node has what the installer of Proxmox VE 9 leaves: Debian's repositories and the two that need a
-subscription. Its package index was never refreshed, so there are no updates. Leaves out: refreshing
-it and changelogs (501), which need those servers; repositories of older releases (501); versions of
-packages that are not Proxmox VE's own.
+subscription. Those servers are not reached from the lab: refreshing the package index fails as
+apt-get does without a network, which is no error of the task, and there are no updates. Leaves out:
+changelogs (501); repositories of older releases (501); versions of packages that are not Proxmox
+VE's own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from simulator.pve.call import Call
-from simulator.pve.documents import Entry
+from simulator.pve.documents import Entry, NodeFiles
 from simulator.pve.routes import Routes, index
+from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, died
 from simulator.pve_node.nodes import KERNEL, files, keep
 
@@ -106,11 +109,12 @@ def _sources(call: Call) -> Sources:
     return INSTALLED if known is None else known
 
 
+def _words(entry: Entry, key: str) -> list[str]:
+    return list(value) if isinstance(value := entry[key], tuple) else []
+
+
 def _row(entry: Entry) -> dict[str, object]:
-    lists = {
-        key: list(value) if isinstance(value := entry[key], tuple) else []
-        for key in ("URIs", "Suites", "Components")
-    }
+    lists = {key: _words(entry, key) for key in ("URIs", "Suites", "Components")}
     return {
         "Types": ["deb"],
         **lists,
@@ -209,6 +213,41 @@ def updates(call: Call) -> object:
     """None that the node knows of."""
     del call
     return []
+
+
+@routes.add(f"POST {_BASE}/update", MODIFY, NODE + "notify? boolean\nquiet? boolean\n")
+def refresh(call: Call) -> object:
+    """Refresh the index: a task."""
+    return start_task(call, "aptupdate", "", {"quiet": call.number("quiet")})
+
+
+def _finish_refresh(worker: Worker) -> None:
+    """Fetch nothing from any repository that is enabled; of older releases those are not known."""
+    if worker.number("quiet"):
+        return
+    worker.say("starting apt-get update")
+    known = worker.documents.nodes.get(worker.node, NodeFiles()).sources
+    entries = [e for found in (INSTALLED if known is None else known).values() for e in found]
+    newest = worker.api.release.version["release"].startswith("9")
+    asked = [
+        (uri.rstrip("/"), suite)
+        for entry in entries
+        if newest and entry["Enabled"]
+        for uri in _words(entry, "URIs")
+        for suite in _words(entry, "Suites")
+    ]
+    lost = {uri: f"Temporary failure resolving '{urlsplit(uri).hostname}'" for uri, _ in asked}
+    for number, (uri, suite) in enumerate(asked, 1):
+        worker.say(f"Err:{number} {uri} {suite} InRelease")
+        worker.say(f"  {lost[uri]}")
+    worker.say("Reading package lists...")
+    for uri, suite in asked:
+        worker.say(f"W: Failed to fetch {uri}/dists/{suite}/InRelease  {lost[uri]}")
+    ignored = "They have been ignored, or old ones used instead."
+    worker.say(f"W: Some index files failed to download. {ignored}")
+
+
+FINISH["aptupdate"] = _finish_refresh
 
 
 @routes.add(f"GET {_BASE}/versions", AUDIT, NODE)

@@ -17,7 +17,7 @@ from simulator.pve.call import Call, Environment
 from simulator.pve.routes import Routes, index
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import TaskError, died
-from simulator.storage.disks import LVM, Signature
+from simulator.storage.disks import LVM, ZFS, Signature
 
 if TYPE_CHECKING:
     from simulator.linux.blocks import Device
@@ -32,12 +32,19 @@ _SYSTEM = "BIOS boot"  # the first partition that the Proxmox VE installer makes
 
 
 def host_of(scene: Environment) -> LinuxHost:
-    """The Linux host that a node is; one that holds nothing where the twin has none."""
+    """The Linux host that a node is; where the twin has none, one that holds only what this API
+    made there.
+    """
     from simulator.linux.host import LinuxHost  # here, for it asks the API what guests hold
-    from simulator.linux.state import HostState
+    from simulator.linux.state import HostState, Mount
 
     device = scene.twin.devices.get(f"linux/{scene.node}")
-    return device if isinstance(device, LinuxHost) else LinuxHost(scene.node, HostState())
+    if isinstance(device, LinuxHost):
+        return device
+    if (known := scene.api.hosts.get(scene.node)) is None:
+        state = HostState(mounts={"/": Mount("", "/", "", "")})
+        known = scene.api.hosts[scene.node] = LinuxHost(scene.node, state)
+    return known
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ class Disks:
     def use(self, device: Device) -> str:
         """What a disk or partition is used for by itself; "" for nothing."""
         carried = self.signature(device)
+        part = host_of(self.scene).state.partitions.get(device.name)
+        if part is not None and part.type:
+            return part.type
+        if carried is not None and carried.type == ZFS:
+            return "ZFS"
         if device.path in self.osds or (carried is not None and carried.type == LVM):
             return "LVM"
         if carried is not None and carried.type == "vfat" and device.type == "part":
@@ -220,9 +232,24 @@ def _finish_wipe(worker: Worker) -> None:
     disk = here.find(worker.text("disk"))
     if held := here.holder(disk):
         raise TaskError(held)
-    for each in (disk, *here.parts(disk)):
-        worker.twin.state.carried.pop(each.volume, None)
-    worker.say(f"Wiping disk {disk.path}")
+    clear(worker, disk)
+
+
+def clear(worker: Worker, device: Device) -> None:
+    """Remove what a device begins with, and the partitions of a disk. Raises TaskError where a pool
+    of ZFS is on it.
+    """
+    here, state = Disks(worker), worker.twin.state
+    all_ = (device, *here.parts(device))
+    signatures = [known for each in all_ if (known := here.signature(each)) is not None]
+    worker.say(f"wiping block device {device.path}")
+    if any(known.group in state.zpools for known in signatures):
+        paths = " ".join(each.path for each in all_[::-1])
+        raise TaskError(f"command '/sbin/wipefs --all {paths}' failed: exit code 1")
+    for each in all_:
+        state.carried.pop(each.volume, None)
+        if each is not device:
+            del host_of(worker).state.partitions[each.name]
 
 
 FINISH["wipedisk"] = _finish_wipe

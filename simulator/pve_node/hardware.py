@@ -1,8 +1,8 @@
 """PCI and USB devices of a node. Source: PVE::API2::Hardware.
 
 The lab declares none that a guest could be given, so there are none, which is also what the checks
-of mappings say. Leaves out: devices of the system itself (a real node has a list of them), and
-those of one PCI device.
+of mappings say; a device that is not there has no mediated devices, nor has a mapping to it.
+Leaves out: devices of the system itself (a real node has a list of them).
 """
 
 from __future__ import annotations
@@ -24,3 +24,22 @@ def devices(call: Call) -> object:
     """None."""
     del call
     return []
+
+
+_PCI = "/nodes/{node}/hardware/pci/{pci-id-or-mapping}"
+_ID = (
+    "node pve-node\n"
+    r"pci-id-or-mapping /(?:(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-9a-fA-F])"
+    r"|([a-zA-Z][a-zA-Z0-9_-]+)/"
+    "\n"
+)
+
+
+@routes.add(f"GET {_PCI}", takes=_ID)
+def device_index(call: Call) -> object:
+    """What there is of a device."""
+    del call
+    return [{"method": "mdev"}]
+
+
+routes.add(f"GET {_PCI}/mdev", "/ Sys.Audit|Sys.Modify", _ID)(devices)

@@ -20,6 +20,7 @@ from simulator.pve.documents import NodeFiles
 from simulator.pve.routes import Routes
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError
+from simulator.pve_node import certificates
 
 if TYPE_CHECKING:
     from simulator.linux.host import LinuxHost
@@ -154,6 +155,8 @@ def _finish(worker: Worker) -> None:
         return
     if word == "reload" and not _active(worker, service):
         raise TaskError(f"command 'systemctl reload {service}' failed: exit code 1")
+    if service == "pveproxy":
+        certificates.start_proxy(worker)
     _switch(worker, service, on=word != "stop")
 
 

@@ -1,7 +1,6 @@
 """Nodes: list, version, status, own settings. Source: PVE::API2::Nodes, NodeConfig, DNS, Hosts.
 
-Kernel and CPU names are those of a current release on the lab's hardware. Leaves out:
-the report, setting a subscription key.
+Kernel and CPU names are those of a current release on the lab's hardware.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from simulator.pve.sections import check_option_lines, digest_of_text, option_te
 from simulator.pve.wire import bad_parameters, died
 from simulator.pve.world import SYSTEM_USED_BYTES
 from simulator.pve_datacenter import resources
+from simulator.pve_datacenter.acme import PLUGINS
 
 routes = Routes()
 index(
@@ -62,6 +62,7 @@ CPU = {
     "user_hz": 100,
 }
 """What of a CPU is the same on every node. Source: PVE::ProcFSTools read_cpuinfo."""
+SOCKETS = 2  # assumed
 
 
 @routes.add("GET /nodes/{node}/status", "/nodes/{node} Sys.Audit", NODE)
@@ -80,7 +81,7 @@ def status(call: Call) -> object:
             **CPU,
             "cpus": host.cores,
             "cores": max(1, host.cores // 4),
-            "sockets": 2,
+            "sockets": SOCKETS,
         },
         "memory": {
             "total": host.memory,
@@ -162,16 +163,15 @@ def update_config(call: Call) -> object:
     if "description" in known and "description" not in new:
         new["description"] = ""
     with call.locked(f"nodes/{call.node}/config"):
-        _check_acme(new)
+        _check_acme(call, new)
         check_option_lines(new)
         keep(call, replace(files(call), config=new))
     return None
 
 
-def _check_acme(config: Entry) -> None:
-    """Raise for a domain that is named twice, or for a plugin that is not there.
-
-    No plugin but the built-in one is. Source: PVE::NodeConfig get_acme_conf.
+def _check_acme(call: Call, config: Entry) -> None:
+    """Raise for a domain that is named twice, or for a plugin that is not there. Source:
+    PVE::NodeConfig get_acme_conf.
     """
     known: dict[str, str] = {}
     named = str(parse("acme", str(config["acme"])).get("domains") or "") if "acme" in config else ""
@@ -185,33 +185,12 @@ def _check_acme(config: Entry) -> None:
         if domain in known:
             both = f"'{key}' and '{known[domain]}'"
             raise died(f"duplicate domain '{domain}' in ACME config properties {both}")
-        if plugin != "standalone":
+        if plugin not in PLUGINS.of(call.documents):
             raise died(f"plugin '{plugin}' for domain '{domain}' not found!")
         known[domain] = key
 
 
 _DNS = "search string\ndns1? ip\ndns2? ip\ndns3? ip\n"
-
-
-@routes.add("GET /nodes/{node}/subscription", takes=NODE)
-def subscription(call: Call) -> object:
-    """Nobody has bought one."""
-    return {
-        "status": "notfound",
-        "message": "There is no subscription key",
-        "serverid": resources.made_up(call.node)[:16].hex().upper(),
-        "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
-    }
-
-
-@routes.add("DELETE /nodes/{node}/subscription", "/nodes/{node} Sys.Modify", NODE)
-@routes.add(
-    "POST /nodes/{node}/subscription", "/nodes/{node} Sys.Modify", NODE + "force? boolean\n"
-)
-def update_subscription(call: Call) -> object:
-    """Look after the key, or forget it: there is none. Setting one needs the vendor's shop."""
-    del call
-    return None
 
 
 @routes.add("GET /nodes/{node}/netstat", "/nodes/{node} Sys.Audit", NODE)

@@ -3,8 +3,9 @@ PVE::Service::pvestatd; rrdcreate(1) for the half of a step that must be known.
 
 The twin remembers when nodes and guests went on and off, nothing else: a row has today's figures if
 its step was mostly spent running, those of a stopped guest if it was mostly stopped, and only
-`time` while nobody measured. AVERAGE and MAX are therefore the same. Leaves out: the pictures of
-`rrd`, figures as they were before a change of the configuration, the load of real guests.
+`time` while nobody measured. AVERAGE and MAX are therefore the same. `rrd` names the picture that a
+node would draw, and draws none. Leaves out: figures as they were before a change of the
+configuration, the load of real guests.
 """
 
 from __future__ import annotations
@@ -168,10 +169,15 @@ def guest_data(call: Call) -> object:
     return rows
 
 
-def _no_file(call: Call, kind: str, name: str) -> Exception:
-    """What rrdcached says; files have been named after their format since 9."""
+def _file(call: Call, kind: str, name: str) -> str:
+    """The file of somebody's figures; files have been named after their format since 9."""
     folder = f"pve-{kind}-9.0" if call.api.release.measures_pressure else f"pve2-{kind}"
-    path = f"/var/lib/rrdcached/db/{folder}/{name}"
+    return f"/var/lib/rrdcached/db/{folder}/{name}"
+
+
+def _no_file(call: Call, kind: str, name: str) -> Exception:
+    """What rrdcached says."""
+    path = _file(call, kind, name)
     return died(f"RRD error: opening '{path}': No such file or directory")
 
 
@@ -189,3 +195,56 @@ def storage_data(call: Call) -> object:
     state = storage.status(call, name, call.node)
     active = bool(state["active"])
     return _rows(call, {key: float(str(state[key])) for key in ("total", "used")} if active else {})
+
+
+_MEASURED = {
+    "node": "loadavg maxcpu cpu iowait memtotal memused swaptotal swapused roottotal rootused "
+    "netin netout",
+    "vm": "maxcpu cpu maxmem mem maxdisk disk netin netout diskread diskwrite",
+    "storage": "total used",
+}
+_MEASURED_SINCE_9 = {
+    "node": ("memavailable", "arcsize", *_PRESSURE_NODE),
+    "vm": ("memhost", *_PRESSURE_GUEST),
+    "storage": (),
+}
+_DS = "ds pve-configid-list\n"
+
+
+def _picture(call: Call, kind: str, name: str) -> object:
+    """The picture's file, named after what it shows. Raises for what nobody measures."""
+    known = {*_MEASURED[kind].split()}
+    known |= {*_MEASURED_SINCE_9[kind]} if call.api.release.measures_pressure else set()
+    path, asked = _file(call, kind, name), call.words("ds")
+    if odd := next((each for each in asked if each not in known), ""):
+        raise died(f"RRD error: No DS called '{odd}' in '{path}'")
+    return {"filename": f"{path}_{'_'.join(asked)}.png"}
+
+
+@routes.add(
+    "GET /nodes/{node}/rrd",
+    "/nodes/{node} Sys.Audit",
+    f"node pve-node\n{_CF}{_DS}timeframe enum({','.join(FRAMES)})\n",
+)
+def node_picture(call: Call) -> object:
+    """Load of a node."""
+    return _picture(call, "node", call.node)
+
+
+@routes.add("GET /nodes/{node}/qemu/{vmid}/rrd", "/vms/{vmid} VM.Audit", GUEST + _FRAME + _DS)
+@routes.add("GET /nodes/{node}/lxc/{vmid}/rrd", "/vms/{vmid} VM.Audit", GUEST + _FRAME + _DS)
+def guest_picture(call: Call) -> object:
+    """Load of a guest."""
+    guest_data(call)  # raises for one that nobody measured
+    return _picture(call, "vm", call.text("vmid"))
+
+
+@routes.add(
+    "GET /nodes/{node}/storage/{storage}/rrd",
+    "/storage/{storage} Datastore.Audit|Datastore.AllocateSpace",
+    "node pve-node\nstorage pve-storage-id\n" + _FRAME + _DS,
+)
+def storage_picture(call: Call) -> object:
+    """How full a storage was."""
+    storage_data(call)
+    return _picture(call, "storage", f"{call.node}/{call.text('storage')}")

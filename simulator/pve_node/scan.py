@@ -1,8 +1,8 @@
 """What a node finds when it looks for storage. Source: PVE::API2::Storage::Scan, PVE::Storage
-scan_nfs, scan_iscsi.
+scan_nfs, scan_iscsi, scan_cifs; PVE::Storage::PBSPlugin scan_datastores; smbclient(1).
 
 Servers are the lab's own: what they give now, to this node, over networks that work. A name is not
-looked up. Leaves out: SMB, Proxmox Backup Server.
+looked up. None serves SMB or is a Proxmox Backup Server: those that are there refuse connections.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from ipaddress import ip_address
 
 from simulator.model import initiator_of
 from simulator.pve.call import Call
+from simulator.pve.outside import UNNAMED, why_unreached
 from simulator.pve.routes import Routes, index
 from simulator.pve.wire import died
-from simulator.pve_node.disk_pools import groups, pools
+from simulator.pve_node.disk_pools import groups, pools, thin_pools, zpools
 from simulator.pve_node.disks import NODE, host_of
 from simulator.storage.targets import PORT, owner, path_to, targets
 
@@ -54,6 +55,50 @@ def _exports(call: Call, address: str) -> dict[str, set[str]] | None:
             clients = set() if subnet is None else {str(subnet)}
             return {share.path: clients for share in model.exports.get(address, ())}
     return None
+
+
+def _there(call: Call, address: str) -> bool:
+    """Whether a host of the lab that runs, and is reached, has an address."""
+    facts = call.twin.facts
+    return any(
+        facts.host_on(name) and facts.talks(call.node, name, vlan)
+        for name, host in call.twin.model.hosts.items()
+        for vlan, own in host.addresses.items()
+        if str(own) == address
+    )
+
+
+@routes.add(
+    "GET /nodes/{node}/scan/cifs",
+    MAY,
+    NODE + "server pve-storage-server\ndomain? string\npassword? string\nusername? string\n",
+)
+def cifs(call: Call) -> object:
+    """Shares of a server: nobody has any."""
+    server = call.text("server")
+    if why_unreached(server) == UNNAMED:
+        raise died(f"unable to resolve address for server '{server}'")
+    status = "CONNECTION_REFUSED" if _there(call, server) else "HOST_UNREACHABLE"
+    raise died(f"do_connect: Connection to {server} failed (Error NT_STATUS_{status})")
+
+
+@routes.add(
+    "GET /nodes/{node}/scan/pbs",
+    MAY,
+    NODE
+    + r"""
+    fingerprint?  /([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}/
+    password      string
+    port?         integer 1..65535
+    server        pve-storage-server
+    username      string
+    """,
+)
+def pbs(call: Call) -> object:
+    """Datastores of a Proxmox Backup Server: nobody is one."""
+    server, port = call.text("server"), call.number("port", 8007)
+    why = "Connection refused" if _there(call, server) else why_unreached(server)
+    raise died(f"error fetching datastores - 500 Can't connect to {server}:{port} ({why})")
 
 
 @routes.add("GET /nodes/{node}/scan/iscsi", MAY, NODE + "portal pve-storage-portal-dns\n")
@@ -104,14 +149,16 @@ def lvm(call: Call) -> object:
 )
 def lvm_thin(call: Call) -> object:
     """Thin pools of a volume group."""
-    rows = [entry for entry, _, _ in pools(call, "lvmthin") if entry["vgname"] == call.text("vg")]
-    return [{"lv": entry["thinpool"]} for entry in rows]
+    known = [(group.name, volume.name) for group, volume in thin_pools(call)]
+    known += [(str(e["vgname"]), str(e["thinpool"])) for e, _, _ in pools(call, "lvmthin")]
+    return [{"lv": lv} for vg, lv in dict.fromkeys(known) if vg == call.text("vg")]
 
 
 @routes.add("GET /nodes/{node}/scan/zfs", MAY, NODE)
 def zfs(call: Call) -> object:
-    """Pools and datasets of ZFS that storages are on."""
+    """Pools of ZFS, and datasets that storages are on."""
+    found = {pool.name: (pool.usable_bytes, 0) for pool in zpools(call)}
+    found |= {str(e["pool"]): (size, used) for e, size, used in pools(call, "zfspool")}
     return [
-        {"pool": entry["pool"], "size": size, "free": size - used}
-        for entry, size, used in pools(call, "zfspool")
+        {"pool": name, "size": size, "free": size - used} for name, (size, used) in found.items()
     ]

@@ -5,6 +5,7 @@ Creating one that is enabled on the node asked tries to reach it, as the real ca
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 
 from simulator.pve.call import Call, Environment
@@ -28,6 +29,7 @@ from simulator.pve.storage_types import (
     StorageType,
     type_of,
 )
+from simulator.pve.tasks import Worker
 from simulator.pve.wire import ApiError, bad_parameters, died
 from simulator.pve_node.volumes import used_bytes
 
@@ -181,6 +183,55 @@ def delete_storage(call: Call) -> object:
         del call.documents.storages[name]
         call.api.sync(call.twin)
     return None
+
+
+def need_free(scene: Environment, name: str, wanted: Entry, *identity: str) -> None:
+    """Raise unless a storage can be made for what is made on the node, or is one for the same thing
+    elsewhere. `identity`: keys that then have to be alike. Source: create_or_update.
+    """
+    if (known := scene.documents.storages.get(name)) is None:
+        return
+    nodes = items(str(known.get("nodes") or ""))
+    if not nodes or scene.node in nodes:
+        raise died(f"Storage ID '{name}' already exists on node {scene.node}")
+    for key in (*identity, "type"):
+        if key not in known:
+            text = f"Option '{key}' is not configured for storage '{name}'"
+            raise died(f"{text}, expected it to be '{wanted[key]}'")
+        if known[key] != wanted[key]:
+            text = f"Option '{key}' ({wanted[key]}) does not match existing storage configuration"
+            raise died(f"{text} '{known[key]}'")
+
+
+def keep_for_node(worker: Worker, name: str, wanted: Entry, *identity: str) -> None:
+    """Make a storage for what was made on the node, or let that of other nodes be for it, too."""
+    need_free(worker, name, wanted, *identity)
+    storages = worker.documents.storages
+    with worker.locked("storage_cfg", "create storage failed: "):
+        if name in storages:
+            nodes = sorted({*items(str(storages[name]["nodes"])), worker.node})
+            storages[name] = {**storages[name], "nodes": ",".join(nodes)}
+            worker.say(f"Added '{worker.node}' to nodes for storage '{name}'")
+        else:
+            storages[name] = {**wanted, "nodes": worker.node}
+        worker.api.sync(worker.twin)
+
+
+def drop_for_node(scene: Environment, gone: Callable[[Entry], bool]) -> None:
+    """Let storages be for the other nodes alone; those of this node alone are forgotten. Source:
+    cleanup_storages_for_node.
+    """
+    storages = scene.documents.storages
+    with scene.locked("storage_cfg", "config cleanup failed - "):
+        for name, entry in [*storages.items()]:
+            nodes = {*items(str(entry.get("nodes") or ""))} or {*scene.world.nodes}
+            if not gone(entry) or scene.node not in nodes:
+                continue
+            if left := sorted(nodes - {scene.node}):
+                storages[name] = {**entry, "nodes": ",".join(left)}
+            else:
+                del storages[name]
+        scene.api.sync(scene.twin)
 
 
 def need_enabled(call: Environment, name: str) -> Entry:

@@ -94,7 +94,7 @@ def need_no_clones(documents: Documents, base: Volume) -> None:
 def used_bytes(scene: Environment, storage: str, node: str) -> int:
     """What volumes take, and the system where the storage is on its disk."""
     entry = scene.documents.storages[storage]
-    system = SYSTEM_USED_BYTES if entry["type"] == "dir" else 0
+    system = SYSTEM_USED_BYTES if scene.world.on_system_disk(entry, node) else 0
     return system + scene.stored_bytes.get((storage, place_of(entry, node)), 0)
 
 

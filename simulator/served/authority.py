@@ -45,6 +45,7 @@ class Authority:
         )
         self.certificate = own.sign(self._key, hashes.SHA256())
         self.issued: dict[str, x509.Certificate] = {}  # by the server's name, the last one
+        self._given: dict[str, tuple[tuple[str, str], ssl.SSLContext]] = {}
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -79,16 +80,26 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
         certificate = self.issued[name] = builder.sign(self._key, hashes.SHA256())
+        secret = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return self._context(name, secret + certificate.public_bytes(serialization.Encoding.PEM))
+
+    def given_context(self, name: str, own: tuple[str, str]) -> ssl.SSLContext:
+        """TLS with a certificate of somebody else's: its chain and its key, which fits."""
+        known = self._given.get(name)
+        if known is None or known[0] != own:
+            chain, key = own
+            context = self._context(f"{name}-given", f"{key}\n{chain}".encode())
+            known = self._given[name] = (own, context)
+        return known[1]
+
+    def _context(self, name: str, content: bytes) -> ssl.SSLContext:
         file = self.folder / f"{name}.pem"
         file.touch(mode=0o600)
-        file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        file.write_bytes(content)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context

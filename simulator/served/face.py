@@ -73,6 +73,10 @@ class Shown:
     own: x509.Certificate
 
 
+OwnCertificate = tuple[str, str]
+"""A certificate that a device was given with those that lead to its authority, and its key: PEM."""
+
+
 class Face(Protocol):
     """One address of a device."""
 
@@ -89,6 +93,9 @@ class Face(Protocol):
 
     def shows(self, shown: Shown) -> None:
         """Take note of the certificates that clients see here."""
+
+    def own_certificate(self) -> OwnCertificate | None:
+        """What a client that connects now is shown in place of those; None: nothing else."""
 
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """Answer a request at the twin's present instant."""

@@ -42,7 +42,9 @@ class HttpsServer:
 
     async def open(self, authority: Authority) -> None:
         """Prepare, and listen unless the device is off."""
+        self._authority = authority
         self._context: ssl.SSLContext = authority.server_context(self.name, self.place.address)
+        self._context.sni_callback = self._choose_certificate
         self.face.shows(Shown(authority.certificate, authority.issued[self.name]))
         app = web.Application(client_max_size=BODY_LIMIT_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
@@ -50,6 +52,13 @@ class HttpsServer:
         await self._runner.setup()
         self.place.take()
         await self.follow()
+
+    def _choose_certificate(
+        self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext
+    ) -> None:
+        """Show a new client the certificate that the device was given, if it was."""
+        if (own := self.face.own_certificate()) is not None:
+            connection.context = self._authority.given_context(self.name, own)
 
     async def follow(self) -> None:
         """Listen or not, as the device is."""

@@ -18,16 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Set
 from ipaddress import IPv4Address, ip_network
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.kinds.storage import Local
 from simulator.model import BROKEN
 from simulator.network.reach import Broken
+from simulator.storage.disks import VolumeGroup, Zpool
 from simulator.workload import CephPoolSpec, StorageSpec
 
 if TYPE_CHECKING:
     from simulator.facts import Facts
     from simulator.model import Export, Lun
+    from simulator.state import State
 
 
 class Trouble(NamedTuple):
@@ -38,7 +41,10 @@ class Trouble(NamedTuple):
 
 
 FINE = Trouble("")
-STORAGES = (*BROKEN, "workloads", "ceph", "osds", "pools", "arrays", "linux", "stale", "paths")
+STORAGES = (
+    *BROKEN, "workloads", "ceph", "osds", "pools", "arrays", "linux", "stale", "paths",
+    "volume_groups", "zpools", "mounted", "removed",
+)  # fmt: skip
 """What of a state decides whether a storage serves; a pool that is peering says so in `pools`."""
 PAUSE = frozenset({"pause", "pauserd", "pausewr"})
 """Flags that stop client I/O."""
@@ -57,12 +63,69 @@ def trouble(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble
 
 
 def _local(facts: Facts, spec: StorageSpec, node: str) -> Trouble:
-    """Where the lab names no disks it is on the system's, without which the node does not run."""
+    """Where nobody says on which disks, it is on the system's, without which no node runs."""
+    if problem := owned_problem(facts, node, spec):
+        return Trouble(problem)
     declared = facts.model.lab.storages.get(spec.name)
     raid = declared.raid if isinstance(declared, Local) else None
     if raid is None or facts.model.volume(node, raid).survives(facts.broken):
         return FINE
     return Trouble(f"{node} has lost the disks of storage {spec.name}")
+
+
+def owned(
+    state: State, node: str, kind: str, backing: str
+) -> VolumeGroup | Zpool | tuple[str, int] | None:
+    """What a node made of its own disks for a storage: a volume group, a pool, or the file system
+    that a folder is on, as its volume and size. None: nothing of that name.
+    """
+    if kind in ("lvm", "lvmthin"):
+        groups = state.volume_groups.values()
+        return next((g for g in groups if g.name == backing and _all_on(node, g.members)), None)
+    if kind == "zfspool":
+        pools, name = state.zpools.values(), backing.partition("/")[0]
+        return next((p for p in pools if p.name == name and _all_on(node, p.members)), None)
+    if kind != "dir":
+        return None
+    parts = PurePosixPath(backing)
+    places = (f"{node}:{folder}" for folder in (parts, *parts.parents))
+    return next((state.mounted[place] for place in places if place in state.mounted), None)
+
+
+def _all_on(node: str, members: tuple[tuple[str, int], ...]) -> bool:
+    return all(volume.startswith(f"{node}/") for volume, _ in members)
+
+
+def removal(node: str, kind: str, backing: str) -> str:
+    """The key among what was removed of what a storage was on."""
+    return f"{node} {kind} {backing.partition('/')[0] if kind == 'zfspool' else backing}"
+
+
+def owned_problem(facts: Facts, node: str, spec: StorageSpec) -> str:
+    """Why what a node made of its disks for a storage is not there; "" if it is, or never was."""
+    made = owned(facts.state, node, spec.type, spec.backing)
+    gone = removal(node, spec.type, spec.backing) in facts.state.removed
+    if gone and (made is None or spec.type == "lvmthin"):  # a group may outlive its thin pool
+        return f"{node} has removed what storage {spec.name} was on"
+    match made:
+        case VolumeGroup() as group:
+            works = all(shows(facts, volume) for volume, _ in group.members)
+        case Zpool() as pool:
+            works = pool.survives(frozenset(v for v, _ in pool.members if not shows(facts, v)))
+        case (volume, _):
+            works = shows(facts, volume)
+        case None:
+            works = True
+    return "" if works else f"{node} has lost the disks of storage {spec.name}"
+
+
+def shows(facts: Facts, volume: str) -> bool:
+    """Whether the disk works that a volume is on, such as `pve1/sdb1`."""
+    host, _, device = volume.partition("/")
+    known = facts.model.hosts[host]
+    disk = max((d for d in known.disks if device.startswith(d)), key=len, default="")
+    joined = next((name for name, raid in known.raids.items() if disk in raid.disks), disk)
+    return not disk or facts.model.volume(host, joined).survives(facts.broken)
 
 
 def _rbd(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
@@ -234,6 +297,8 @@ def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
 
 def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     lun = facts.model.luns.get((cluster, spec.backing))
+    if lun is None and owned(facts.state, node, spec.type, spec.backing) is not None:
+        return _local(facts, spec, node)
     if lun is None:
         return Trouble(f"no LUN of cluster {cluster} holds a volume group {spec.backing}")
     portals = portals_of(facts, lun, node)

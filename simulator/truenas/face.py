@@ -70,6 +70,9 @@ class ArrayFace:
         """The array does not tell of them."""
         del shown
 
+    def own_certificate(self) -> None:
+        """It is given none."""
+
     def answer(self, twin: Twin, request: HttpRequest) -> HttpResponse:
         """REST of the release, and the list of versions."""
         version = self.api.version

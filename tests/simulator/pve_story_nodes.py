@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.simulator.pem import self_signed
 from tests.simulator.pve_story import SENT, Step
 
 NODE = "/nodes/pve1"
@@ -20,17 +21,39 @@ FILES: list[Step] = [
     (f"POST {NODE}/network", {"iface": "vmbr8", "type": "bridge", "autostart": 1}),
     (f"PUT {NODE}/network", {}),
 ]
+_CHAIN, _KEY = self_signed("pve1.lab.example")
+_CLEAN = {"cleanup-config": 1, "cleanup-disks": 1}
 SYSTEM: list[Step] = [
+    (f"POST {NODE}/certificates/custom", {"certificates": _CHAIN, "key": _KEY, "restart": 1}),
+    (f"DELETE {NODE}/certificates/custom", {}),
+    ("POST /cluster/acme/account", {"contact": "root@lab.example", "directory": "https://ca"}),
+    ("PUT /cluster/acme/account/own", {}),
+    ("DELETE /cluster/acme/account/own", {}),
+    ("POST /cluster/acme/plugins", {"id": "own", "type": "dns", "api": "pdns", "data": "QT0x"}),
+    ("PUT /cluster/acme/plugins/own", {"nodes": "pve1", "delete": "data"}),
+    ("DELETE /cluster/acme/plugins/own", {}),
+    *[(f"{act} {NODE}/certificates/acme/certificate", {}) for act in ("POST", "PUT", "DELETE")],
     *[(f"POST {NODE}/services/cron/{act}", {}) for act in ("stop", "start", "restart", "reload")],
     (f"PUT {NODE}/apt/repositories", {"handle": "no-subscription"}),
     (f"POST {NODE}/apt/repositories",
      {"path": "/etc/apt/sources.list.d/pve-enterprise.sources", "index": 0, "enabled": 0}),
+    (f"POST {NODE}/apt/update", {}),
     (f"POST {NODE}/subscription", {}),
     (f"POST {NODE}/execute", {"commands": '[{"method": "GET", "path": "version"}]'}),
     *[(f"POST {NODE}/{shell}", {}) for shell in ("vncshell", "termproxy", "spiceshell")],
+    (f"PUT {NODE}/subscription", {"key": "pve2c-0123456789"}),
     (f"DELETE {NODE}/subscription", {}),
     (f"POST {NODE}/disks/initgpt", {"disk": "/dev/sde"}),
     (f"PUT {NODE}/disks/wipedisk", {"disk": "/dev/sde"}),
+    (f"POST {NODE}/disks/directory", {"name": "own", "device": "/dev/sde", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/directory/own", _CLEAN),
+    (f"POST {NODE}/disks/lvm", {"name": "own", "device": "/dev/sde", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/lvm/own", _CLEAN),
+    (f"POST {NODE}/disks/lvmthin", {"name": "own", "device": "/dev/sde", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/lvmthin/own", {"volume-group": "own", **_CLEAN}),
+    (f"POST {NODE}/disks/zfs",
+     {"name": "own", "devices": "/dev/sde", "raidlevel": "single", "add_storage": 1}),
+    (f"DELETE {NODE}/disks/zfs/own", _CLEAN),
 ]  # fmt: skip
 IN_CEPH: list[Step] = [
     ("PUT /cluster/ceph/flags/noout", {"value": 1}),

@@ -28,7 +28,7 @@ NAMES = {
     "subnet": "z1-10.0.0.0-24", "controller": "c1", "ipam": "pve", "iface": "vmbr0",
     "service": "cron", "snapname": "one", "sid": "vm:100", "rule": "near",
     "volume": "data:100%2Fvm-100-disk-0.qcow2", "fabric": "f1", "fabric_id": "f1",
-    "node_id": "pve1",
+    "node_id": "pve1", "pci-id-or-mapping": "web",
 }  # fmt: skip
 IDS = {"/cluster/backup": "nightly", "/cluster/replication": "102-0", "/cluster/mapping": "web",
        "/cluster/metrics": "db", "/nodes": "102-0",
@@ -47,6 +47,8 @@ BACKUP = "local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma"
 ASKED: dict[str, dict[str, Given]] = {
     "/feature": {"feature": "copy"},
     "/rrddata": {"timeframe": "hour"},
+    "/storage/data/rrd": {"timeframe": "hour", "ds": "used"},
+    "/rrd": {"timeframe": "hour", "ds": "cpu,netin"},
     "/dump": {"type": "user"},
     "/query-url-metadata": {"url": "https://h1/a.iso"},
     "/schedule-analyze": {"schedule": "daily"},
@@ -59,8 +61,8 @@ ASKED: dict[str, dict[str, Given]] = {
 }
 """What has to be asked along, by the end of a path."""
 UNUSED = re.compile(
-    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/nfs|/acme/account/"
-    r"|websocket|/file-restore/|/import-metadata"
+    r"/cluster/sdn/dns/|/agent/|/cluster/ha/groups|/nextid|/scan/(nfs|cifs|pbs)|/query-oci|/disks/zfs/"
+    r"|/acme/(account/|meta|tos)|websocket|/file-restore/|/import-metadata"
 )
 """Calls that can't answer here: nothing to ask for, nobody who answers, or a ticket is needed."""
 

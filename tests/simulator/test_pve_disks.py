@@ -157,6 +157,8 @@ def test_pools_are_those_that_storages_serve_from() -> None:
     here.ok("POST /storage", storage="thin", type="lvmthin", vgname="fast", thinpool="data")
     (pool,) = here.ok("GET /nodes/pve1/disks/zfs")
     assert (pool["name"], pool["health"], pool["alloc"]) == ("tank", "ONLINE", 0)
+    assert here.ok("GET /nodes/pve1/disks/zfs/tank")["state"] == "ONLINE"
+    assert "failed: exit code 1" in here.refusal("GET /nodes/pve1/disks/zfs/vms")[1]
     assert [row["pool"] for row in here.ok("GET /nodes/pve1/scan/zfs")] == ["tank/vms"]
     assert here.ok("GET /nodes/pve1/scan/lvmthin", vg="fast") == [{"lv": "data"}]
     assert here.ok("GET /nodes/pve1/scan/lvmthin", vg="slow") == []

@@ -160,7 +160,7 @@ def _rules(may: Guard) -> list[tuple[str, set[str]]]:
     if not isinstance(may, str) or " " not in may:
         return []
     rules = [rule.partition(" ") for rule in may.split(", ")]
-    return [(path, set(privileges.split("|"))) for path, _, privileges in rules]
+    return [(path, set(re.split("[|&]", privileges))) for path, _, privileges in rules]
 
 
 def _rule(check: Any) -> tuple[str, set[str]]:

@@ -124,7 +124,7 @@ def test_an_equal_answer_is_equal_and_an_artifact_is_skipped(tmp_path: Path) -> 
         _exchange("GET /version", data="anything", artifact=1),
         _exchange("GET /storage/xx", 500, "storage 'xx' does not exist", data=None, **message),
         _exchange("GET /version", 401, "No ticket", user=None, body_empty=1),
-        _exchange("GET /cluster/acme/tos", data=None),
+        _exchange("GET /cluster/sdn/dry-run", data=None),
     ) == ["equal", "skipped", "equal", "equal", "not built"]
 
 

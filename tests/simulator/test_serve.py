@@ -25,6 +25,7 @@ from simulator.pve.face import address_of
 from simulator.served.inprocess import TwinAdapter
 from simulator.served.lab import ServedLab, ask
 from tests.labs import lab_of
+from tests.simulator.pem import self_signed
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
 from tests.simulator.three_nodes import guest, hardware, three_nodes
 
@@ -344,3 +345,22 @@ def test_a_node_tells_of_the_certificate_that_it_shows(lab: ServedLab) -> None:
     assert told["pve2"] == fingerprint != told["pve1"]
     join = pve.cluster.config.join.get()["nodelist"]
     assert {row["name"]: row["pve_fp"] for row in join}["pve2"] == fingerprint
+
+
+def test_a_node_shows_the_certificate_that_it_was_given_once_its_proxy_starts(
+    lab: ServedLab,
+) -> None:
+    host, _, port = lab.addresses["pve3"].partition(":")
+    custom = _by_token(lab, "pve1").nodes("pve3").certificates.custom
+    chain, key = self_signed("pve3.lab.example")
+
+    def seen() -> str:
+        return ssl.get_server_certificate((host, int(port)))
+
+    issued = seen()
+    custom.post(certificates=chain, key=key)
+    assert seen() == issued
+    custom.post(certificates=chain, key=key, force=1, restart=1)
+    assert seen() == chain
+    custom.delete(restart=1)
+    assert seen() == issued
