@@ -17,6 +17,7 @@ from controller.journal import Journal
 from controller.managed import Key
 from controller.perform import Fate, Result, perform
 from controller.plan import Action, Operation, Plan
+from controller.silence import given_up
 
 AfterOperation = Callable[[Result], None]
 DOUBTS_IN_A_ROW = 2  # after which a device gets nothing more in this run
@@ -61,13 +62,13 @@ def execute(
         return [one(operation, fates[operation.key.device]) for operation in share]
 
     def one(operation: Operation, before: list[Fate]) -> Result:
-        why = _stopped(operation, broken)
+        device = by_name[operation.key.device]
+        why = _stopped(operation, broken) or given_up(device.port)
         if not why and before[-DOUBTS_IN_A_ROW:] == [Fate.IN_DOUBT] * DOUBTS_IN_A_ROW:
-            why = f"{operation.key.device} left {DOUBTS_IN_A_ROW} operations in a row in doubt"
+            why = f"{device.name} left {DOUBTS_IN_A_ROW} operations in a row in doubt"
         if why:
             result = Result(operation, Fate.SKIPPED, why)
         else:
-            device = by_name[operation.key.device]
             result = perform(operation, device, plan.commit, journal, clock)
             before.append(result.fate)
         if after_operation is not None:
