@@ -110,7 +110,7 @@ def adopt(path: Path, into: Path | None, from_etc_pve: Path | None = None) -> in
     settings = read_settings(path)
     with install(settings, apply=Apply.REPORT, gate=_unjudged) as parts:
         desired = parts.commits.look(parts.world.clock.now())
-        world, named = parts.world, desired.things.keys()
+        world, named = parts.world.patient(), desired.things.keys()
         observed = observe(world.devices, world.clock, named=named, parallel=world.parallel)
         files = parts.source.files(desired.revision.commit)
     return _adopted(adopted(desired.lab, observed, files), into)

@@ -6,6 +6,7 @@ journal and the clock that are passed in differ.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from controller.journal import Journal
 from controller.managed import Key
 from controller.perform import Fate, Result, perform
 from controller.plan import Action, Operation, Plan
+from controller.silence import given_up
 
 AfterOperation = Callable[[Result], None]
-DOUBTS_IN_A_ROW = 2  # after which a device gets nothing more in this run
+DOUBTS = 2  # after which a device gets nothing more in this run
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,21 @@ def execute(
     """
     by_name = {device.name: device for device in devices}
     broken: dict[Key, Result] = {}
-    fates: dict[str, list[Fate]] = {device: [] for device in by_name}
+    doubts: Counter[str] = Counter()
 
     def act(share: Sequence[Operation]) -> list[Result]:
-        return [one(operation, fates[operation.key.device]) for operation in share]
+        return [one(operation) for operation in share]
 
-    def one(operation: Operation, before: list[Fate]) -> Result:
-        why = _stopped(operation, broken)
-        if not why and before[-DOUBTS_IN_A_ROW:] == [Fate.IN_DOUBT] * DOUBTS_IN_A_ROW:
-            why = f"{operation.key.device} left {DOUBTS_IN_A_ROW} operations in a row in doubt"
+    def one(operation: Operation) -> Result:
+        device = by_name[operation.key.device]
+        why = _stopped(operation, broken) or given_up(device.port)
+        if not why and doubts[device.name] >= DOUBTS:
+            why = f"{device.name} left {DOUBTS} operations in doubt"
         if why:
             result = Result(operation, Fate.SKIPPED, why)
         else:
-            device = by_name[operation.key.device]
             result = perform(operation, device, plan.commit, journal, clock)
-            before.append(result.fate)
+            doubts[device.name] += result.fate is Fate.IN_DOUBT
         if after_operation is not None:
             after_operation(result)
         return result

@@ -2,7 +2,7 @@
 
 First half of every pass, and the proof after each operation (`look`). A question is asked once,
 however many kinds ask it. What does not answer becomes Unanswered, and what needed it unknown:
-nothing else does. Pauses between attempts are the passed-in clock's, and never inside a thread.
+nothing else does. Pauses between attempts are the passed-in clock's.
 Leaves out: who changed what (history), what follows from it (planning).
 """
 
@@ -18,10 +18,12 @@ from controller.clock import Clock
 from controller.devices import Device
 from controller.managed import Context, Key, Managed
 from controller.observed import Observed
+from controller.silence import given_up
 from controller.step import Query, Unanswered
 from lab.errors import DeviceError
 
 PAUSES_S = (1.0, 2.0)  # between attempts at questions that may be answered later
+WAITED_S = 10.0  # an answer that was waited for so long is not waited for again in the same look
 POLLS_S = (0.5, 1.0, 2.0)  # between looks at what settles later; the last one repeats
 LOOK_S = 120.0  # a look that takes longer leaves the rest unanswered
 ROUNDS = 16  # of questions that follow from answers; kinds need three
@@ -36,11 +38,17 @@ def observe(
     """Everything of our kinds on all devices.
 
     `named`: things to be asked for by name, as no list may show them. `parallel` questions at a
-    time; more than 1 only for ports that may be used from threads.
+    time to each device, and all devices side by side, so that none waits for a slow one; more than
+    1 only for ports and clocks that may be used from threads.
     """
     named = frozenset(named)
     looks = [_Look(device, device.kinds, named=named) for device in devices]
-    _ask_all(looks, clock, parallel)
+    if parallel > 1:
+        with ThreadPoolExecutor(max(len(looks), 1)) as pool:
+            list(pool.map(lambda look: _ask_all(look, clock, parallel), looks))
+    else:
+        for look in looks:
+            _ask_all(look, clock, parallel)
     seen = {look.name: look.read() for look in looks}
     return Observed(
         kinds={look.name: look.kinds for look in looks},
@@ -58,7 +66,7 @@ def look_at(device: Device, key: Key, clock: Clock) -> Managed | Unanswered | No
     if kind is None:
         return Unanswered(f"{device.name} has no kind {key.kind} in this version")
     look = _Look(device, (kind,), only=key.id, named=frozenset({key}))
-    _ask_all([look], clock, parallel=1)
+    _ask_all(look, clock, parallel=1)
     seen = look.read()
     why = seen.unknown.get(key.kind) or seen.doubtful.get(key)
     return Unanswered(why) if why else seen.things.get(key)
@@ -77,7 +85,7 @@ def look_until(
         seen = look_at(device, key, clock)
         if not isinstance(seen, Unanswered) and settled(seen):
             return seen
-        if clock.now() >= deadline_s:
+        if clock.now() >= deadline_s or given_up(device.port):
             return seen
         clock.sleep(next(polls_s, POLLS_S[-1]))
 
@@ -160,48 +168,46 @@ class _Look:
             return Context()
 
 
-_Asked = tuple[_Look, Query]
-
-
-def _ask_all(looks: Sequence[_Look], clock: Clock, parallel: int) -> None:
+def _ask_all(look: _Look, clock: Clock, parallel: int) -> None:
     """Ask until no answer leads to another question."""
     deadline_s = clock.now() + LOOK_S
 
-    def ask(asked: _Asked) -> object:
-        look, query = asked
+    def ask(query: Query) -> object:
         if clock.now() > deadline_s:
             return DeviceError(look.name, f"not asked: the look took longer than {LOOK_S:.0f} s")
+        begun_s = clock.now()
         try:
             return look.device.port.ask(query)
         except DeviceError as error:
-            return error
+            again = error.retryable and clock.now() - begun_s < WAITED_S
+            return DeviceError(error.device, error.what, retryable=again)
 
     with ThreadPoolExecutor(parallel) as pool:
 
-        def ask_each(asked: list[_Asked]) -> list[object]:
+        def ask_each(asked: list[Query]) -> list[object]:
             return list(pool.map(ask, asked) if parallel > 1 else map(ask, asked))
 
         for _ in range(ROUNDS):
-            asked = [(look, query) for look in looks for query in look.open()]
+            asked = look.open()
             if not asked:
                 return
-            _ask_round(asked, ask_each, clock)
-    raise AssertionError(f"still asking after {ROUNDS} rounds: {asked[0][1].text}")
+            _ask_round(look, asked, ask_each, clock)
+    raise AssertionError(f"still asking after {ROUNDS} rounds: {asked[0].text}")
 
 
 def _ask_round(
-    asked: list[_Asked], ask: Callable[[list[_Asked]], list[object]], clock: Clock
+    look: _Look, asked: list[Query], ask: Callable[[list[Query]], list[object]], clock: Clock
 ) -> None:
     """Put these questions; those that may be answered later are put again, a few times."""
     for pause_s in (*PAUSES_S, None):
-        again: list[_Asked] = []
-        for (look, query), answer in zip(asked, ask(asked), strict=True):
+        again: list[Query] = []
+        for query, answer in zip(asked, ask(asked), strict=True):
             if not isinstance(answer, DeviceError):
                 look.answers[query.text] = answer
                 look.failed.pop(query.text, None)
                 continue
             look.failed[query.text] = Unanswered(str(answer))
-            again += [(look, query)] if answer.retryable else []
+            again += [query] if answer.retryable else []
         if not again or pause_s is None:
             return
         clock.sleep(pause_s)

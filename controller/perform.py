@@ -137,14 +137,19 @@ class _Performance:
         except DeviceError as error:
             raise _Doubt(f"{lost}; then, when asked what became of it: {error}") from error
         if not lost.status:  # no answer at all: it may have been done, and show only later
-            self._settled(since_s + self._thing.settles_s)
+            seen = self._settled(since_s + self._thing.settles_s)
+            self._known(lost, seen.why if isinstance(seen, Unanswered) else "")
         observed = observe([self.device], self.clock, named=[key])
-        if why := observed.why_unknown(key):
-            raise _Doubt(f"{lost}; then, when looked at: {why}")
+        self._known(lost, observed.why_unknown(key))
         thing = observed.things.get(key)
         self.ours = self.ours or thing is not None
         self.journal.write(record.looked(key, self.clock.now(), there=thing is not None))
         return self._remaining(thing, observed.context(key.device))
+
+    def _known(self, lost: DeviceError, why_not: str) -> None:
+        """Raises _Doubt if there is a reason why a thing can't be seen."""
+        if why_not:
+            raise _Doubt(f"{lost}; then, when looked at: {why_not}")
 
     def _remaining(self, thing: Managed | None, context: Context) -> tuple[Step, ...]:
         wanted = self.operation.wanted

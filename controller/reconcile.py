@@ -95,6 +95,7 @@ def reconcile(desired: Desired, world: World, history: History, gate: Gate, orde
 
     Raises Interrupted and HistoryAway; what was begun is in the journal.
     """
+    world = world.patient()
     seen = _look(desired, world, history)
     plan = seen.plan
     judgement = gate(plan, desired.lab, seen.observed)

@@ -62,7 +62,7 @@ class JsonRpc:
 
     method: str
     params: tuple[Json, ...] = ()
-    timeout_s: float = 600.0
+    timeout_s: float = 120.0
 
     def __str__(self) -> str:
         return f"{self.method}({', '.join(json.dumps(_printed(each)) for each in self.params)})"

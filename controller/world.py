@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.attribution import Trail
 from controller.clock import Clock
 from controller.devices import Device
 from controller.journal import Journal
 from controller.observed import Observed
+from controller.silence import PatientPort
 from lab.lab import Lab
 
 
@@ -31,3 +32,10 @@ class World:
     trails: Mapping[str, Trail] = field(default_factory=dict)
     parallel: int = 1
     place: Callable[[Lab, Observed], Observed] = as_observed
+
+    def patient(self) -> World:
+        """The same for one pass: devices that are silent are given up in it."""
+        devices = [
+            replace(device, port=PatientPort(device.port, self.clock)) for device in self.devices
+        ]
+        return replace(self, devices=devices)

@@ -15,6 +15,7 @@ from typing import Self
 
 from controller.fields import PLAIN, Field
 from controller.linux.block import block_of
+from controller.linux.file import pending, waits
 from controller.linux.mount import escaped, mount_key
 from controller.linux.package import packages_of
 from controller.linux.service import NFS_SERVER, Service
@@ -81,7 +82,7 @@ class Export(HostThing):
 
     @classmethod
     def fetch(cls, device: str, answers: Answers) -> Iterator[Query]:
-        yield from (IN_FORCE, TEXT)
+        yield from (IN_FORCE, TEXT, waits(EXPORTS))
         if IN_FORCE.text in answers and (shared := _shared(device, answers)):
             yield CLIENTS
             yield from map(_folder, shared)
@@ -93,10 +94,12 @@ class Export(HostThing):
             if _folder(path).text not in answers:
                 continue
             folder = output(answers, _folder(path))
+            ours = block_of(device, text, _mark(path)) is not None
             values: dict[str, Value] = {
                 "clients": tuple(sorted(clients)),
                 "mode": f"{int(folder.stdout, 8):04o}" if not folder.status else "",
-                "ours": block_of(device, text, _mark(path)) is not None,
+                "ours": ours,
+                "in_force": not (ours and pending(answers, EXPORTS)),
             }
             thing = cls.there(device, path, values)
             yield replace(thing, needs=frozenset({*_above(device, path), _server(device)}))
@@ -112,6 +115,7 @@ class Export(HostThing):
             goal: dict[str, Value] = {
                 "clients": (f"{vlan.subnet}({','.join(OPTIONS)})",),
                 "mode": MODE,
+                "in_force": True,
             }
             place = lab.place(*thing.path, "vlan")
             origin = dict.fromkeys(goal, place) if place is not None else {}
@@ -119,15 +123,17 @@ class Export(HostThing):
             yield replace(thing, values=goal, origin=origin, needs=needs)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
-        clients = self.values.get("clients")
-        if old is not None and clients != old.values["clients"] and not old.values["ours"]:
+        held = old.values if old is not None else {}
+        clients = {**held, **self.values}["clients"]
+        if old is not None and clients != held["clients"] and not held["ours"]:
             fix = f"take its line out of {EXPORTS} of {self.host}, or say what it says"
             raise Refused(f"{self.id} is in {EXPORTS} by another hand", fix)
-        if old is None or old.values["mode"] != MODE:
+        if held.get("mode") != MODE:
             yield Command(("mkdir", "-p", "-m", MODE, "--", self.id))
             yield Command(("chmod", MODE, "--", self.id))
-        if old is None or clients != old.values["clients"]:
-            line = " ".join((escaped(self.id), *self.held("clients")))
+        if clients != held.get("clients") or not held["in_force"]:
+            assert isinstance(clients, tuple), "read and wanted as one"
+            line = " ".join((escaped(self.id), *clients))
             yield self._block(f"{line}\n")
 
     def remove(self, context: Context) -> Iterator[Step]:

@@ -21,7 +21,8 @@ from controller.step import Answers, Command, Query, Step, WriteFile
 from lab.errors import DeviceError, Refused
 from lab.lab import Lab
 
-STAT, CAT, WAITS = asked("stat", "-c", FORM, "--"), asked("cat", "--"), asked("ls", "-d", "--")
+STAT, CAT = asked("stat", "-c", FORM, "--"), asked("cat", "--")
+_WAITS = ("ls", "-d", "--")
 REGULAR = "regular file"
 
 
@@ -30,13 +31,18 @@ def questions(path: str) -> tuple[Query, Query, Query]:
     return (
         asked("stat", "-c", FORM, "--", path, about=path),
         asked("cat", "--", path, about=path),
-        asked("ls", "-d", "--", f"{path}{PENDING}", about=path),
+        waits(path, about=path),
     )
+
+
+def waits(path: str, about: str = "") -> Query:
+    """Whether the daemon of a file still has to read it."""
+    return asked(*_WAITS, f"{path}{PENDING}", about=about)
 
 
 def pending(answers: Answers, path: str) -> bool:
     """Whether a file was written, and its daemon has not read it yet."""
-    return output(answers, questions(path)[2]).status == 0
+    return output(answers, waits(path)).status == 0
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from controller.fields import PLAIN, Field
+from controller.linux.file import pending, waits
 from controller.linux.shell import asked, output
 from controller.linux.thing import HostThing, host_of
 from controller.managed import Context, Cost, Fragment, Key
@@ -39,25 +40,29 @@ class Initiator(HostThing):
 
     @classmethod
     def fetch(cls, device: str, answers: Answers) -> Iterator[Query]:
-        yield NAME
+        yield from (NAME, waits(PATH))
 
     @classmethod
     def read(cls, device: str, answers: Answers) -> Iterator[Self]:
         text = output(answers, NAME).stdout
         if names := re.findall(r"^InitiatorName=(\S+)$", text, re.MULTILINE):
-            yield cls.there(device, initiator_key(device).id, {"iqn": names[-1]})
+            values = {"iqn": names[-1], "in_force": not pending(answers, PATH)}
+            yield cls.there(device, initiator_key(device).id, values)
 
     @classmethod
     def wanted(cls, lab: Lab, device: str) -> Iterator[Self]:
         node = lab.nodes.get(host_of(device))
         if node is not None and node.initiator is not None:
-            yield cls.said(lab, device, initiator_key(device).id, (), node)
+            thing = cls.said(lab, device, initiator_key(device).id, (), node)
+            yield replace(thing, values={**thing.values, "in_force": True})
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
         if count := context.around.get("sessions"):
             what = f"{self.host} has {count} iSCSI sessions, which a new initiator name would lose"
             raise Refused(what, "empty the node, log its sessions out, then apply again")
-        content = f"InitiatorName={self.values['iqn']}\n"
+        held = old.values if old is not None else {}
+        name = {**held, **self.values}["iqn"]
+        content = f"InitiatorName={name}\n"
         after = ("systemctl", "restart", "iscsid")
         yield WriteFile(PATH, content, mode=0o600, after=after)
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 from controller.fields import PLAIN, Field
 from controller.linux.block import block_of
 from controller.linux.checks import CHECKS
+from controller.linux.file import pending, waits
 from controller.linux.filesystem import DISKS, Filesystem, disk_rows, filesystem_key
 from controller.linux.package import packages_of
 from controller.linux.shell import Output, asked, output, outputs, succeeded
@@ -74,7 +75,7 @@ class Mount(HostThing):
         for path in ids:
             yield asked("findmnt", "--fstab", "--json", "--mountpoint", path, about=path)
         if ids:
-            yield from (TEXT, MOUNTED, DISKS)
+            yield from (TEXT, MOUNTED, DISKS, waits(FSTAB))
 
     @classmethod
     def read(cls, device: str, answers: Answers) -> Iterator[Self]:
@@ -85,12 +86,14 @@ class Mount(HostThing):
                 source = paths.get(row["source"], row["source"])
                 live = {each["target"] for each in _rows(device, output(answers, MOUNTED))}
                 text = output(answers, TEXT).stdout
+                ours = block_of(device, text, mount_mark(path)) is not None
                 values: dict[str, Value] = {
                     "source": source,
                     "type": row["fstype"],
                     "options": tuple(sorted({*row["options"].split(",")} - {"defaults"})),
                     "mounted": path in live,
-                    "ours": block_of(device, text, mount_mark(path)) is not None,
+                    "ours": ours,
+                    "in_force": not (ours and pending(answers, FSTAB)),
                 }
                 needs = frozenset({filesystem_key(device, source)})
                 yield replace(cls.there(device, path, values), needs=needs)
@@ -100,7 +103,7 @@ class Mount(HostThing):
         system, packages = systems(lab).get(host_of(device)), packages_of(lab, device)
         for path, item in cls.parts(lab, device):
             thing = cls.said(lab, device, path, ("mounts", path), item, item)
-            values = {"options": (), **thing.values, "mounted": True}
+            values = {"options": (), **thing.values, **_IN_USE}
             disk = str(values["source"])
             needs = packages | ({filesystem_key(device, disk)} if _formatted(lab, disk, device)
                                 else set())  # fmt: skip
@@ -108,7 +111,7 @@ class Mount(HostThing):
         if isinstance(system, BackupServer) and system.mount not in system.mounts:
             disk = f"/dev/{system.disk}"
             if _formatted(lab, disk, device):
-                values = {"source": disk, "type": "xfs", "options": ("nofail",), "mounted": True}
+                values = {"source": disk, "type": "xfs", "options": ("nofail",), **_IN_USE}
                 at = (*entry_of(lab, host_of(device)), "mount")
                 thing = cls.follows(lab, device, system.mount, values, at)
                 yield replace(thing, needs=packages | {filesystem_key(device, disk)})
@@ -124,7 +127,7 @@ class Mount(HostThing):
             if held["mounted"] and moved != ["options"]:
                 yield Command(("umount", "--", self.id))
         yield Command(("mkdir", "-p", "--", self.id))
-        if moved:
+        if moved or not held["in_force"]:
             yield self._line(goal)
         if old is not None and held["mounted"] and moved == ["options"]:
             yield Command(("mount", "-o", "remount", self.id))
@@ -148,6 +151,7 @@ class Mount(HostThing):
 
 
 _RELOAD = ("systemctl", "daemon-reload")
+_IN_USE: Mapping[str, Value] = {"mounted": True, "in_force": True}
 
 
 def escaped(path: str) -> str:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from proxmoxer import ProxmoxAPI
-from requests import Response
-from requests.adapters import BaseAdapter
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter, HTTPAdapter
 
 from controller.clock import Clock
 from controller.pve.port import PvePort
+from controller.pve.transport import STATUS
 from controller.step import Json
 
 CONNECT_S = 5.0
 ANSWER_S = 35.0  # nodes give a request that they pass on 30 s
+STATUS_S = 10.0  # what each node knows by itself
 
 for name in ("proxmoxer", "proxmoxer.core", "proxmoxer.backends.https"):
     logging.getLogger(name).setLevel(logging.WARNING)  # at INFO it prints what is sent
@@ -58,8 +60,19 @@ def connect(
         session.hooks["response"].append(_whole_message)
         if adapter is not None:
             session.mount("https://", adapter)
+        else:
+            session.mount(f"{api._store['base_url']}{STATUS}", _Soon())
         clients.append((address, api))
     return PvePort(device, clients, clock, user=f"{user}!{token_name}", reveal=reveal)
+
+
+class _Soon(HTTPAdapter):
+    """For what a node knows by itself."""
+
+    def send(self, request: PreparedRequest, *args: Any, **more: Any) -> Response:
+        connect_s, answer_s = more["timeout"]
+        soon = {**more, "timeout": (connect_s, min(STATUS_S, answer_s))}
+        return super().send(request, *args, **soon)
 
 
 def _whole_message(response: Response, *_args: Any, **_kwargs: Any) -> None:

@@ -29,6 +29,7 @@ from controller.step import Scalar
 from lab.errors import DeviceError
 
 QUORUM_S = 30.0  # for so long a node is believed to have quorum
+STATUS = "/cluster/status"
 AWAY_S = 10.0  # for so long nothing is asked of a node that its peers could not reach
 _NODE = re.compile(r"/nodes/([^/]+)/.")
 
@@ -44,7 +45,8 @@ class Transport:
         self._clock = clock
         self._first = 0
         self._choosing = Lock()
-        self._chosen_s: float | None = None
+        self._chosen_s = -QUORUM_S
+        self._silent: tuple[float, DeviceError | None] = (0.0, None)
         self._away: dict[str, tuple[float, DeviceError]] = {}
 
     def ask(self, path: str, params: Mapping[str, Scalar] | None = None) -> Any:
@@ -105,24 +107,38 @@ class Transport:
             raise DeviceError(self.device, f"{call}: {failure}") from failure
 
     def _choose(self) -> None:
-        """Prefer an address that has quorum; without any, the one that answers."""
-        now_s = self._clock.now()
+        """Prefer an address that has quorum; without any, the one that answers.
+
+        Raises DeviceError if all are silent: the call itself would only wait as long again.
+        """
+        begun_s = self._clock.now()
         with self._choosing:
-            if len(self._addresses) == 1 or (
-                self._chosen_s is not None and now_s < self._chosen_s + QUORUM_S
-            ):
-                return
-            self._chosen_s = now_s
-            for position in self._order():
+            found_s, silent = self._silent
+            if silent is not None and begun_s < found_s:  # while we waited here
+                raise silent
+            now_s = self._clock.now()
+            if len(self._addresses) > 1 and now_s >= self._chosen_s + QUORUM_S:
+                self._chosen_s = now_s
+                self._prefer()
+
+    def _prefer(self) -> None:
+        failures: list[DeviceError] = []
+        for position in self._order():
+            try:
                 if self._quorate(position):
                     self._first = position
                     return
+            except _Elsewhere as elsewhere:
+                failures.append(elsewhere.error)
+            except DeviceError:
+                continue  # whoever asks next is told why
+        if len(failures) == len(self._addresses) and not any(each.status for each in failures):
+            self._chosen_s, self._silent = -QUORUM_S, (self._clock.now(), failures[-1])
+            raise failures[-1]
 
     def _quorate(self, position: int) -> bool:
-        try:
-            rows = self._once(position, "GET", "/cluster/status", {})
-        except (_Elsewhere, DeviceError):
-            return False  # whoever asks next is told why
+        """Raises _Elsewhere, DeviceError."""
+        rows = self._once(position, "GET", STATUS, {})
         cluster = [row for row in rows if row.get("type") == "cluster"]
         return all(row.get("quorate") for row in cluster)
 

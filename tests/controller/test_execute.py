@@ -221,7 +221,7 @@ def test_a_device_that_answers_nothing_any_more_is_not_tried_with_everything(
     passes.port.faults = {0: "cut off"}
     outcome = passes.act(pools)
     assert [result.fate for result in outcome.results].count(Fate.IN_DOUBT) == 2
-    assert outcome.results[-1].reason == "shelf/a left 2 operations in a row in doubt"
+    assert outcome.results[-1].reason == "shelf/a left 2 operations in doubt"
 
 
 def test_a_thing_that_goes_away_while_it_is_changed_is_not_made_anew(passes: Passes) -> None:

@@ -210,6 +210,57 @@ def test_a_look_that_takes_too_long_leaves_the_rest_unanswered(
     assert observed.unknown["shelf/a", "ha"].endswith("the look took longer than 120 s")
 
 
+def test_a_tedious_device_leaves_the_others_their_time(
+    port: Shelf, clock: ManualClock, tmp_path: Path
+) -> None:
+    tedious = Tedious(shelf(tmp_path, clock, "shelf/b").folder, clock, "shelf/b")
+    observed = observe([device(tedious), device(port)], clock)
+    assert {name for name, _ in observed.unknown} == {"shelf/b"}
+    assert GUEST in observed.things
+
+
+class Stuck(Shelf):
+    """Answers once the other device has been seen."""
+
+    seen = threading.Event()
+
+    def ask(self, query: Query) -> object:
+        assert self.seen.wait(10), "nobody looked at the other one meanwhile"
+        return super().ask(query)
+
+
+class Quick(Shelf):
+    """Says when the last question was put."""
+
+    def ask(self, query: Query) -> object:
+        if query.path == "/guest/102":
+            Stuck.seen.set()
+        return super().ask(query)
+
+
+def test_devices_are_looked_at_side_by_side(
+    port: Shelf, clock: ManualClock, tmp_path: Path
+) -> None:
+    stuck = Stuck(shelf(tmp_path, clock, "shelf/b").folder, clock, "shelf/b")
+    ports = [device(stuck), device(Quick(port.folder, clock))]
+    assert not observe(ports, clock, parallel=2).unknown
+
+
+def test_what_was_waited_for_long_is_not_waited_for_again(port: Shelf, clock: ManualClock) -> None:
+    class Hanging(Shelf):
+        def ask(self, query: Query) -> object:
+            if query.path != "/pool":
+                return super().ask(query)
+            self.asked.append(query.text)
+            self.clock.sleep(30.0)
+            raise DeviceError(self.device, "no answer within 30 s", retryable=True)
+
+    hanging = Hanging(port.folder, clock)
+    observed = observe([device(hanging)], clock)
+    assert observed.unknown == {("shelf/a", "pool"): "shelf/a: no answer within 30 s"}
+    assert hanging.asked.count("/pool") == 1
+
+
 class Endless(Pool):
     """Every answer leads to another question."""
 

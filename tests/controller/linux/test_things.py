@@ -109,6 +109,74 @@ def test_a_file_that_a_daemon_has_not_read_is_not_done() -> None:
     assert here.plan().empty
 
 
+@pytest.mark.parametrize(
+    ("file", "acted"),
+    [("/etc/fstab", "mount /backup"), ("/etc/exports", "export /backup/a")],
+)
+def test_what_a_line_of_ours_is_for_waits_until_it_is_read(file: str, acted: str) -> None:
+    here = world()
+    here.applied()
+    here.run("bak1", f"touch {file}.vlab-pending")
+
+    assert acts(here.plan(), Action.UPDATE) == [f"bak1 {acted}"]
+    here.applied()
+    assert here.plan().empty
+    assert not _beside(here)
+
+
+def test_an_initiator_name_that_iscsid_has_not_read_is_not_in_force() -> None:
+    here = World(load(two_groups()))
+    here.applied()
+    here.run("pve4", "iscsiadm -m node -u", "touch /etc/iscsi/initiatorname.iscsi.vlab-pending")
+
+    steps = [str(step) for op in here.plan().operations for step in op.steps]
+
+    assert (
+        "write /etc/iscsi/initiatorname.iscsi, 1 lines, mode 0600, then systemctl restart"
+        in (steps[0])
+    )
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_cut_off_at_any_command_it_ends_in_the_same_host(
+    arrives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world('files: {/etc/x: {content: "a\\n", after: [systemctl, restart, chrony]}}')
+    before.run("bak1", "echo '# somebody' >> /etc/exports")
+    run, count = TwinShell.run, 0
+
+    def cut(
+        shell: TwinShell, argv: Sequence[str], stdin: str = "", timeout_s: float = 60
+    ) -> Output:
+        nonlocal count
+        count += 1
+        if count == last and not arrives:
+            raise DeviceError(NAME, "the connection was lost", retryable=True)
+        found = run(shell, argv, stdin, timeout_s)
+        if count == last:
+            raise DeviceError(NAME, "the connection was lost", retryable=True)
+        return found
+
+    last = 0
+    while count >= last:
+        last += 1
+        here, count = before.forked(), 0
+        with monkeypatch.context() as patched:
+            plan = here.plan()
+            patched.setattr(TwinShell, "run", cut)
+            assert execute(plan, here.devices, Journal(), here.clock).done, last
+        here.applied()
+        assert here.plan().empty, last
+        assert not _beside(here), last
+        assert here.run("bak1", "cat /etc/exports").stdout.count("# somebody") == 1
+    assert last > 30
+
+
+def _beside(here: World) -> list[str]:
+    """Halves of new files, and what their daemons have not read."""
+    return [path for path in here.host("bak1").state.files if path.endswith(("-new", "-pending"))]
+
+
 def test_a_link_is_left_alone() -> None:
     here = world('files: {/etc/x: {content: "a\\n"}}')
     here.host("bak1").state.files["/etc/x"] = File("/etc/hostname", 0o777, kind="link")

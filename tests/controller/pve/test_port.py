@@ -83,6 +83,52 @@ def test_when_no_address_answers_the_error_says_so_and_may_pass(cluster: Served)
     assert caught.value.device == DEVICE
 
 
+def test_when_all_addresses_are_silent_each_is_waited_for_once(cluster: Served) -> None:
+    cluster.line.cut = lambda _request: True
+    with pytest.raises(DeviceError, match="did not answer in time") as caught:
+        cluster.port.ask(POOLS)
+    assert (caught.value.retryable, caught.value.status) == (True, 0)
+    assert len(cluster.line.requests) == len(NODES)
+    with pytest.raises(DeviceError, match="did not answer in time"):
+        cluster.port.send(Rest("POST", "/pools", {"poolid": "p"}))
+    assert not [each for each in cluster.line.requests if each.startswith("POST")]
+
+    cluster.line.cut = lambda _request: False
+    assert cluster.port.ask(POOLS) == []
+
+
+def test_who_waits_beside_another_is_told_of_the_silence_with_it(cluster: Served) -> None:
+    told: list[str] = []
+    began = threading.Event()
+    now = cluster.clock.now
+
+    def noticed() -> float:
+        at_s = now()
+        if threading.current_thread() is second:
+            began.set()
+        return at_s
+
+    def ask() -> None:
+        with pytest.raises(DeviceError, match="did not answer in time") as caught:
+            cluster.port.ask(Query("/version"))
+        told.append(caught.value.what)
+
+    def silent(_request: PreparedRequest) -> bool:
+        if not began.is_set():
+            second.start()
+            assert began.wait(10)
+        cluster.wait(10.0)
+        return True
+
+    second = threading.Thread(target=ask)
+    cluster.clock.now = noticed  # type: ignore[method-assign]
+    cluster.line.cut = silent
+    ask()
+    second.join(10)
+    assert len(told) == 2
+    assert len(cluster.line.requests) == len(NODES)
+
+
 def test_a_guest_of_a_dead_node_is_out_of_reach_and_the_others_are_not(guest: Served) -> None:
     guest.port.send(Rest("POST", "/nodes/pve3/qemu", {"vmid": 201}))
     fail(guest, "fail-node pve2", after_s=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -9,17 +10,21 @@ from pathlib import Path
 import pytest
 
 from controller.adopt import adopt
-from controller.clock import SystemClock
-from controller.execute import DOUBTS_IN_A_ROW
+from controller.clock import Clock, SystemClock
+from controller.execute import DOUBTS, execute
 from controller.installation import devices_of
+from controller.journal import Journal
 from controller.observe import observe
 from controller.perform import Fate
 from controller.plan import Action, NoteKind
 from controller.planning import plan_changes
+from controller.recover import recover
 from controller.secrets import SecretMissing, Vault, rehearsed
 from controller.settings import Settings
 from controller.step import Json
 from controller.truenas.kinds import KINDS
+from controller.truenas.transport import Transport, no_answer
+from controller.world import World
 from lab.errors import DeviceError, LabInvalid
 from lab.item import Act
 from lab.load import load
@@ -27,6 +32,7 @@ from simulator.linux.host import LinuxHost
 from simulator.served.authority import Authority
 from simulator.twin import Twin
 from tests.controller.truenas.served import (
+    DEVICE,
     Served,
     behind_sockets,
     connected,
@@ -128,7 +134,7 @@ def test_losing_the_array_under_a_plan_leaves_it_unknown_and_the_next_pass_resum
         took_s = array.clock.now() - begun_s
 
         fates = [result.fate for result in half.results]
-        assert fates.count(Fate.IN_DOUBT) == DOUBTS_IN_A_ROW  # then it is left in peace
+        assert fates.count(Fate.IN_DOUBT) == DOUBTS  # then it is left in peace
         assert Fate.DONE in fates
         assert {kind for _, kind in seen.unknown} == {kind.kind for kind in KINDS}
         assert not [op for op in plan_changes(declared, seen, {}, "b").operations if op.steps]
@@ -138,6 +144,50 @@ def test_losing_the_array_under_a_plan_leaves_it_unknown_and_the_next_pass_resum
         look_until_known(array)
         assert array.apply(declared).done
         assert steps(array.plan(declared)) == []
+
+
+class Suspended:
+    """A way to an array whose pools are suspended: what touches them never comes back."""
+
+    def __init__(self, inner: Transport, clock: Clock) -> None:
+        self.inner, self.clock, self.suspended = inner, clock, False
+
+    def call(self, method: str, params: Sequence[Json], timeout_s: float) -> object:
+        if self.suspended and method.startswith("pool."):
+            self.clock.sleep(timeout_s)
+            raise no_answer(DEVICE, method, f"nothing for {timeout_s:.0f} s")
+        return self.inner.call(method, params, timeout_s)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_a_suspended_pool_holds_up_what_is_on_it_and_not_for_long() -> None:
+    declared = lab()
+    array = in_process(declared)
+    plan, journal = array.plan(declared), Journal()
+    way = Suspended(array.line.inner, array.clock)
+    array.line.inner = way
+    (device,) = World([array.device], journal, array.clock).patient().devices
+    way.suspended, begun_s = True, array.clock.now()
+
+    outcome = execute(plan, [device], journal, array.clock)
+
+    assert array.clock.now() - begun_s < 600.0
+    assert {each.operation.key.kind for each in outcome.fated(Fate.DONE)} >= {"chap", "portal"}
+    doubtful = [each.operation.key for each in outcome.fated(Fate.IN_DOUBT)]
+    assert [key.kind for key in doubtful] == ["dataset", "zvol"]
+    seen = observe([device], array.clock)
+    assert {"pool", "dataset", "zvol"} <= {kind for _, kind in seen.unknown}
+    assert [thing for thing in seen.things if thing.kind == "portal"]
+
+    way.suspended = False
+    recovery = recover(journal, [array.device], array.clock, {})
+    assert not recovery.in_doubt
+    assert execute(
+        array.plan(declared, recovery.owned({})), [array.device], journal, array.clock
+    ).done
+    assert steps(array.plan(declared, array.owned(declared))) == []
 
 
 def look_until_known(array: Served) -> None:
