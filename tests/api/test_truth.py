@@ -84,7 +84,7 @@ def test_an_exchange_that_differs_is_named_and_the_command_ends_with_2(
 def test_what_the_twin_does_not_have_is_neither_equal_nor_different(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api_recording(tmp_path, exchange(1, "GET", "/cluster/acme/tos", ""), area="acme")
+    api_recording(tmp_path, exchange(1, "GET", "/cluster/sdn/dry-run", ""), area="sdn")
     code, answer = asked("pve-api", tmp_path, capsys)
 
     assert code == Exit.FINE
