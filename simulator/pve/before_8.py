@@ -79,10 +79,9 @@ BEFORE_8 = (
     Change(r".*", differs="digest? string ..40"),
     Change(r"(POST|PUT) /nodes/\{node\}/apt/repositories", differs="digest? string ..80"),
     Change(
-        r"GET /nodes/\{node\}/disks/(directory|lvm|lvmthin|smart|zfs)",
+        r"GET /nodes/\{node\}/disks/(directory|lvm|lvmthin|smart|zfs.*)",
         may="/ Sys.Audit|Datastore.Audit",
     ),
-    Change(r"GET /nodes/\{node\}/disks/zfs/\{name\}", may="/ Sys.Audit|Datastore.Audit"),
     Change(
         r"(POST|DELETE) /nodes/\{node\}/disks/(directory|lvm|lvmthin|zfs).*",
         may="/ Sys.Modify&Datastore.Allocate",

@@ -46,9 +46,9 @@ def test_what_is_not_simulated_is_refused_by_name(line: str, message: str) -> No
 
 
 def test_a_refused_line_has_no_effect(here: Hosts) -> None:
-    result = here("pve1", "touch /root/made; cat $HOME")
+    result = here("pve1", "touch /srv/made; cat $HOME")
     assert (result.status, result.stdout) == (2, "")
-    assert here("pve1", "test -e /root/made").status == 1
+    assert here("pve1", "test -e /srv/made").status == 1
 
 
 def test_an_unknown_command_is_not_found(here: Hosts) -> None:

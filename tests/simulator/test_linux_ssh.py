@@ -87,10 +87,10 @@ def test_root_and_a_user_with_sudo_log_in_by_key(lab: ServedLab) -> None:
 
 def test_input_and_output_are_bytes_that_come_through(lab: ServedLab) -> None:
     text = "l\u00ednea\n" * 20_000
-    write = "sh -c 'umask 077 && cat > \"$1\"' sh /root/big"
+    write = "sh -c 'umask 077 && cat > \"$1\"' sh /srv/big"
     assert _run(lab, "pve1", write, text) == (0, "", "")
-    assert _run(lab, "pve1", "cat /root/big") == (0, text, "")
-    assert _run(lab, "pve1", "stat -c '%a %s' /root/big")[1] == "600 140000\n"
+    assert _run(lab, "pve1", "cat /srv/big") == (0, text, "")
+    assert _run(lab, "pve1", "stat -c '%a %s' /srv/big")[1] == "600 140000\n"
 
 
 def test_a_command_that_reads_nothing_does_not_wait_for_input(lab: ServedLab) -> None:
@@ -200,7 +200,7 @@ def test_a_host_that_is_not_reached_is_silent_until_it_is(lab: ServedLab) -> Non
 def test_what_a_silent_host_was_told_is_not_done_once_it_is_dead(tmp_path: Path) -> None:
     async def die(connection: Connection) -> None:
         await asyncio.to_thread(slow.fail, "silence-node pve2")
-        running = asyncio.ensure_future(connection.run("touch /root/late"))
+        running = asyncio.ensure_future(connection.run("touch /srv/late"))
         done, _ = await asyncio.wait([running], timeout=0.5)
         assert not done
         await asyncio.to_thread(slow.fail, "fail-node pve2")
@@ -209,7 +209,7 @@ def test_what_a_silent_host_was_told_is_not_done_once_it_is_dead(tmp_path: Path)
     # At this speed no watchdog ends the silence before it was seen.
     with ServedLab.start(hosts().twin, tmp_path, port=0) as slow:
         _on(slow, "pve2", die)
-        assert "/root/late" not in _host(slow, "pve2").state.files
+        assert "/srv/late" not in _host(slow, "pve2").state.files
 
 
 def test_openssh_logs_in_too(lab: ServedLab) -> None:
