@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -153,9 +154,19 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Writes nothing, so it waits for no writer. Raises HistoryAway."""
-    with _answered(engine), engine.execution_options(**{_READS: True}).begin() as connection:
+def reading(where: Engine | Connection) -> Iterator[Connection]:
+    """Writes nothing, so it waits for no writer; from a connection, what that one sees already.
+
+    All that is read by one connection was true at one instant. Raises HistoryAway.
+    """
+    if isinstance(where, Connection):
+        with _answered(where.engine):
+            yield where
+        return
+    options: dict[str, Any] = {_READS: True}
+    if where.dialect.name == "postgresql":  # a transaction of SQLite sees one instant anyway
+        options["isolation_level"] = "REPEATABLE READ"
+    with _answered(where), where.execution_options(**options).begin() as connection:
         yield connection
 
 

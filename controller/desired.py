@@ -96,7 +96,7 @@ class Commits:
         Raises SourceUnreachable for a commit that was not fetched, HistoryAway.
         """
         revision = self._source.revision(name)
-        self._history.remember("accepted", revision.commit)
+        self._history.remember({"accepted": revision.commit})
         return revision
 
     def _fetch(self, now_s: float) -> Trouble | None:

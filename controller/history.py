@@ -9,7 +9,8 @@ then it is cleared. Leaves out the lease, which is in the same database.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -81,19 +82,26 @@ def open_history(url: str) -> History:
 class History:
     """Everything in one database. Every method is one transaction and may raise HistoryAway."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, seen_by: Connection | None = None) -> None:
         self.engine = engine
+        self._source: Engine | Connection = seen_by or engine
 
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
+
+    @contextmanager
+    def at_one_instant(self) -> Iterator[History]:
+        """What is read from the history that this gives was all true at the same time."""
+        with reading(self._source) as connection:
+            yield History(self.engine, connection)
 
     def owned(self, only: Key | None = None) -> dict[Key, OwnedRecord]:
         """Everything that is ours, or one thing of it."""
         query = select(db.owned)
         if only is not None:
             query = query.where(*_is(db.owned, only))
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             rows = connection.execute(query).all()
         return {
             Key(row.device, row.kind, row.thing): record_of(
@@ -141,12 +149,12 @@ class History:
 
     def newest(self) -> Seen | None:
         """The revision seen last."""
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             return _newest(connection)
 
     def in_force(self) -> Seen | None:
         """The good revision seen last: what the lab shall be."""
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             return _newest(connection, Judged.GOOD)
 
     def begin_run(self, plan: Plan, reasons: Collection[str], now_s: float) -> int:
@@ -214,13 +222,13 @@ class History:
     def runs(self, limit: int = 20) -> list[Run]:
         """The last runs, newest first."""
         newest = select(db.runs).order_by(db.runs.c.number.desc()).limit(limit)
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             return [run_of(row) for row in connection.execute(newest)]
 
     def run(self, number: int) -> Run | None:
         """One run by its number."""
         one = select(db.runs).where(db.runs.c.number == number)
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             return next((run_of(row) for row in connection.execute(one)), None)
 
     def operations(self, run: int) -> list[Done]:
@@ -228,14 +236,14 @@ class History:
         table = db.operations
         one = select(table).where(table.c.run == run)
         ordered = one.order_by(table.c.wave, table.c.device, table.c.kind, table.c.thing)
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             rows = connection.execute(ordered).all()
         return [done_of(row) for row in rows]
 
     def conditions(self) -> dict[str, Conditions]:
         """By subject: "" is the lab, else `guests/luffy`."""
         found: dict[str, dict[ConditionType, Condition]] = {}
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             for row in connection.execute(select(db.conditions)):
                 condition = Condition(
                     ConditionType(row.type),
@@ -287,18 +295,19 @@ class History:
         """The last events with a number above `after`, newest first."""
         table = db.events
         newest = select(table).where(table.c.number > after).order_by(table.c.number.desc())
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             rows = connection.execute(newest.limit(limit)).all()
         return [Event(row.at_s, row.kind, row.subject, row.told, row.number) for row in rows]
 
-    def remember(self, name: str, value: str) -> None:
-        """One value by name, in place of the one before."""
+    def remember(self, values: Mapping[str, str]) -> None:
+        """Values by name, in place of those before. All of it or nothing."""
         upsert = (
             "INSERT INTO meta (name, value) VALUES (:name, :value)"
             " ON CONFLICT (name) DO UPDATE SET value = :value"
         )
+        rows = [{"name": name, "value": value} for name, value in values.items()]
         with transaction(self.engine) as connection:
-            connection.execute(text(upsert), {"name": name, "value": value})
+            connection.execute(text(upsert), rows)
 
     def approved(self) -> frozenset[Key]:
         """Strangers that a person lets us change on adoption."""
@@ -307,11 +316,11 @@ class History:
     def approve(self, keys: Iterable[Key]) -> None:
         """Exactly these, from the next pass on."""
         told = sorted([key.device, key.kind, key.id] for key in keys)
-        self.remember("approved", json.dumps(told))
+        self.remember({"approved": json.dumps(told)})
 
     def recall(self, name: str) -> str:
         """What was remembered; empty if nothing was."""
-        with reading(self.engine) as connection:
+        with reading(self._source) as connection:
             found = connection.execute(select(db.meta.c.value).where(db.meta.c.name == name))
             return str(found.scalar() or "")
 

@@ -6,7 +6,6 @@ does ends the loop; it becomes a condition, and the next pass tries again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -21,15 +20,8 @@ from controller.lease import Lease, Tenure, acquire, release
 from controller.observed import Observed
 from controller.plan import Plan
 from controller.reconcile import Ending, Gate, Orders, Pass, reconcile
-from controller.render import plan_data
 from controller.settings import Apply
-from controller.standing import (
-    Board,
-    lab_conditions,
-    object_conditions,
-    reconciling,
-    without_pass,
-)
+from controller.standing import Board, reconciling, without_pass
 from controller.triggers import Triggers
 from controller.world import World
 from lab.errors import Interrupted, VlabError
@@ -79,7 +71,7 @@ class Controller:
         self._standby = False
         self._board: Board | None = None
         self._last: tuple[str, Ending] | None = None
-        self._plan = self._applied = ""
+        self._applied = ""
         self._poll_due_s = self._drift_due_s = 0.0
 
     def run(self) -> None:
@@ -154,8 +146,7 @@ class Controller:
                 lambda plan: board.show(clock.now(), reconciling(plan)),
             )
             done = reconcile(desired, self._world, self._history, self._gate, orders)
-        board.show_all(clock.now(), lab_conditions(done), object_conditions(done))
-        self._remember(done.plan, clock.now())
+        board.show_pass(clock.now(), done)
         self._after(done, clock.now(), clock.now() - begun_s)
         return done
 
@@ -172,7 +163,7 @@ class Controller:
             before = self._history.recall(name)
             if before not in ("", str(lease.token)):
                 disown(self._world.journal)
-            self._history.remember(name, str(lease.token))
+            self._history.remember({name: str(lease.token)})
             self._history.end_interrupted("its controller ended", self._world.clock.now())
             self._board = Board(self._history)
         self._led, self._standby = lease, False
@@ -200,13 +191,6 @@ class Controller:
             operations=operations,
             took_s=round(took_s, 3),
         )
-
-    def _remember(self, plan: Plan, now_s: float) -> None:
-        """What status shows besides conditions."""
-        self._history.remember("looked", str(now_s))
-        if (shown := json.dumps(plan_data(plan))) != self._plan:
-            self._history.remember("plan", shown)
-            self._plan = shown
 
     def _no_pass(self, reason: str, message: str) -> None:
         log.warning("no pass", reason=reason, why=message)

@@ -163,7 +163,7 @@ def _look(desired: Desired, world: World, history: History) -> _Seen:
     told = _tell(drifts, watch, world, history)
     after = Watch(marks, {str(key): text for key, text in told.items()})
     if after != watch:
-        history.remember("watch", after.text())
+        history.remember({"watch": after.text()})
     return _Seen(desired, settled, observed, plan, drifts, told)
 
 

@@ -6,6 +6,7 @@ history, and writes only what has changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from controller.conditions import Condition, Conditions, ConditionType, Status, updated
@@ -14,7 +15,7 @@ from controller.history import Event, History
 from controller.perform import Fate
 from controller.plan import Note, NoteKind, Operation, Plan
 from controller.reconcile import Ending, Pass, subject_of
-from controller.render import headline
+from controller.render import headline, plan_data
 
 LAB = ""
 """The subject of the conditions of the lab as a whole."""
@@ -102,26 +103,34 @@ def object_conditions(done: Pass) -> dict[str, list[Condition]]:
 
 
 class Board:
-    """The conditions as they were shown last."""
+    """The conditions as they were shown last, and what else status shows of a pass."""
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._shown = history.conditions()
+        self._plan = ""
 
     def show(self, now_s: float, lab: list[Condition]) -> None:
         """Conditions of the lab; those of the objects stay."""
         self._write({LAB: updated(self._shown.get(LAB, {}), lab, now_s)}, now_s)
 
-    def show_all(
-        self, now_s: float, lab: list[Condition], objects: Mapping[str, list[Condition]]
-    ) -> None:
-        """All conditions; objects that are not named are gone."""
+    def show_pass(self, now_s: float, done: Pass) -> None:
+        """All conditions after a pass, its plan, and which commit it compared the lab with.
+
+        The commit comes last: who reads it before still knows the conditions for older ones.
+        """
+        current = {LAB: lab_conditions(done), **object_conditions(done)}
         new = {
             subject: updated(self._shown.get(subject, {}), conditions, now_s)
-            for subject, conditions in ({LAB: lab} | dict(objects)).items()
+            for subject, conditions in current.items()
         }
         gone: dict[str, Conditions] = {subject: {} for subject in self._shown.keys() - new.keys()}
         self._write({**new, **gone}, now_s)
+        plan = json.dumps(plan_data(done.plan))
+        news = {"plan": plan} if plan != self._plan else {}
+        compared = done.desired.revision.commit
+        self._history.remember({"looked": str(now_s), "compared": compared, **news})
+        self._plan = plan
 
     def _write(self, new: Mapping[str, Conditions], now_s: float) -> None:
         changed = {s: conditions for s, conditions in new.items() if conditions != self._old(s)}

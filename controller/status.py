@@ -135,26 +135,28 @@ class Status(View):
 
 
 def status(history: History, *, runs: int = 10, events: int = 20) -> Status:
-    """The state of things now. Raises HistoryAway."""
-    conditions = history.conditions()
-    looked, plan = history.recall("looked"), history.recall("plan")
-    held = leases.current(history.engine)
-    return Status(
-        sync=_sync(conditions.get(LAB, {})),
-        in_force=_revision(history.in_force()),
-        newest=_revision(history.newest()),
-        looked_s=float(looked) if looked else None,
-        conditions=_conditions(conditions.get(LAB, {})),
-        objects=tuple(
-            ObjectView(subject=subject, conditions=_conditions(found))
-            for subject, found in sorted(conditions.items())
-            if subject != LAB
-        ),
-        runs=tuple(_run(run) for run in history.runs(runs)),
-        events=tuple(event_view(event) for event in history.events(events)),
-        plan=json.loads(plan) if plan else None,
-        lease=LeaseView(holder=held.holder, until_s=held.until_s) if held else None,
-    )
+    """The state of things at one instant. Raises HistoryAway."""
+    with history.at_one_instant() as seen:
+        conditions, in_force = seen.conditions(), seen.in_force()
+        looked, plan = seen.recall("looked"), seen.recall("plan")
+        held = leases.current(history.engine)
+        compared = in_force is not None and in_force.revision.commit == seen.recall("compared")
+        return Status(
+            sync=_sync(conditions.get(LAB, {}), compared=compared),
+            in_force=_revision(in_force),
+            newest=_revision(seen.newest()),
+            looked_s=float(looked) if looked else None,
+            conditions=_conditions(conditions.get(LAB, {})),
+            objects=tuple(
+                ObjectView(subject=subject, conditions=_conditions(found))
+                for subject, found in sorted(conditions.items())
+                if subject != LAB
+            ),
+            runs=tuple(_run(run) for run in seen.runs(runs)),
+            events=tuple(event_view(event) for event in seen.events(events)),
+            plan=json.loads(plan) if plan else None,
+            lease=LeaseView(holder=held.holder, until_s=held.until_s) if held else None,
+        )
 
 
 def run_view(history: History, number: int) -> RunView | None:
@@ -177,14 +179,17 @@ def event_view(event: Event) -> EventView:
     )
 
 
-def _sync(conditions: Conditions) -> Sync:
+def _sync(conditions: Conditions, *, compared: bool) -> Sync:
+    """`compared`: whether the conditions are about the commit in force, not one before it."""
     ready = conditions.get(ConditionType.READY)
     under_way = conditions.get(ConditionType.RECONCILING)
     if under_way is not None and under_way.status is Truth.TRUE:
         return Sync.RECONCILING
     if ready is None or ready.status is Truth.UNKNOWN:
         return Sync.UNKNOWN
-    return Sync.IN_SYNC if ready.status is Truth.TRUE else Sync.OUT_OF_SYNC
+    if ready.status is Truth.FALSE:
+        return Sync.OUT_OF_SYNC
+    return Sync.IN_SYNC if compared else Sync.RECONCILING
 
 
 def _conditions(conditions: Conditions) -> tuple[ConditionView, ...]:

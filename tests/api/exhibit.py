@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -23,10 +22,9 @@ from controller.planning import plan_changes, wanted_things
 from controller.pve import KINDS
 from controller.reconcile import Ending, Pass
 from controller.rehearsal import Rehearsal
-from controller.render import plan_data
 from controller.runs import Result
 from controller.source import Revision
-from controller.standing import Board, lab_conditions, object_conditions
+from controller.standing import Board
 from lab.lab import Lab
 from lab.load import load_tree
 from simulator.build import twin_of
@@ -60,10 +58,7 @@ class Exhibit:
     def passed(self, done: Pass) -> None:
         """Show what a pass came to."""
         self.clock_s += 15
-        board = Board(self.history)
-        board.show_all(self.clock_s, lab_conditions(done), object_conditions(done))
-        self.history.remember("plan", json.dumps(plan_data(done.plan)))
-        self.history.remember("looked", str(self.clock_s))
+        Board(self.history).show_pass(self.clock_s, done)
 
 
 REVISION = Revision(

@@ -278,7 +278,7 @@ def test_it_is_ready_once_a_pass_has_ended_and_alive_before(
     client: httpx.Client, shown: Exhibit
 ) -> None:
     assert client.get("/readyz").status_code == 200
-    shown.history.remember("looked", "")
+    shown.history.remember({"looked": ""})
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
 
@@ -290,7 +290,7 @@ def test_before_the_first_commit_the_lab_is_not_found_and_the_rest_answers(
     assert client.get("/api/v1/lab").status_code == 404
     assert client.post("/api/v1/simulations", json=PVE2).status_code == 404
     assert client.get("/api/v1/status").status_code == 200
-    shown.history.remember("plan", "")
+    shown.history.remember({"plan": ""})
     assert client.get("/api/v1/plan").status_code == 404
 
 

@@ -110,8 +110,8 @@ def test_a_run_cut_off_by_a_crash_is_ended_by_the_next_process(history_url: str)
 def test_what_is_remembered_by_name_is_the_last_value(history_url: str) -> None:
     history = open_history(history_url)
     assert history.recall("plan") == ""
-    history.remember("plan", "{}")
-    history.remember("plan", '{"waves": []}')
+    history.remember({"plan": "{}"})
+    history.remember({"plan": '{"waves": []}'})
     assert history.recall("plan") == '{"waves": []}'
     history.close()
 
@@ -157,6 +157,18 @@ def test_who_reads_does_not_wait_for_who_writes_and_sees_nothing_half(history_ur
     history.close()
 
 
+def test_what_is_read_at_one_instant_shows_nothing_written_since(history_url: str) -> None:
+    history = open_history(history_url)
+    history.remember({"looked": "1", "plan": "first"})
+    with history.at_one_instant() as seen:
+        assert seen.recall("looked") == "1"
+        history.remember({"looked": "2", "plan": "second"})
+        assert (seen.recall("looked"), seen.recall("plan")) == ("1", "first")
+        assert history.recall("plan") == "second"
+    assert history.recall("looked") == "2"
+    history.close()
+
+
 def test_revisions_that_many_see_at_once_are_all_kept(history_url: str) -> None:
     history = open_history(history_url)
     with ThreadPoolExecutor(6) as threads:
@@ -170,7 +182,7 @@ def test_revisions_that_many_see_at_once_are_all_kept(history_url: str) -> None:
 
 def test_tables_of_a_newer_version_are_not_touched(history_url: str) -> None:
     history = open_history(history_url)
-    history.remember("version", "999")
+    history.remember({"version": "999"})
     history.close()
     with pytest.raises(HistoryAway, match="made by another version of vlab .tables 999"):
         open_history(history_url)

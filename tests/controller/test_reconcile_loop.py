@@ -274,6 +274,27 @@ def test_an_error_of_the_gate_is_a_condition_and_the_next_pass_tries_again(
     made.stop()
 
 
+def test_in_sync_is_said_of_a_commit_only_after_a_look_at_the_lab(tmp_path: Path) -> None:
+    said: list[tuple[Sync, str]] = []
+
+    def gate(_plan: Plan, _lab: Lab, _observed: Observed) -> Judgement:
+        now = status(made.history)
+        said.append((now.sync, now.in_force.subject if now.in_force else ""))
+        return Judgement()
+
+    made = station(tmp_path, gate=gate)
+    made.remote.commit({"a.yaml": crew()}, "Sign on a crew")
+    made.passes("start")
+    made.passes("verify")
+    assert status(made.history).sync is Sync.IN_SYNC
+    made.remote.commit({"a.yaml": crew(LUFFY)}, "Bring luffy aboard")
+    made.passes()
+    assert said[-1] == (Sync.RECONCILING, "Bring luffy aboard")
+    made.passes("verify")
+    assert status(made.history).sync is Sync.IN_SYNC
+    made.stop()
+
+
 def test_status_shows_it_all_and_secrets_nowhere(east: Station) -> None:
     shown = status(east.history)
     assert (shown.sync, shown.in_force, shown.plan, shown.lease) == (Sync.UNKNOWN, None, None, None)
