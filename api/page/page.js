@@ -86,7 +86,7 @@ function showStatus(status) {
 
 function headlineOf(sync, ready) {
   if (sync === "in-sync") return "In sync";
-  if (sync === "reconciling") return "Applying";
+  if (sync === "reconciling") return "Reconciling";
   return ready ? capital(words(ready.reason)) : "Nothing known yet";
 }
 
