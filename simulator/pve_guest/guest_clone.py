@@ -1,5 +1,4 @@
-"""Copies of guests, templates, and which of both a guest can have. Source: PVE::API2::Qemu and
-::LXC clone_vm, template, vm_feature; PVE::AbstractConfig has_feature.
+"""Copies of guests, full or linked to a template. Source: PVE::API2::Qemu and ::LXC clone_vm.
 
 Both ids are locked until the copy is done. Leaves out: copying a running guest's disks live, and
 how long a copy takes on what storage (a second for each disk).
@@ -11,7 +10,7 @@ import uuid
 from dataclasses import dataclass, replace
 
 from simulator import guests
-from simulator.pve import load, propertystring
+from simulator.pve import propertystring
 from simulator.pve.call import Call
 from simulator.pve.documents import Entry, GuestConfig, Volume
 from simulator.pve.parameters import Value
@@ -28,16 +27,14 @@ from simulator.pve_guest.guest_config import (
     find_snapshot,
     mac_address,
 )
-from simulator.pve_guest.guest_snapshots import GUEST, NOT_SAVED, can_snapshot
-from simulator.pve_guest.guest_strings import DRIVES
+from simulator.pve_guest.guest_snapshots import GUEST, NOT_SAVED
+from simulator.pve_guest.guest_template import LINKABLE, need_file, own_volumes
 from simulator.pve_node import volumes
 from simulator.pve_node.storage import enabled_on, find_storage, need_enabled, shared
 
 routes = Routes()
 
 SECONDS_FOR_A_DISK = 1.0  # assumed
-LINKABLE = frozenset({"dir", "nfs", "cifs", "btrfs", "lvmthin", "zfspool", "zfs", "rbd"})
-"""Storages where a copy may stand on a template's volume. Source: volume_has_feature, clone."""
 CONTENT = {"qemu": ("images", "vm images"), "lxc": ("rootdir", "container directories")}
 
 
@@ -48,16 +45,6 @@ class _Plan:
     source: Entry
     full: bool
     disks: tuple[tuple[str, str], ...]  # option and volume id
-
-
-def _disks(config: Entry, *, cloud_init: bool) -> tuple[tuple[str, str], ...]:
-    """Volumes that a copy gets its own of; media are only referred to."""
-    found = []
-    for option, volid in load.volumes(config):
-        cdrom = "media=cdrom" in str(config[option])
-        if not cdrom or (cloud_init and "cloudinit" in volid):
-            found.append((option, volid))
-    return tuple(found)
 
 
 def calls(kind: Kind) -> None:
@@ -86,35 +73,7 @@ def calls(kind: Kind) -> None:
     def clone(call: Call) -> object:
         return _clone(call, kind, named)
 
-    disk = f"disk? enum({','.join(DRIVES)})\n" if kind.name == "qemu" else ""
-
-    @routes.add(f"POST {base}/template", "/vms/{vmid} VM.Allocate", GUEST + disk)
-    def template(call: Call) -> object:
-        vmid = call.number("vmid")
-        guest = find_guest(call, vmid, kind.name)
-        check_lock(guest.current, kind.word)
-        if guest.snapshots:
-            text = f"unable to create template, because {kind.word} contains snapshots"
-            raise died(text)
-        if guest.current.get("template") and not call.has("disk"):
-            raise died("you can't convert a template to a template")
-        if call.world.running(vmid):
-            subject = "VM" if kind.word == "VM" else "the CT"
-            text = f"you can't convert a {kind.word} to template if {subject} is running"
-            raise died(text)
-        upid = start_task(call, f"{kind.task}template", str(vmid), {"disk": call.text("disk")})
-        return upid if kind.name == "qemu" else None
-
-    @routes.add(
-        f"GET {base}/feature",
-        "/vms/{vmid} VM.Audit",
-        GUEST + "feature enum(snapshot,clone,copy)\nsnapname? pve-configid ..40\n",
-    )
-    def feature(call: Call) -> object:
-        return _feature(call, kind)
-
     FINISH[f"{kind.task}clone"] = lambda worker: _finish_clone(worker, kind)
-    FINISH[f"{kind.task}template"] = lambda worker: _finish_template(worker, kind)
 
 
 def _may_clone(call: Call) -> None:
@@ -124,38 +83,6 @@ def _may_clone(call: Call) -> None:
         pool and call.may(f"/pool/{pool}", "VM.Allocate")
     ):
         raise denied()
-
-
-def _feature(call: Call, kind: Kind) -> object:
-    vmid, name = call.number("vmid"), call.text("feature")
-    if kind.name == "qemu":
-        _need_file(call, vmid, kind)
-    guest = find_guest(call, vmid, kind.name)
-    config = guest.current
-    if call.has("snapname"):
-        config = find_snapshot(guest, call.text("snapname"))
-    entries = [
-        call.documents.storages.get(volumes.storage_of(volid), {})
-        for _, volid in load.volumes(config)
-    ]
-    has = {
-        "snapshot": can_snapshot(call, config),
-        "clone": bool(config.get("template")) and all(e.get("type") in LINKABLE for e in entries),
-        "copy": all(entries),
-    }[name]
-    if kind.name == "lxc":
-        return {"hasFeature": int(has)}
-    everywhere = all(shared(entry) for entry in entries if entry)
-    nodes = list(call.world.nodes) if everywhere else [call.node]
-    return {"hasFeature": int(has), "nodes": nodes}
-
-
-def _need_file(call: Call, vmid: int, kind: Kind) -> None:
-    """Raise as PVE::QemuServer check_running does, where that is asked first."""
-    guest, state = call.documents.guests.get(vmid), call.world.guest(vmid)
-    if guest is None or guest.kind != kind.name or state is None or state.node != call.node:
-        text = f"unable to find configuration file for {kind.word} {vmid} on node '{call.node}'"
-        raise died(text)
 
 
 def _clone(call: Call, kind: Kind, named: str) -> object:
@@ -168,7 +95,7 @@ def _clone(call: Call, kind: Kind, named: str) -> object:
     _check_storage(call, kind, target)
     call.need_quorum()
     if kind.name == "qemu":
-        _need_file(call, vmid, kind)
+        need_file(call, vmid, kind)
     guest = find_guest(call, vmid, kind.name)
     check_lock(guest.current, kind.word)
     plan = _planned(call, kind, guest)
@@ -231,7 +158,7 @@ def _planned(call: Call, kind: Kind, guest: GuestConfig) -> _Plan:
         for name in ("storage", "format"):
             if call.has(name):
                 raise died(f"parameter '{name}' not allowed for linked clones")
-    disks = _disks(source, cloud_init=kind.name == "qemu")
+    disks = own_volumes(source, cloud_init=kind.name == "qemu")
     for option, volid in disks:
         what = "drive" if kind.name == "qemu" else "mountpoint"
         entry = find_storage(call.documents, volumes.storage_of(volid))
@@ -276,7 +203,7 @@ def _copy(worker: Worker, kind: Kind) -> None:
     if name := worker.text("snapname"):
         source = find_snapshot(guest, name)
     config = _copied(worker, kind, source, newid)
-    for option, volid in _disks(source, cloud_init=kind.name == "qemu"):
+    for option, volid in own_volumes(source, cloud_init=kind.name == "qemu"):
         volume = _copied_volume(worker, kind, newid, option, volid)
         values = propertystring.split(
             str(config[option]), "file" if kind.name == "qemu" else "volume", {"volume": "file"}
@@ -375,37 +302,6 @@ def _say_made(worker: Worker, old: Volume, new: Volume, *, linked: bool) -> None
         f"Formatting '{path}', fmt=qcow2 cluster_size=65536 extended_l2=off "
         f"compression_type=zlib size={new.size_bytes} backing_file={base} "
         f"backing_fmt={old.format} lazy_refcounts=off refcount_bits=16"
-    )
-
-
-def _finish_template(worker: Worker, kind: Kind) -> None:
-    make_template(worker, kind, int(worker.task.id), worker.text("disk"))
-
-
-def make_template(worker: Worker, kind: Kind, vmid: int, only: str = "") -> None:
-    """Turn a guest into a template, its volumes, or only that of one option, into bases."""
-    guest = find_guest(worker, vmid, kind.name)
-    config = {**guest.current, "template": 1}
-    for option, volid in _disks(guest.current, cloud_init=False):
-        if only and option != only:
-            continue
-        entry = worker.documents.storages.get(volumes.storage_of(volid), {})
-        if entry.get("type") not in LINKABLE:
-            raise TaskError(f"Template feature is not available for '{volid}'")
-        if (volume := volumes.find(worker.documents, worker.node, volid)) is None:
-            raise volumes.not_found(volid)
-        based = replace(volume, name=_base_name(volume.name, vmid))
-        del worker.documents.volumes[volume.key]
-        worker.documents.volumes[based.key] = based
-        config[option] = str(config[option]).replace(volid, based.volid)
-    worker.documents.guests[vmid] = replace(guest, current=config)
-    worker.api.sync(worker.twin)
-
-
-def _base_name(name: str, vmid: int) -> str:
-    """`vm-100-disk-0` becomes `base-100-disk-0`, `subvol-` becomes `basevol-`."""
-    return name.replace(f"subvol-{vmid}-", f"basevol-{vmid}-").replace(
-        f"vm-{vmid}-", f"base-{vmid}-"
     )
 
 

@@ -20,7 +20,7 @@ from simulator.pve.parameters import Value
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, denied, died, wrong
 from simulator.pve_datacenter import pools
-from simulator.pve_guest import archives, guest_clone, guest_drives
+from simulator.pve_guest import archives, guest_clone, guest_drives, guest_template
 from simulator.pve_guest.guest_config import QEMU, Kind
 from simulator.pve_guest.guest_power import start_when_made
 from simulator.pve_guest.guest_strings import is_drive
@@ -103,7 +103,7 @@ def _finish(worker: Worker) -> None:
     worker.documents.guests[vmid] = GuestConfig("qemu", config)
     if config.get("template"):
         worker.say("Convert to template.")
-        guest_clone.make_template(worker, QEMU, vmid)
+        guest_template.make_template(worker, QEMU, vmid)
     if pool := worker.text("pool"):
         pools.add_guest(worker.documents, pool, vmid)
     start_when_made(worker, vmid, "vm", "qmstart")

@@ -19,7 +19,7 @@ from simulator.pve.propertystring import items
 from simulator.pve.tasks import FINISH, Worker, start_task
 from simulator.pve.wire import ApiError, TaskError, bad_parameters, denied, died
 from simulator.pve_datacenter import pools
-from simulator.pve_guest import archives, guest_clone, guest_drives
+from simulator.pve_guest import archives, guest_clone, guest_drives, guest_template
 from simulator.pve_guest.guest_config import LXC
 from simulator.pve_guest.guest_power import start_when_made
 from simulator.pve_guest.guest_restore import duration_s, hold, release
@@ -96,7 +96,7 @@ def _finish(worker: Worker) -> None:
     _free_old(worker, vmid, {volume.volid for volume in taken})
     worker.documents.guests[vmid] = GuestConfig("lxc", config)
     if config.get("template"):
-        guest_clone.make_template(worker, LXC, vmid)
+        guest_template.make_template(worker, LXC, vmid)
     if pool := worker.text("pool"):
         pools.add_guest(worker.documents, pool, vmid)
     start_when_made(worker, vmid, "ct", "vzstart")
