@@ -23,7 +23,8 @@ def as_observed(_lab: Lab, observed: Observed) -> Observed:
 class World:
     """`trails`: by device, for those that keep a log. `parallel`: devices at work at a time.
 
-    `place` adds to what was observed where things that do not exist yet are to be made.
+    `place` adds to what was observed where things that do not exist yet are to be made. `silent`:
+    names of devices that were given up in an earlier pass and have not answered since.
     """
 
     devices: Sequence[Device]
@@ -32,10 +33,12 @@ class World:
     trails: Mapping[str, Trail] = field(default_factory=dict)
     parallel: int = 1
     place: Callable[[Lab, Observed], Observed] = as_observed
+    silent: set[str] = field(default_factory=set)
 
     def patient(self) -> World:
         """The same for one pass: devices that are silent are given up in it."""
         devices = [
-            replace(device, port=PatientPort(device.port, self.clock)) for device in self.devices
+            replace(device, port=PatientPort(device.port, self.clock, self.silent))
+            for device in self.devices
         ]
         return replace(self, devices=devices)

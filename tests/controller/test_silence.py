@@ -87,12 +87,35 @@ def test_a_silent_device_is_waited_for_a_minute_in_all(
     assert port.waited == 2
 
 
-def test_the_next_pass_asks_it_again(port: Deaf, clock: ManualClock) -> None:
+def test_the_next_pass_asks_it_again_but_not_for_long(port: Deaf, clock: ManualClock) -> None:
     port.silent = True
     world = World([device(port)], Journal(), clock)
     assert observe(world.patient().devices, clock).unknown
+    assert port.waited == 2
+    for more in (1, 2):
+        assert len(observe(world.patient().devices, clock).unknown) == len(KINDS)
+        assert port.waited == 2 + more
     port.silent = False
     assert not observe(world.patient().devices, clock).unknown
+    port.silent = True
+    assert observe(world.patient().devices, clock).unknown
+    assert port.waited == 4 + 2
+
+
+def test_a_device_that_starts_refuses_for_as_long_as_it_likes(
+    port: Deaf, clock: ManualClock
+) -> None:
+    ways = PatientPort(port, clock, {"shelf/a"})
+    port.down = True
+    for _ in range(100):
+        with pytest.raises(DeviceError, match="no route to host"):
+            ways.ask(Query("/pool"))
+    port.down = False
+    assert ways.ask(Query("/pool")) == ["mugiwara"]
+    port.silent = True
+    with pytest.raises(DeviceError, match="no answer within 30 s"):
+        ways.ask(Query("/pool"))
+    assert not ways.given_up
 
 
 def test_a_device_that_falls_silent_is_asked_once_more_what_it_has_answered(
@@ -127,7 +150,7 @@ def test_a_slow_device_is_waited_for(port: Deaf, clock: ManualClock) -> None:
 
 
 def test_refusals_and_broken_connections_cost_no_patience(port: Deaf, clock: ManualClock) -> None:
-    ways = PatientPort(port, clock)
+    ways = PatientPort(port, clock, set())
     port.down = True
     for _ in range(100):
         clock.sleep(10.0)
