@@ -27,6 +27,7 @@ from simulator.linux import (
     initiator,
     lvm,
     lvm_report,
+    mount_report,
     mounts,
     multipath,
     packages,
@@ -54,7 +55,7 @@ def programs() -> dict[str, Program]:
     """All programs there are."""
     areas = (
         access, block_report, builtins, checks, exports, initiator, lvm, lvm_report,
-        mounts, multipath, packages, reading, units, writing,
+        mount_report, mounts, multipath, packages, reading, units, writing,
     )  # fmt: skip
     return {name: each for area in areas for name, each in area.programs.all.items()}
 

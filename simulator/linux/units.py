@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from simulator.linux import mounts
 from simulator.linux.call import Call, Failed, Programs, word_set
 from simulator.linux.daemons import DAEMONS, unit_of
+from simulator.linux.fstab import Entry
 from simulator.linux.state import Unit
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _need_root(call: Call) -> None:
         raise Failed(1, "Failed to connect to bus: Interactive authentication required.\n")
 
 
-def _mount_unit(call: Call, name: str) -> mounts.Entry | None:
+def _mount_unit(call: Call, name: str) -> Entry | None:
     """The entry of fstab that a mount unit was made of."""
     if not name.endswith(".mount"):
         return None
@@ -226,7 +227,7 @@ def _act(call: Call, name: str, verb: str) -> str | None:
     return failure
 
 
-def _change_mount(call: Call, verb: str, name: str, entry: mounts.Entry) -> int:
+def _change_mount(call: Call, verb: str, name: str, entry: Entry) -> int:
     mounted, failed = entry.target in call.state.mounts, False
     if verb in ("start", "restart") and not mounted:
         try:

@@ -119,7 +119,7 @@ def _partition(worker: Worker, path: str, number: int, less_bytes: int, kind: st
 
 
 def _make_directory(worker: Worker, name: str, devices: list[str]) -> None:
-    from simulator.linux import mounts
+    from simulator.linux import fstab, mounts
 
     (path,), kind = devices, worker.text("filesystem")
     host, here = host_of(worker), Disks(worker)
@@ -137,7 +137,7 @@ def _make_directory(worker: Worker, name: str, devices: list[str]) -> None:
         f"[Unit]\nDescription=Mount storage '{name}' under /mnt/pve\n\n"
     )  # fmt: skip
     keep_unit(worker, file, text)
-    entry = mounts.read_unit(text)
+    entry = fstab.read_unit(text)
     assert entry is not None
     try:
         mounts.start_unit(host, worker.twin, entry)

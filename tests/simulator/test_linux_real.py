@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from simulator.linux.exportfile import Reading, lines
-from simulator.linux.mounts import read_fstab
+from simulator.linux.fstab import read_fstab
 from simulator.linux.mpconf import read as read_multipath
 from simulator.storage.disks import EXTENT_BYTES, usable
 from tests.simulator.linux_hosts import Hosts, hosts
