@@ -42,39 +42,43 @@ class Connection:
         self._login = login
         self._ca = ca
         self._timeout_s = timeout_s
-        self._chosen: Transport | None = None
+        self._chosen: _Way | None = None
         self._choosing = Lock()
 
     def call(self, method: str, params: Sequence[Json], timeout_s: float) -> Any:
         """The result, by the protocol of the array. Raises DeviceError."""
         try:
-            transport = self._transport()
+            way = self._taken()
         except SecretMissing as error:
             raise DeviceError(self.device, f"login: {error}") from error
         try:
-            return transport.call(method, params, timeout_s)
+            return way.transport.call(method, params, timeout_s)
         except SecretMissing as error:
             raise DeviceError(self.device, f"login: {error}") from error
         except DeviceError as error:
             if not error.status:
-                self._forget(transport)
+                self._forget(way)
             raise
+        finally:
+            way.leave()
 
     def close(self) -> None:
         """Let go of what is open."""
-        if self._chosen is not None:
-            self._forget(self._chosen)
+        if (way := self._chosen) is not None:
+            self._forget(way)
 
-    def _forget(self, transport: Transport) -> None:
+    def _forget(self, way: _Way) -> None:
         with self._choosing:
-            if self._chosen is transport:
-                self._chosen = None
-        transport.close()
+            if self._chosen is not way:
+                return  # another call has met the same silence
+            self._chosen = None
+        way.leave()
 
-    def _transport(self) -> Transport:
+    def _taken(self) -> _Way:
         with self._choosing:
             if self._chosen is None:
-                self._chosen = self._choose()
+                self._chosen = _Way(self._choose())
+            self._chosen.take()
             return self._chosen
 
     def _choose(self) -> Transport:
@@ -102,6 +106,32 @@ class Connection:
         if answer.is_server_error:  # it says nothing of what the array speaks
             raise no_answer(self.device, path, f"HTTP {answer.status_code}")
         return answer
+
+
+class _Way:
+    """A transport that is closed when its last user leaves; the first one is who chose it.
+
+    So a silence that one call meets closes nothing under the calls beside it, and what they open
+    again meanwhile is closed with them.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self._users = 1
+        self._counting = Lock()
+
+    def take(self) -> None:
+        """One user more."""
+        with self._counting:
+            self._users += 1
+
+    def leave(self) -> None:
+        """One less."""
+        with self._counting:
+            self._users -= 1
+            last = not self._users
+        if last:
+            self.transport.close()
 
 
 def newest(versions: object) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -23,9 +25,16 @@ Answer = httpx.Response | Callable[[], httpx.Response]
 
 
 def way(
-    monkeypatch: pytest.MonkeyPatch, says: dict[str, Answer], login: Login | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    says: dict[str, Answer],
+    login: Login | None = None,
+    clients: list[httpx.Client] | None = None,
 ) -> Connection:
-    """The way to an array that says this at paths that begin so, and else 404."""
+    """The way to an array that says this at paths that begin so, and else 404.
+
+    `clients` gets those that it makes.
+    """
+    clients = [] if clients is None else clients
 
     def answer(request: httpx.Request) -> httpx.Response:
         path = next((path for path in says if request.url.path.startswith(path)), "")
@@ -35,7 +44,8 @@ def way(
     client = httpx.Client
 
     def made(**_: object) -> httpx.Client:
-        return client(transport=httpx.MockTransport(answer))
+        clients.append(client(transport=httpx.MockTransport(answer)))
+        return clients[-1]
 
     monkeypatch.setattr("controller.truenas.connect.httpx.Client", made)
     login = login or Login(lambda: SecretStr(KEY))
@@ -94,6 +104,33 @@ def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(
     with pytest.raises(DeviceError, match="no answer: not all of it within 5 s"):
         array.call("system.version", (), 5.0)
     assert len(drops) < 5
+
+
+def test_a_silence_that_one_call_meets_closes_nothing_under_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, met = threading.Event(), threading.Event()
+    here = threading.get_ident()
+
+    def secret() -> SecretStr:
+        if threading.get_ident() != here:  # the other call, about to be sent
+            begun.set()
+            assert met.wait(60)
+        return SecretStr(KEY)
+
+    says: dict[str, Answer] = {"/api/v2.0/system": CORE, "/api/v2.0/pool": httpx.Response(503)}
+    clients: list[httpx.Client] = []
+    array = way(monkeypatch, says, Login(secret), clients)
+    with ThreadPoolExecutor(1) as pool:
+        assert array.call("system.version", (), 5.0) == "TrueNAS-13.0-U6.8"
+        other = pool.submit(array.call, "system.version", (), 5.0)
+        assert begun.wait(60)
+        with pytest.raises(DeviceError, match="no answer"):
+            array.call("pool.query", (), 5.0)
+        met.set()
+        assert other.result(60) == "TrueNAS-13.0-U6.8"
+    array.close()
+    assert [client.is_closed for client in clients] == [True]
 
 
 def test_a_secret_that_is_gone_for_a_while_is_told_of_this_array(
