@@ -76,7 +76,8 @@ class SshShell:
 
     def close(self) -> None:
         """Close the connection."""
-        connection, self._connection = self._connection, None
+        with self._opening:
+            connection, self._connection = self._connection, None
         if connection is not None:
             self._loop.wait(_closed(connection), CONNECT_S)
 
@@ -88,17 +89,18 @@ class SshShell:
             what = f"no answer within {timeout_s:g} s to: {line[:80]}"
             raise DeviceError(self._device, what, retryable=True) from error
         except (asyncssh.Error, OSError) as error:
-            self._connection = None
             self._lost(error)
         if done.exit_status is None or done.exit_status < 0:
-            self._connection = None
-            what = f"the connection was cut before this ended: {line[:80]}"
-            raise DeviceError(self._device, what, retryable=True)
+            why = "the connection was cut before this ended"
+            if done.exit_signal:
+                why = f"SIG{done.exit_signal[0]} ended this"
+            raise DeviceError(self._device, f"{why}: {line[:80]}", retryable=True)
         return Output(done.exit_status, _text(done.stdout), _quiet(_text(done.stderr)))
 
     def _opened(self) -> asyncssh.SSHClientConnection:
+        """The connection, made anew once it is closed, whoever of its users notices first."""
         with self._opening:
-            if self._connection is None:
+            if self._connection is None or self._connection.is_closed():
                 try:
                     self._connection = self._loop.wait(_connected(self._login), 3 * CONNECT_S)
                 except (asyncssh.Error, asyncssh.KeyImportError, OSError, ValueError) as error:

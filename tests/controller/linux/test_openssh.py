@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controller.clock import SystemClock
 from controller.devices import Device
+from controller.linux import ssh
 from controller.linux.kinds import KINDS, context
 from controller.linux.port import LinuxPort
 from controller.linux.shell import Output
@@ -20,7 +23,7 @@ from controller.linux.ssh import Login, SshShell
 from controller.managed import Context, Key, Managed
 from controller.observe import observe
 from controller.secrets import Vault, resolve
-from controller.step import Command, Query, Step, WriteFile
+from controller.step import Command, Query, WriteFile
 from lab.errors import DeviceError
 from lab.lab import Lab
 from tests.controller.linux.hosts import NAME, lab_with, wanted
@@ -350,17 +353,71 @@ def test_a_controller_killed_in_the_middle_of_a_write_is_no_harm(
     assert not list(host.etc.glob("exports.vlab-[np]*"))
 
 
+SLEEPS = "touch /etc/asleep; until test -e /etc/alarm; do sleep 0.1; done; touch /etc/woke"
+ASLEEP = Query("sh -c 'until test -e /etc/asleep; do sleep 0.1; done'")
+
+
 def test_what_still_runs_there_is_waited_for(host: Host, opened: Opened) -> None:
+    class Alarm(SystemClock):
+        def sleep(self, seconds: float) -> None:
+            (host.etc / "alarm").touch()
+            super().sleep(seconds / 10)
+
     port = opened(host.login())
-    step = Command(("sh", "-c", "sleep 3; touch /etc/woke"), timeout_s=1.5)
-    begun: Step = replace(step, timeout_s=20.0)
+    port._clock = Alarm()
+    port.ask(Query("true"))  # so that the time of the step is not spent on the connection
+    step = Command(("sh", "-c", SLEEPS), timeout_s=1.5)
 
     with pytest.raises(DeviceError, match=r"no answer within 1\.5 s") as found:
         port.send(step)
-    port.settle(begun, 0.0)
+    port.ask(ASLEEP)
+    assert not (host.etc / "woke").exists()
+    port.settle(replace(step, timeout_s=60.0), 0.0)
 
     assert found.value.retryable
     assert (host.etc / "woke").exists()
+
+
+def test_a_program_that_a_signal_ended_says_nothing_of_the_connection(
+    host: Host, opened: Opened
+) -> None:
+    shell = SshShell(NAME, host.login())
+    port = LinuxPort(NAME, shell, SystemClock(), Vault(lambda name: resolve(name, Path())))
+    port.ask(Query("true"))
+    connection = shell._connection
+
+    with pytest.raises(DeviceError, match="SIGTERM ended this") as found:
+        port.ask(Query("sh -c 'kill -s TERM $PPID'"))
+    port.ask(Query("true"))
+
+    assert found.value.retryable
+    assert shell._connection is connection
+    port.close()
+
+
+def test_a_connection_that_another_made_again_is_kept(
+    host: Host, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = SshShell(NAME, host.login(port=wire.port))
+    ran = ssh._ran
+
+    async def late(*call: Any) -> Any:
+        """Loses its connection, and notices only when another command has made it again."""
+        monkeypatch.setattr(ssh, "_ran", ran)
+        wire.cut()
+        await call[0].wait_closed()
+        assert (await asyncio.to_thread(shell.run, ["true"])).status == 0
+        return await ran(*call)
+
+    monkeypatch.setattr(ssh, "_ran", late)
+    with pytest.raises(DeviceError, match="the connection was lost"):
+        shell.run(["true"])
+    again = shell._connection
+
+    assert shell.run(["true"]).status == 0
+    assert again is not None
+    assert shell._connection is again
+    shell.close()
 
 
 def test_a_secret_is_in_the_file_and_in_no_process_list(
