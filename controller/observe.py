@@ -79,13 +79,19 @@ def look_until(
     settled: Callable[[Managed | None], bool],
     deadline_s: float,
 ) -> Managed | Unanswered | None:
-    """One thing once it has settled, or as it is when the time is up; always looked at once."""
+    """One thing once it has settled, or as it is when the time is up; always looked at once.
+
+    What a look finds may be as old as its beginning, so the last one begins when the time is up.
+    """
     polls_s = iter(POLLS_S)
     while True:
+        as_of_s = clock.now()
         seen = look_at(device, key, clock)
-        if not isinstance(seen, Unanswered) and settled(seen):
+        if isinstance(seen, Unanswered):
+            as_of_s = clock.now()  # a device that is silent is not waited for once more
+        elif settled(seen):
             return seen
-        if clock.now() >= deadline_s or given_up(device.port):
+        if as_of_s >= deadline_s or given_up(device.port):
             return seen
         clock.sleep(next(polls_s, POLLS_S[-1]))
 

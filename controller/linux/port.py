@@ -56,8 +56,11 @@ class LinuxPort:
         assert isinstance(step, Command | WriteFile), "a host is spoken to in commands and files"
         deadline_s = self._clock.now() + step.timeout_s
         commands = [step.argv] if isinstance(step, Command) else at_work(step)
-        while any(self._shell.runs(argv) for argv in commands):
-            if self._clock.now() >= deadline_s:
+        while True:
+            begun_s = self._clock.now()
+            if not any(self._shell.runs(argv) for argv in commands):
+                return
+            if begun_s >= deadline_s:
                 what = f"{step} still runs after the time it was given"
                 raise DeviceError(self.device, what, retryable=True)
             self._clock.sleep(POLL_S)

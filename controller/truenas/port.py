@@ -84,8 +84,11 @@ class NasPort:
             return
         deadline_s = self._clock.now() + step.timeout_s
         pauses = iter(POLL_S)
-        while self._runs(step.method):
-            if self._clock.now() >= deadline_s:
+        while True:
+            begun_s = self._clock.now()
+            if not self._runs(step.method):
+                return
+            if begun_s >= deadline_s:
                 what = f"{step.method} still runs after the time it was given"
                 raise DeviceError(self.device, what, retryable=True)
             self._clock.sleep(next(pauses, POLL_S[-1]))

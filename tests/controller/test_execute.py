@@ -13,7 +13,7 @@ from controller.managed import Key
 from controller.observe import observe
 from controller.perform import Fate, Result
 from controller.planning import plan_changes
-from controller.step import Step
+from controller.step import Query, Step
 from lab.errors import Interrupted
 from tests.controller.passes import Passes
 from tests.controller.shelf import CLUSTERS, ManualClock, Shelf, device, shelf
@@ -62,6 +62,19 @@ def test_what_settles_later_is_waited_for(passes: Passes) -> None:
     result = passes.act(LAB).results[-1]
     assert (result.operation.key.kind, result.fate) == ("ha", Fate.DONE)
     assert result.took_s >= passes.port.ha_lag_s
+
+
+def test_a_look_that_began_before_the_time_was_up_is_not_the_last_one(tmp_path: Path) -> None:
+    class Late(Shelf):
+        def ask(self, query: Query) -> object:
+            try:
+                return super().ask(query)
+            finally:
+                self.clock.sleep(50.0 if query.path == "/ha" else 0.0)  # longer than HA may take
+
+    clock = ManualClock()
+    passes = Passes(Late(shelf(tmp_path, clock).folder, clock), clock)
+    assert passes.act(LAB).done
 
 
 def test_what_does_not_settle_in_its_time_has_failed_and_says_how(passes: Passes) -> None:
@@ -273,7 +286,7 @@ def test_an_entry_that_is_ours_goes_and_a_strangers_stays(passes: Passes) -> Non
 class Meeting(Shelf):
     """Works only while the other shelf does."""
 
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=60)
 
     def send(self, step: Step) -> object:
         self.barrier.wait()

@@ -20,7 +20,7 @@ from controller.observe import observe
 from controller.perform import Fate
 from controller.plan import Action
 from controller.secrets import Vault, rehearsed
-from controller.step import WriteFile
+from controller.step import Command, WriteFile
 from lab.errors import DeviceError, Refused
 from lab.load import load
 from simulator.linux.inprocess import HostConnection
@@ -30,6 +30,7 @@ from tests.controller.linux.cases import CASES, Case
 from tests.controller.linux.group3 import three_groups, two_groups
 from tests.controller.linux.hosts import NAME, lab_with, wanted
 from tests.controller.linux.worlds import World, acts, told
+from tests.controller.shelf import ManualClock
 
 EXPORTS = "{a: {path: /backup/a, vlan: backup}}"
 GROUP = group_key("pve4", "group3")
@@ -135,6 +136,20 @@ def test_an_initiator_name_that_iscsid_has_not_read_is_not_in_force() -> None:
         "write /etc/iscsi/initiatorname.iscsi, 1 lines, mode 0600, then systemctl restart"
         in (steps[0])
     )
+
+
+def test_what_ends_while_it_is_looked_for_has_ended() -> None:
+    clock, answers = ManualClock(), iter([True, False])
+
+    class Late(TwinShell):
+        def runs(self, argv: Sequence[str]) -> bool:
+            clock.sleep(100.0)  # the answer is on its way for longer than the step may take
+            return next(answers)
+
+    here = world()
+    shell = Late(NAME, HostConnection(here.twin, "bak1"))
+    LinuxPort(NAME, shell, clock, Vault(rehearsed)).settle(Command(("x",), timeout_s=60.0), 0.0)
+    assert list(answers) == []
 
 
 @pytest.mark.parametrize("arrives", [True, False])

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
+from controller.clock import Clock
 from controller.step import SECRET, Json, JsonRpc, Query
 from controller.truenas import rest2
 from controller.truenas.connect import newest
 from controller.truenas.family import TwinTransport
 from controller.truenas.rest1 import size_of
-from controller.truenas.transport import refused
+from controller.truenas.transport import Transport, refused
 from controller.truenas.versions import Release, release_of
 from lab.errors import DeviceError, Refused
 from tests.controller.truenas.served import CHAP, Served, in_process, lab
@@ -149,6 +150,30 @@ def test_after_a_lost_answer_a_running_job_is_waited_for(full: Served) -> None:
     full.device.port.settle(step, before_s)
     assert full.call("core.get_jobs", [["state", "=", "RUNNING"]]) == []
     assert full.clock.now() > before_s
+
+
+def test_a_job_that_ends_while_it_is_asked_for_has_ended(full: Served) -> None:
+    step = JsonRpc("service.control", ("RESTART", "nfs"), timeout_s=60.0)
+    assert isinstance(full.line.inner, TwinTransport)
+    full.line.inner._call(step.method, step.params)
+    full.line.inner = Late(full.line.inner, full.clock)
+    full.device.port.settle(step, full.clock.now())
+    assert full.call("core.get_jobs", [["state", "=", "RUNNING"]]) == []
+
+
+class Late:
+    """An array whose answers on jobs are on their way for longer than a step may take."""
+
+    def __init__(self, inner: Transport, clock: Clock) -> None:
+        self.inner, self.clock = inner, clock
+
+    def call(self, method: str, params: Sequence[Json], timeout_s: float) -> object:
+        answer: object = self.inner.call(method, params, timeout_s)
+        self.clock.sleep(100.0 if method == "core.get_jobs" else 0.0)
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def test_plain_calls_have_ended_with_their_answer_so_nothing_is_waited_for(full: Served) -> None:
