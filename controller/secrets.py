@@ -93,7 +93,8 @@ class Vault:
 
     def hide(self, value: Json) -> Json:
         """For keeping: what a known reference stands for becomes the reference."""
-        secrets = {self._value(name): name for name in sorted(self._known) if self._is_there(name)}
+        found = ((self._found(name), name) for name in sorted(self._known))
+        secrets = {secret: name for secret, name in found if secret}
 
         def hidden(text: str) -> str:
             if text in secrets:
@@ -116,17 +117,20 @@ class Vault:
         return _INSIDE.sub(lambda found: self._value(found[1]), text)
 
     def _value(self, reference: str) -> str:
-        device, _, name = reference.removeprefix(SECRET).rpartition("/")
-        if (ask := self._offers.get(device)) is not None:
-            return ask(name).get_secret_value()
-        return self._resolve(reference).get_secret_value()
+        return self._offered(reference) or self._resolve(reference).get_secret_value()
 
-    def _is_there(self, reference: str) -> bool:
+    def _offered(self, reference: str) -> str:
+        device, _, name = reference.removeprefix(SECRET).rpartition("/")
+        ask = self._offers.get(device)
+        return ask(name).get_secret_value() if ask is not None else ""
+
+    def _found(self, reference: str) -> str:
+        """The value behind a reference; empty if it leads nowhere now."""
         try:
-            self._resolve(reference)
+            value = self._resolve(reference).get_secret_value()
         except SecretMissing:
-            return False  # whoever wants to send it is told
-        return True
+            return ""  # whoever wants to send it is told
+        return self._offered(reference) or value
 
 
 def rehearsed(reference: str) -> SecretStr:

@@ -86,6 +86,21 @@ def test_a_secret_that_is_missing_is_told_when_it_is_sent_and_hinders_no_reading
         vault().reveal("{secret://env/OTHER}")
 
 
+def test_a_secret_that_goes_while_an_answer_is_read_hinders_no_reading() -> None:
+    values = iter([SecretStr(SECRET)])
+
+    def resolve(reference: str) -> SecretStr:
+        if (value := next(values, None)) is None:
+            raise SecretMissing(f"{reference}: is not there")
+        return value
+
+    going = Vault(resolve)
+    going.learn([Pool(Key("nas/nas1", "auth", "1"), {"secret": REFERENCE})])
+
+    assert going.hide([SECRET]) == [REFERENCE]
+    assert going.hide([1]) == [1]
+
+
 def test_a_rehearsal_has_a_stand_in_for_each_secret_that_is_always_the_same() -> None:
     one, other = rehearsed(REFERENCE), rehearsed("secret://env/OTHER")
 
