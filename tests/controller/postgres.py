@@ -9,14 +9,16 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from simulator.served.place import Place
 
 
 def programs() -> Path:
@@ -40,13 +42,16 @@ def postgres() -> Iterator[str]:
         groups = f"--regid={nobody.pw_gid}"
         as_whom = ["setpriv", f"--reuid={nobody.pw_uid}", groups, "--clear-groups"]
         as_whom += ["--pdeathsig=QUIT"]  # should the tests be killed, so is the server
+    place = Place("127.0.0.1", 0)
+    place.take()  # and keep: others look for free ports meanwhile
     try:
-        yield from _serve(programs(), folder, as_whom)
+        yield from _serve(programs(), folder, as_whom, place.port)
     finally:
+        place.leave()
         shutil.rmtree(folder)
 
 
-def _serve(bin_: Path, folder: Path, as_whom: list[str]) -> Iterator[str]:
+def _serve(bin_: Path, folder: Path, as_whom: list[str], port: int) -> Iterator[str]:
     data = folder / "data"
     subprocess.run(
         [*as_whom, bin_ / "initdb", "-D", data, "-U", "vlab", "-A", "trust", "--no-sync"],
@@ -55,8 +60,6 @@ def _serve(bin_: Path, folder: Path, as_whom: list[str]) -> Iterator[str]:
         cwd=folder,
         env={"LC_ALL": "C", "PATH": os.environ["PATH"]},  # so its encoding is the odd SQL_ASCII
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder)]
     with subprocess.Popen(
         [*as_whom, bin_ / "postgres", "-D", data, "-p", str(port), *options],
@@ -66,13 +69,16 @@ def _serve(bin_: Path, folder: Path, as_whom: list[str]) -> Iterator[str]:
         env={"LC_ALL": "C"},
     ) as server:
         assert server.stderr is not None
+        rest = threading.Thread(target=server.stderr.read)  # or the pipe fills up, and it waits
         try:
             for line in server.stderr:
                 if "ready to accept connections" in line:
                     break
             else:
                 pytest.fail("PostgreSQL did not start")
+            rest.start()
             yield f"postgresql://vlab@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
-            server.stderr.read()
+            if rest.ident is not None:
+                rest.join()

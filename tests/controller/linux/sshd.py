@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from controller.linux.ssh import Login
+from simulator.served.place import Place
 
 USER = "vlab"
 TOOLS = ("sshd", "ssh-keygen", "sudo", "visudo", "exportfs", "findmnt", "nft", "pgrep", "unshare")
@@ -79,7 +80,7 @@ class Host:
             "".join(f"[127.0.0.1]:{p} {public}" for p in {self.port, port or self.port})
         )
         key = (self.folder / "user_key").read_text()
-        return Login("127.0.0.1", port or self.port, user, key, known, timeout_s=20.0)
+        return Login("127.0.0.1", port or self.port, user, key, known)
 
 
 @contextmanager
@@ -87,16 +88,26 @@ def serving(folder: Path) -> Iterator[Host]:
     """The server, with users root and vlab, who may use sudo."""
     for name in ("host_key", "user_key"):
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
-    _run("cp", "-a", "/etc", str(folder / "etc"))
+    others = shutil.ignore_patterns("lvm")  # where a real LVM puts files and takes them away
+    shutil.copytree("/etc", folder / "etc", symlinks=True, ignore=others)
     for name in ("nfs", "small"):
         (folder / name).mkdir()
     shutil.copy(folder / "user_key.pub", folder / "etc" / "vlab_keys")
     _users(folder / "etc")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = _CONFIG.format(port=port, folder=folder)
-    (folder / "sshd_config").write_text(config)
+    place = Place("127.0.0.1", 0)
+    place.take()  # and keep: others look for free ports meanwhile
+    try:
+        with _listening(folder, place.port):
+            etc = folder / "etc"
+            fresh = {p: (p.stat().st_mode & 0o7777, p.read_bytes()) for p in _files(etc)}
+            yield Host(folder, place.port, fresh)
+    finally:
+        place.leave()
+
+
+@contextmanager
+def _listening(folder: Path, port: int) -> Iterator[None]:
+    (folder / "sshd_config").write_text(_CONFIG.format(port=port, folder=folder))
     program = shutil.which("sshd")
     assert program is not None
     started = subprocess.Popen(
@@ -106,14 +117,16 @@ def serving(folder: Path) -> Iterator[Host]:
         text=True,
     )  # fmt: skip
     assert started.stderr is not None
+    rest = threading.Thread(target=started.stderr.read)  # or the pipe fills up
     try:
         _await(started.stderr)
-        etc = folder / "etc"
-        fresh = {path: (path.stat().st_mode & 0o7777, path.read_bytes()) for path in _files(etc)}
-        yield Host(folder, port, fresh)
+        rest.start()
+        yield
     finally:
         started.kill()
         started.wait()
+        if rest.ident is not None:
+            rest.join()
         started.stderr.close()
 
 
@@ -141,7 +154,6 @@ def _await(log: IO[str]) -> None:
     for line in log:
         said.append(line)
         if "Server listening" in line:
-            threading.Thread(target=log.read, daemon=True).start()  # or the pipe fills up
             return
     raise AssertionError(f"sshd did not start: {''.join(said)}")
 
@@ -159,23 +171,27 @@ class Wire:
         self.port = int(self._listener.getsockname()[1])
         self.bytes_left: int | None = None
         self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+        self._changing = threading.Lock()
+        self._relays: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
 
     def cut(self) -> None:
-        """Break every connection."""
-        for end in self._open:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
+        """Break every connection that there is."""
+        with self._changing:
+            ends, self._open = self._open, []
+            for end in ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Stop."""
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         self.cut()
-        for thread in self._threads:
-            thread.join()
+        for relay in self._relays:
+            relay.join()
 
     def _accept(self) -> None:
         while True:
@@ -184,11 +200,12 @@ class Wire:
             except OSError:
                 return
             far = socket.create_connection(self._server)
-            self._open += [near, far]
+            with self._changing:
+                self._open += [near, far]
             for source, target, counted in ((near, far, True), (far, near, False)):
-                thread = threading.Thread(target=self._relay, args=(source, target, counted))
-                self._threads.append(thread)
-                thread.start()
+                relay = threading.Thread(target=self._relay, args=(source, target, counted))
+                self._relays.append(relay)
+                relay.start()
 
     def _relay(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
         with source, suppress(OSError):
