@@ -71,9 +71,13 @@ class CephCluster:
 
     def ask(self, *words: str) -> Any:
         """The answer of `ceph WORDS` as JSON."""
-        argv = ("ceph", "--conf", str(self.conf), "--connect-timeout", "20", *words, "-f", "json")
-        done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+        argv = (*self._ceph, *words, "-f", "json")
+        done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=START_S)
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    @property
+    def _ceph(self) -> tuple[str, ...]:
+        return "ceph", "--conf", str(self.conf), "--connect-timeout", f"{START_S / 2:.0f}"
 
     def logged(self, what: str, since_s: float) -> float | None:
         """When its log first told something (a pattern) after an instant, in s of the epoch."""
@@ -203,10 +207,12 @@ class CephCluster:
                                 stderr=subprocess.DEVNULL)  # fmt: skip
 
     def _tell(self, text: str, *words: str) -> None:
-        self._run("ceph", "--conf", self.conf, "--connect-timeout", "20", *words, text=text)
+        self._run(*self._ceph, *words, text=text)
 
     def _run(self, *argv: str | Path, text: str | None = None) -> None:
-        subprocess.run(argv, check=True, capture_output=True, text=True, input=text, timeout=60)
+        subprocess.run(
+            argv, check=True, capture_output=True, text=True, input=text, timeout=START_S
+        )
 
 
 def new_key() -> str:

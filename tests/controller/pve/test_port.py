@@ -116,7 +116,7 @@ def test_who_waits_beside_another_is_told_of_the_silence_with_it(cluster: Served
     def silent(_request: PreparedRequest) -> bool:
         if not began.is_set():
             second.start()
-            assert began.wait(10)
+            assert began.wait(60)
         cluster.wait(10.0)
         return True
 
@@ -124,7 +124,7 @@ def test_who_waits_beside_another_is_told_of_the_silence_with_it(cluster: Served
     cluster.clock.now = noticed  # type: ignore[method-assign]
     cluster.line.cut = silent
     ask()
-    second.join(10)
+    second.join(60)
     assert len(told) == 2
     assert len(cluster.line.requests) == len(NODES)
 
@@ -435,7 +435,7 @@ def test_one_step_at_a_time_for_each_guest_and_others_beside_it(cluster: Served)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert meeting.most == {"200": 1, "201": 1}
     assert meeting.together == 2
@@ -459,7 +459,7 @@ class Meeting:
             self.together = max(self.together, len(self.inside))
             if len(set(self.inside)) == 2:
                 self.met.set()
-        assert self.met.wait(10)
+        assert self.met.wait(60)
         with self.lock:
             self.inside.remove(guest)
 

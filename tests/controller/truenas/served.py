@@ -46,15 +46,20 @@ CHAP = rehearsed("secret://env/CHAP").get_secret_value()
 
 
 class LabClock:
-    """Time of a served lab that runs `speed` times as fast as the wall's."""
+    """Time of a served lab that runs `speed` times as fast as the wall's.
+
+    `slept_s`: what was waited on purpose, of its time; the rest is the machine's.
+    """
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
+        self.slept_s = 0.0
 
     def now(self) -> float:
         return time.monotonic() * self._speed
 
     def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
         time.sleep(seconds / self._speed)
 
 
