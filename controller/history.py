@@ -112,9 +112,8 @@ class History:
 
     def take_over(self, changes: Mapping[Key, OwnedRecord | None]) -> None:
         """What became ours, and what is not any more (None). All of it or nothing."""
-        if approved := self.approved():
-            self.approve(approved - changes.keys())  # an approval counts once
         with transaction(self.engine) as connection:
+            _use_up(connection, changes.keys())
             _forget(connection, changes.keys())
             rows = [
                 {**_key(key), "proved": record.proved, "record": json.dumps(record_data(record))}
@@ -311,12 +310,11 @@ class History:
 
     def approved(self) -> frozenset[Key]:
         """Strangers that a person lets us change on adoption."""
-        return frozenset(Key(*each) for each in json.loads(self.recall("approved") or "[]"))
+        return _keys(self.recall("approved"))
 
     def approve(self, keys: Iterable[Key]) -> None:
         """Exactly these, from the next pass on."""
-        told = sorted([key.device, key.kind, key.id] for key in keys)
-        self.remember({"approved": json.dumps(told)})
+        self.remember({"approved": _told(keys)})
 
     def recall(self, name: str) -> str:
         """What was remembered; empty if nothing was."""
@@ -331,6 +329,24 @@ def _key(key: Key) -> dict[str, Any]:
 
 def _is(table: Table, key: Key) -> list[ColumnElement[bool]]:
     return [table.c[name] == value for name, value in _key(key).items()]
+
+
+def _keys(told: str) -> frozenset[Key]:
+    return frozenset(Key(*each) for each in json.loads(told or "[]"))
+
+
+def _told(keys: Iterable[Key]) -> str:
+    return json.dumps(sorted([key.device, key.kind, key.id] for key in keys))
+
+
+def _use_up(connection: Connection, keys: Collection[Key]) -> None:
+    """An approval counts once, whoever else uses up or gives one meanwhile."""
+    here = db.meta.c.name == "approved"
+    approved = _keys(
+        connection.execute(select(db.meta.c.value).where(here).with_for_update()).scalar() or ""
+    )
+    if used := approved.intersection(keys):
+        connection.execute(update(db.meta).where(here).values(value=_told(approved - used)))
 
 
 def _forget(connection: Connection, keys: Iterable[Key]) -> None:

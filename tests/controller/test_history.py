@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from controller import database as db
 from controller.conditions import Condition, ConditionType, Status
@@ -211,3 +211,34 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(
     with pytest.raises(HistoryAway) as away:
         open_history(url)
     assert "meat" not in str(away.value)
+
+
+def test_an_approval_is_used_up_together_with_what_it_was_for(history_url: str) -> None:
+    history = open_history(history_url)
+    history.approve([LUFFY, ZORO])
+    commits: list[str] = []
+    event.listen(history.engine, "commit", lambda _connection: commits.append("commit"))
+
+    history.take_over({LUFFY: RECORD})
+
+    assert commits == ["commit"]
+    assert history.approved() == {ZORO}
+    history.close()
+
+
+def test_approvals_used_up_side_by_side_are_all_used_up(history_url: str) -> None:
+    history = open_history(history_url)
+    keys = [Key("pve/a", "vm", str(number)) for number in range(100, 108)]
+    history.approve(keys)
+    together = threading.Barrier(len(keys), timeout=60)
+
+    def take_over(key: Key) -> None:
+        together.wait()
+        history.take_over({key: RECORD})
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(pool.map(take_over, keys))
+
+    assert history.approved() == frozenset()
+    assert history.owned().keys() == set(keys)
+    history.close()
