@@ -41,8 +41,9 @@ class Rights:
         if path not in _NEEDED:
             return
         root, privileges = _NEEDED[path]
-        below = [at for at in self._now() if at == root or at.startswith(f"{root.rstrip('/')}/")]
-        blind = [at for at in below if not any(each in self._known[at] for each in privileges)]
+        known = self._now()  # another thread may renew it at any time
+        below = [at for at in known if at == root or at.startswith(f"{root.rstrip('/')}/")]
+        blind = [at for at in below if not any(each in known[at] for each in privileges)]
         if blind or root not in below:
             where = blind[0] if blind else root
             what = f"GET {path} would hide what the token may not see: it lacks {privileges[0]} on"

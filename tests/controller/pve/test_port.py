@@ -413,6 +413,22 @@ def test_a_token_that_may_see_less_of_one_subtree_does_not_see_all(cluster: Serv
         port.ask(POOLS)
 
 
+def test_rights_that_are_asked_for_again_beside_a_look_at_them_do_not_disturb_it(
+    cluster: Served,
+) -> None:
+    rights = cluster.port._rights
+
+    class Renewed(dict[str, Any]):
+        def __iter__(self) -> Iterator[str]:
+            rights._known = {}  # as another thread may do now
+            return super().__iter__()
+
+    rights._asked_s = cluster.clock.now()
+    rights._known = Renewed({"/pool": {"Pool.Audit": 1}})
+
+    rights.check("/pools")
+
+
 def weak_port(cluster: Served) -> PvePort:
     cluster.api.add_token("weak@pve!t", "weak")
     return connect(
