@@ -79,8 +79,7 @@ class Bench:
         """One simulation. Raises HTTPException when another runs, or this one takes too long."""
         if not self._turn.acquire(blocking=False):
             raise HTTPException(429, "another simulation is running", {"retry-after": "2"})
-        running = self._pool.submit(simulate, lab, faults, seed=seed)
-        running.add_done_callback(lambda _done: self._turn.release())
+        running = self._pool.submit(self._in_turn, lab, faults, seed)
         try:
             return running.result(patience_s)
         except TookTooLong as error:
@@ -88,6 +87,13 @@ class Bench:
             raise HTTPException(503, what, {"retry-after": "60"}) from error
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
+
+    def _in_turn(self, lab: Lab, faults: Sequence[Fault], seed: int) -> Report:
+        """The turn is over before anybody hears what came of it, and so may ask for the next."""
+        try:
+            return simulate(lab, faults, seed=seed)
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Take no more."""
