@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,11 +167,15 @@ def test_a_node_that_is_away_is_a_fault_and_what_ran_there_unknown() -> None:
 
 
 class Mute:
-    """A way to a cluster that leads nowhere."""
+    """A way to a cluster that leads nowhere; tells when somebody takes it."""
 
     device = "pve/a"
 
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
     def ask(self, query: Query) -> object:
+        self.asked.set()
         raise DeviceError(self.device, "no route to host", retryable=True)
 
     def send(self, step: Step) -> object:
@@ -189,8 +194,9 @@ def test_a_cluster_that_does_not_answer_is_a_fault_and_nothing_of_it_is_claimed(
 
 
 def test_looks_are_made_in_the_background_and_not_too_often() -> None:
-    clock = ManualClock()
-    sight = Sight([Device("pve/a", Mute(), KINDS, context)], clock)
+    clock, way = ManualClock(), Mute()
+    sight = Sight([Device("pve/a", way, KINDS, context)], clock)
     assert sight.now().faults == ()
+    assert way.asked.wait(60)
     sight.close()  # waits for the look under way
     assert len(sight.now().faults) == 1
