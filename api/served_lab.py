@@ -10,9 +10,9 @@ import json
 import os
 import signal
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 import typer
 
@@ -42,9 +42,9 @@ def up(
     if empty:
         truenas.attach_installed(twin)
         linux.attach_installed(twin)
-    ended = threading.Event()
+    ended: SimpleQueue[int] = SimpleQueue()  # the one way to tell that a handler may always take
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda number, _: ended.put(number))
     with tempfile.TemporaryDirectory(prefix="vlab-") as folder:
         try:
             served = ServedLab.start(twin, Path(folder), speed=speed, port=port)
@@ -54,10 +54,10 @@ def up(
                 f"{where}: {error.strerror}\n  fix: choose another: --port 0"
             ) from error
         with served:
-            result(json.dumps(told(served)))
             remember(served.control)
+            result(json.dumps(told(served)))
             say("serving; Ctrl-C ends it")
-            ended.wait()
+            ended.get()
     return Exit.FINE
 
 

@@ -11,7 +11,7 @@ from watchdog.events import DirModifiedEvent, FileModifiedEvent, FileOpenedEvent
 
 from controller.triggers import TreeWatch, Triggers, WatchFailed
 
-LONG_S = 30.0  # never waited out: a reason or a stop comes first
+LONG_S = 60.0  # never waited out: a reason or a stop comes first
 
 
 def test_reasons_pulled_while_nobody_waits_are_one_look() -> None:
