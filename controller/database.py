@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lab.errors import VlabError
@@ -174,9 +175,10 @@ def reading(where: Engine | Connection) -> Iterator[Connection]:
 def _answered(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, NoConnectionFree) as error:
         where = engine.url.render_as_string(hide_password=True)
-        raise HistoryAway(f"{where}: {str(error.orig).strip().splitlines()[0]}") from error
+        why = error.orig if isinstance(error, DBAPIError) else error
+        raise HistoryAway(f"{where}: {str(why).strip().splitlines()[0]}") from error
 
 
 def _sqlite(url: URL) -> Engine:

@@ -84,7 +84,7 @@ class History:
 
     def __init__(self, engine: Engine, seen_by: Connection | None = None) -> None:
         self.engine = engine
-        self._source: Engine | Connection = seen_by or engine
+        self.where: Engine | Connection = seen_by or engine
 
     def close(self) -> None:
         """Let go of the database."""
@@ -93,7 +93,7 @@ class History:
     @contextmanager
     def at_one_instant(self) -> Iterator[History]:
         """What is read from the history that this gives was all true at the same time."""
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             yield History(self.engine, connection)
 
     def owned(self, only: Key | None = None) -> dict[Key, OwnedRecord]:
@@ -101,7 +101,7 @@ class History:
         query = select(db.owned)
         if only is not None:
             query = query.where(*_is(db.owned, only))
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             rows = connection.execute(query).all()
         return {
             Key(row.device, row.kind, row.thing): record_of(
@@ -148,12 +148,12 @@ class History:
 
     def newest(self) -> Seen | None:
         """The revision seen last."""
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             return _newest(connection)
 
     def in_force(self) -> Seen | None:
         """The good revision seen last: what the lab shall be."""
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             return _newest(connection, Judged.GOOD)
 
     def begin_run(self, plan: Plan, reasons: Collection[str], now_s: float) -> int:
@@ -221,13 +221,13 @@ class History:
     def runs(self, limit: int = 20) -> list[Run]:
         """The last runs, newest first."""
         newest = select(db.runs).order_by(db.runs.c.number.desc()).limit(limit)
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             return [run_of(row) for row in connection.execute(newest)]
 
     def run(self, number: int) -> Run | None:
         """One run by its number."""
         one = select(db.runs).where(db.runs.c.number == number)
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             return next((run_of(row) for row in connection.execute(one)), None)
 
     def operations(self, run: int) -> list[Done]:
@@ -235,14 +235,14 @@ class History:
         table = db.operations
         one = select(table).where(table.c.run == run)
         ordered = one.order_by(table.c.wave, table.c.device, table.c.kind, table.c.thing)
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             rows = connection.execute(ordered).all()
         return [done_of(row) for row in rows]
 
     def conditions(self) -> dict[str, Conditions]:
         """By subject: "" is the lab, else `guests/luffy`."""
         found: dict[str, dict[ConditionType, Condition]] = {}
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             for row in connection.execute(select(db.conditions)):
                 condition = Condition(
                     ConditionType(row.type),
@@ -294,7 +294,7 @@ class History:
         """The last events with a number above `after`, newest first."""
         table = db.events
         newest = select(table).where(table.c.number > after).order_by(table.c.number.desc())
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             rows = connection.execute(newest.limit(limit)).all()
         return [Event(row.at_s, row.kind, row.subject, row.told, row.number) for row in rows]
 
@@ -318,7 +318,7 @@ class History:
 
     def recall(self, name: str) -> str:
         """What was remembered; empty if nothing was."""
-        with reading(self._source) as connection:
+        with reading(self.where) as connection:
             found = connection.execute(select(db.meta.c.value).where(db.meta.c.name == name))
             return str(found.scalar() or "")
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from controller.clock import Clock
 from controller.database import HistoryAway, reading, transaction
@@ -62,9 +62,9 @@ def acquire(engine: Engine, holder: str, now_s: float) -> Lease | None:
     return Lease(*row) if row is not None else None
 
 
-def current(engine: Engine) -> Lease | None:
-    """Whoever has it or had it last."""
-    with reading(engine) as connection:
+def current(where: Engine | Connection) -> Lease | None:
+    """Whoever has it or had it last; from a connection, as that one sees it."""
+    with reading(where) as connection:
         row = connection.execute(text("SELECT holder, until_s, token FROM lease")).one_or_none()
     return Lease(*row) if row is not None else None
 

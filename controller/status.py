@@ -139,7 +139,7 @@ def status(history: History, *, runs: int = 10, events: int = 20) -> Status:
     with history.at_one_instant() as seen:
         conditions, in_force = seen.conditions(), seen.in_force()
         looked, plan = seen.recall("looked"), seen.recall("plan")
-        held = leases.current(history.engine)
+        held = leases.current(seen.where)
         compared = in_force is not None and in_force.revision.commit == seen.recall("compared")
         return Status(
             sync=_sync(conditions.get(LAB, {}), compared=compared),
@@ -161,10 +161,11 @@ def status(history: History, *, runs: int = 10, events: int = 20) -> Status:
 
 def run_view(history: History, number: int) -> RunView | None:
     """One run with all its operations; None if there is none of that number."""
-    run = history.run(number)
-    if run is None:
-        return None
-    operations = tuple(_operation(done) for done in history.operations(number))
+    with history.at_one_instant() as seen:
+        run = seen.run(number)
+        if run is None:
+            return None
+        operations = tuple(_operation(done) for done in seen.operations(number))
     return _run(run).model_copy(update={"operations": operations})
 
 

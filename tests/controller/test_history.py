@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import create_engine, event, select
 
 from controller import database as db
 from controller.conditions import Condition, ConditionType, Status
@@ -16,8 +17,10 @@ from controller.database import HistoryAway, reading, transaction
 from controller.history import Event, Judged, open_history
 from controller.managed import Key, Mark, Policy
 from controller.owned import OwnedRecord
+from controller.plan import Plan
 from controller.runs import Result
 from controller.source import Revision
+from controller.status import run_view, status
 from lab.item import Act, Drift
 
 LUFFY = Key("pve/a", "vm", "101")
@@ -90,8 +93,6 @@ def test_events_come_newest_first_and_old_ones_go(
 
 
 def test_a_run_cut_off_by_a_crash_is_ended_by_the_next_process(history_url: str) -> None:
-    from controller.plan import Plan
-
     history = open_history(history_url)
     first = history.begin_run(Plan("aaa", ()), {"start"}, 1.0)
     history.end_run(first, Result.APPLIED, "1 done", 2.0)
@@ -166,6 +167,34 @@ def test_what_is_read_at_one_instant_shows_nothing_written_since(history_url: st
         assert (seen.recall("looked"), seen.recall("plan")) == ("1", "first")
         assert history.recall("plan") == "second"
     assert history.recall("looked") == "2"
+    history.close()
+
+
+@pytest.fixture
+def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than one to a database at a time, and nobody waits for it."""
+    few = partial(create_engine, pool_size=1, max_overflow=0, pool_timeout=0)
+    monkeypatch.setattr("controller.database.create_engine", few)
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_who_shows_the_status_holds_one_connection_and_waits_for_no_second(
+    history_url: str,
+) -> None:
+    """Else as many as there are connections would wait for each other."""
+    history = open_history(history_url)
+    number = history.begin_run(Plan("aaa", ()), {"start"}, 1.0)
+    assert [run.number for run in status(history).runs] == [number]
+    assert run_view(history, number) is not None
+    history.close()
+
+
+@pytest.mark.usefixtures("one_connection")
+def test_when_all_connections_are_taken_the_history_is_away(history_url: str) -> None:
+    history = open_history(history_url)
+    with history.at_one_instant(), pytest.raises(HistoryAway, match="limit"):
+        history.recall("plan")
+    assert history.recall("plan") == ""
     history.close()
 
 
