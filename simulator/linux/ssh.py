@@ -12,6 +12,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -43,7 +44,6 @@ class SshServer:
         self.key = asyncssh.generate_private_key(KEY_TYPE, comment=host.host)
         self._advance = advance
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
         self._clients: set[asyncssh.SSHServerConnection] = set()
 
@@ -66,7 +66,7 @@ class SshServer:
             self._socket = self.place.bound()
             self._socket.setblocking(False)
             self._socket.listen()
-            self._accepting = asyncio.create_task(self._accept(self._socket))
+            asyncio.get_running_loop().add_reader(self._socket, self._accept, self._socket)
 
     async def close(self) -> None:
         """Stop for good."""
@@ -75,42 +75,41 @@ class SshServer:
 
     async def _cut_off(self) -> None:
         """Stop listening, and cut off whoever is connected."""
-        tasks = [*self._greetings, *([self._accepting] if self._accepting else [])]
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        tasks = list(self._greetings)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._accepting = None
         for client in list(self._clients):
             client.abort()
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            connected, _ = await asyncio.get_running_loop().sock_accept(listening)
+    def _accept(self, listening: socket.socket) -> None:
+        """Take in who waits."""
+        with contextlib.suppress(OSError):  # it has gone again
+            connected, _ = listening.accept()
+            connected.setblocking(False)
             task = asyncio.create_task(self._greet(connected))
             self._greetings.add(task)
             task.add_done_callback(self._greetings.discard)
+            task.add_done_callback(partial(_let_go, connected))
 
     async def _greet(self, connected: socket.socket) -> None:
         """Speak SSH with a client, once the host can be reached."""
-        try:
-            await self._silence()
-            with contextlib.suppress(asyncssh.Error, OSError):  # the client's affair
-                await asyncssh.run_server(
-                    connected,
-                    server_factory=lambda: _Login(self),
-                    server_host_keys=[self.key],
-                    process_factory=self._serve,
-                    encoding=None,
-                    allow_pty=False,
-                    allow_scp=False,
-                    keepalive_interval=0,
-                )
-        except asyncio.CancelledError:
-            connected.close()
-            raise
+        await self._silence()
+        with contextlib.suppress(asyncssh.Error, OSError):  # the client's affair
+            await asyncssh.run_server(
+                connected,
+                server_factory=lambda: _Login(self),
+                server_host_keys=[self.key],
+                process_factory=self._serve,
+                encoding=None,
+                allow_pty=False,
+                allow_scp=False,
+                keepalive_interval=0,
+            )
 
     async def _silence(self) -> None:
         """Wait while nothing gets through to the host."""
@@ -151,6 +150,12 @@ class SshServer:
     def left(self, client: asyncssh.SSHServerConnection) -> None:
         """Forget who has gone."""
         self._clients.discard(client)
+
+
+def _let_go(connected: socket.socket, greeting: asyncio.Task[None]) -> None:
+    """Close a client's socket if its greeting was cancelled, though it had not even begun."""
+    if greeting.cancelled():
+        connected.close()
 
 
 class _Login(asyncssh.SSHServer):
