@@ -110,6 +110,8 @@ class HttpsServer:
             b"" if form is not None else await request.read(),
             form=form,
         )
+        if not await self._reached(request):  # the device may have died while the body came
+            return web.Response(status=503)
         response = self.face.answer(self.twin, asked)
         return web.Response(
             status=response.status,
@@ -154,31 +156,40 @@ class HttpsServer:
     ) -> web.WebSocketResponse:
         stream = web.WebSocketResponse(max_msg_size=MESSAGE_LIMIT_BYTES)
         await stream.prepare(request)
-        talker = asyncio.create_task(self._deliver(request, stream, conversation))
+        turn = (
+            asyncio.Lock()
+        )  # to send: a short message would pass a long one that is compressed in a thread
+        talker = asyncio.create_task(self._deliver(request, stream, conversation, turn))
         try:
             async for message in stream:
                 if message.type is not WSMsgType.TEXT:
                     continue
-                if not await self._reached(request):
-                    break
-                await _send(stream, conversation.receive(self.twin, message.data))
+                async with turn:
+                    if not await self._reached(request):
+                        break
+                    await _send(stream, conversation.receive(self.twin, message.data))
         finally:
             talker.cancel()
         return stream
 
     async def _deliver(
-        self, request: web.Request, stream: web.WebSocketResponse, conversation: Conversation
+        self,
+        request: web.Request,
+        stream: web.WebSocketResponse,
+        conversation: Conversation,
+        turn: asyncio.Lock,
     ) -> None:
         """Send what comes of itself; a dead device's connections are cut, without a word."""
         while not stream.closed:
             await asyncio.sleep(TICK_S)
-            match self.face.reachable(self.twin):
-                case "refused":
-                    if request.transport is not None:
-                        request.transport.abort()
-                    return
-                case "":
-                    await _send(stream, conversation.deliver(self.twin))
+            async with turn:
+                match self.face.reachable(self.twin):
+                    case "refused":
+                        if request.transport is not None:
+                            request.transport.abort()
+                        return
+                    case "":
+                        await _send(stream, conversation.deliver(self.twin))
 
 
 async def _send(stream: web.WebSocketResponse, messages: list[str | Close]) -> None:
