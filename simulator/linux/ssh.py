@@ -12,7 +12,6 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -22,6 +21,7 @@ from simulator.linux.install import ADMINISTRATOR, declared, hosts_of
 from simulator.linux.state import File
 from simulator.linux.stdin import reads_stdin
 from simulator.served.authority import Authority
+from simulator.served.door import Door
 from simulator.served.place import Place
 from simulator.twin import Twin
 
@@ -43,8 +43,7 @@ class SshServer:
         self.place = Place(address, port)
         self.key = asyncssh.generate_private_key(KEY_TYPE, comment=host.host)
         self._advance = advance
-        self._socket: socket.socket | None = None
-        self._greetings: set[asyncio.Task[None]] = set()
+        self._door: Door | None = None
         self._clients: set[asyncssh.SSHServerConnection] = set()
 
     @property
@@ -62,11 +61,8 @@ class SshServer:
         """Listen or not, as the host is; who is connected to one that died is cut off."""
         if self.host.reachable(self.twin) == "refused":
             await self._cut_off()
-        elif self._socket is None:
-            self._socket = self.place.bound()
-            self._socket.setblocking(False)
-            self._socket.listen()
-            asyncio.get_running_loop().add_reader(self._socket, self._accept, self._socket)
+        elif self._door is None:
+            self._door = Door(self.place.bound(), self._greet)
 
     async def close(self) -> None:
         """Stop for good."""
@@ -75,26 +71,11 @@ class SshServer:
 
     async def _cut_off(self) -> None:
         """Stop listening, and cut off whoever is connected."""
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
-        tasks = list(self._greetings)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._door is not None:
+            await self._door.shut()
+            self._door = None
         for client in list(self._clients):
             client.abort()
-
-    def _accept(self, listening: socket.socket) -> None:
-        """Take in who waits."""
-        with contextlib.suppress(OSError):  # it has gone again
-            connected, _ = listening.accept()
-            connected.setblocking(False)
-            task = asyncio.create_task(self._greet(connected))
-            self._greetings.add(task)
-            task.add_done_callback(self._greetings.discard)
-            task.add_done_callback(partial(_let_go, connected))
 
     async def _greet(self, connected: socket.socket) -> None:
         """Speak SSH with a client, once the host can be reached."""
@@ -150,12 +131,6 @@ class SshServer:
     def left(self, client: asyncssh.SSHServerConnection) -> None:
         """Forget who has gone."""
         self._clients.discard(client)
-
-
-def _let_go(connected: socket.socket, greeting: asyncio.Task[None]) -> None:
-    """Close a client's socket if its greeting was cancelled, though it had not even begun."""
-    if greeting.cancelled():
-        connected.close()
 
 
 class _Login(asyncssh.SSHServer):

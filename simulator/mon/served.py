@@ -16,6 +16,7 @@ from pathlib import Path
 from simulator.mon import program
 from simulator.mon.command import Reply
 from simulator.mon.monitors import DEVICE, Monitors, NoQuorum, monitors_of
+from simulator.served.door import Door
 from simulator.served.unixsocket import short
 from simulator.twin import Twin
 
@@ -29,8 +30,7 @@ class MonitorSocket:
         self._twin = twin
         self._advance = advance
         self._path = folder / "ceph.sock"
-        self._server: asyncio.Server | None = None
-        self._asking: set[asyncio.Task[None]] = set()
+        self._door: Door | None = None
         for name in twin.model.lab.ceph:
             monitors_of(twin, name)
             (folder / f"{name}.conf").write_text("# The file's name says which cluster is meant.\n")
@@ -43,26 +43,23 @@ class MonitorSocket:
         with short(self._path) as path:
             bound.bind(path)
         self._path.chmod(0o600)
-        self._server = await asyncio.start_unix_server(self._answer, sock=bound)
+        self._door = Door(bound, self._greet)
 
     async def close(self) -> None:
         """Stop for good."""
-        if self._server is not None:
-            self._server.close()
-        for task in self._asking:
-            task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        if self._door is not None:
+            await self._door.shut()
         self._path.unlink(missing_ok=True)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "a connection has a task of its own"
-        self._asking.add(task)
+    async def _greet(self, connected: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connected)
         try:
             await self._converse(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         finally:
-            self._asking.discard(task)
-            writer.transport.abort() if task.cancelling() else writer.close()
+            writer.close()
             await asyncio.sleep(0)  # in the next round the transport closes its socket
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

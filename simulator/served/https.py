@@ -16,6 +16,7 @@ from contextlib import suppress
 from aiohttp import WSMsgType, web
 
 from simulator.served.authority import Authority
+from simulator.served.door import turn_away
 from simulator.served.face import Close, Conversation, Face, HttpRequest, Shown
 from simulator.served.multipart import Form, FormReader, MalformedForm
 from simulator.served.place import Place
@@ -71,15 +72,10 @@ class HttpsServer:
             await self._close_door()
 
     async def _close_door(self) -> None:
-        """Accept nobody any more, so that connecting is refused.
-
-        What was accepted in this round of the loop gets its transport first: asyncio (CPython 3.11)
-        forgets to close a connection whose server is closed before that.
-        """
+        """Accept nobody any more, so that connecting is refused."""
         if self._socket is None:
             return
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        await asyncio.sleep(0)
+        await turn_away(self._socket)
         for site in list(self._runner.sites):
             await site.stop()
         self._socket = None

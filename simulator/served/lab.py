@@ -32,6 +32,7 @@ from simulator.linux import ssh
 from simulator.mon.served import MonitorSocket
 from simulator.pve import face as pve
 from simulator.served.authority import Authority
+from simulator.served.door import turn_away
 from simulator.served.face import Face
 from simulator.served.https import HttpsServer
 from simulator.served.login import Login
@@ -177,7 +178,7 @@ class ServedLab:
     async def _serve(self) -> None:
         authority = Authority(self._folder, datetime.now(UTC))
         self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
-        control = await self._open_control()
+        listening, control = await self._open_control()
         await self.monitors.open()
         opened: list[Server] = []
         try:
@@ -197,6 +198,7 @@ class ServedLab:
             for server in opened:
                 await server.close()
             await self.monitors.close()
+            await turn_away(listening)
             await control.cleanup()
             self.control.unlink(missing_ok=True)
             await asyncio.sleep(0)  # in the next round the aborted transports close their sockets
@@ -219,7 +221,7 @@ class ServedLab:
             raise ValueError(f"there is no {subject}; write what failed: node pve2")
         restore(self.twin, subject)
 
-    async def _open_control(self) -> web.AppRunner:
+    async def _open_control(self) -> tuple[socket.socket, web.AppRunner]:
         app = web.Application()
         app.router.add_post("/{verb}", self._controlled)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -228,9 +230,9 @@ class ServedLab:
         bound = socket.socket(socket.AF_UNIX)
         with short(self.control) as path:
             bound.bind(path)
-        await web.SockSite(runner, bound).start()
         self.control.chmod(0o600)
-        return runner
+        await web.SockSite(runner, bound).start()
+        return bound, runner
 
     async def _controlled(self, request: web.Request) -> web.Response:
         """`fail` or `restore`; the answer has the trace so far, or what is wrong."""

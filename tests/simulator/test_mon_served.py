@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,9 @@ from controller.execute import execute
 from controller.journal import Journal
 from controller.planning import EVERYTHING, plan_changes
 from simulator.build import twin_of
+from simulator.mon.served import MonitorSocket
 from simulator.served.lab import ServedLab
+from simulator.served.unixsocket import short
 from tests.controller.ceph.sites import ceph, real_site
 
 POOL = "pools: {vm: {size: 3, min-size: 2, pgs: 16}}"
@@ -81,3 +87,25 @@ def test_proxmox_ve_and_ceph_tell_one_truth(served: ServedLab) -> None:
     config = {**login, "verify_ssl": str(served.ca_file)}
     text = collect_pve(config, served.addresses["pve1"], True, True, everything).decode()
     assert 'pve_storage_shared{id="storage/pve1/fast"} 1.0' in text
+
+
+@pytest.mark.parametrize("rounds", range(6))
+def test_who_asks_while_the_monitors_end_is_let_go(rounds: int, tmp_path: Path) -> None:
+    """However far their loop has come with a client, its socket is closed and not forgotten."""
+    twin = twin_of(ceph(POOL))
+
+    async def end(client: socket.socket) -> None:
+        monitors = MonitorSocket(twin, tmp_path, twin.settle)
+        await monitors.open()
+        with short(tmp_path / "ceph.sock") as path:
+            client.connect(path)
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await monitors.close()
+
+    with socket.socket(socket.AF_UNIX) as client:
+        asyncio.run(end(client))
+        client.settimeout(60)
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    gc.collect()  # what was forgotten warns, which is an error
