@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
+from calendar import timegm
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
@@ -45,6 +46,7 @@ ENVIRONMENT: dict[str, str] = {
     **os.environ,
     "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
     "LC_ALL": "C",
+    "TZ": "UTC",  # an hour of local time comes twice a year, or not at all
 }
 _START_S = 20.0
 # A process that ends when the thread that started it does; not even begun if that is gone already.
@@ -209,7 +211,8 @@ class Cluster:
         """What a node's daemon wrote from an instant on."""
         file = self._log(number)
         lines = file.read_text().splitlines() if file.exists() else []
-        return [entry for line in lines for entry in _entries(line) if entry.at_s >= since_s]
+        entries = (entry for line in lines for entry in _entries(line, time.time()))
+        return [entry for entry in entries if entry.at_s >= since_s]
 
     def quorum(self, number: int) -> Quorum | None:
         """What a node thinks of the quorum; None if its daemon does not answer."""
@@ -251,13 +254,17 @@ class Cluster:
         return int(told.stdout.rpartition("=")[2])
 
     def until(self, true: Callable[[], bool], limit_s: float) -> bool:
-        """Wait for something; whether it came."""
+        """Wait for something; whether it came. The last look begins after the limit, however long
+        a look takes.
+        """
         end_s = time.monotonic() + limit_s
-        while not true():
-            if time.monotonic() > end_s:
+        while True:
+            last = time.monotonic() > end_s
+            if true():
+                return True
+            if last:
                 return False
             time.sleep(_POLL_S)
-        return True
 
     # below
 
@@ -327,10 +334,11 @@ def _held() -> subprocess.Popen[str]:
     return holder
 
 
-def _entries(line: str) -> Iterator[Entry]:
-    """The entry of a line, whose time has no year and is local."""
+def _entries(line: str, now_s: float) -> Iterator[Entry]:
+    """The entry of a line. Its time has no year: December, read in January, is of the last one."""
     if match := _LINE.match(line):
-        year = time.localtime().tm_year
-        moment = time.strptime(f"{year} {match[1]}", "%Y %b %d %H:%M:%S")
-        at_s = time.mktime(moment) + int(match[2]) / 1000
+        now = time.gmtime(now_s)
+        moment = time.strptime(f"{now.tm_year} {match[1]}", "%Y %b %d %H:%M:%S")
+        year = now.tm_year - (moment.tm_mon > now.tm_mon)
+        at_s = timegm((year, *moment[1:6])) + int(match[2]) / 1000
         yield Entry(at_s, match[3], match[4])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,52 @@ from simulator.fidelity.corosync_live import (
     run_twin,
 )
 
-GONE_S = 10.0
+GONE_S = 60.0
 TIMES = (": token lost", ": membership", ": verdict")
 SCRIPT = Script("own", 3, {}, ("~start 1 2 3", "split 1 2 | 3", "~heal"))
+
+
+@pytest.mark.parametrize(
+    ("said", "read", "meant"),
+    [
+        ("Oct 25 01:30:00.125", "2026-10-25 01:30:01", "2026-10-25 01:30:00"),
+        ("Dec 31 23:59:59.125", "2027-01-01 00:00:01", "2026-12-31 23:59:59"),
+        ("Feb 29 12:00:00.125", "2028-03-01 00:00:01", "2028-02-29 12:00:00"),
+    ],
+)
+def test_a_time_without_a_year_is_the_last_such_one_whatever_the_zone(
+    said: str, read: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of Berlin's comes twice in October."""
+
+    def utc_s(text: str) -> float:
+        return datetime.fromisoformat(f"{text}+00:00").timestamp()
+
+    assert real.ENVIRONMENT["TZ"] == "UTC"
+    line = f"{said} [7] n1 corosync notice  [QUORUM] Members[1]: 1\n"
+    (tmp_path / "1.log").write_text(line)
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: utc_s(read))
+        (entry,) = real.Cluster(tmp_path, 1).log(1)
+    assert entry == (utc_s(meant) + 0.125, "QUORUM", "Members[1]: 1")
+
+
+def test_what_takes_long_to_look_at_is_looked_at_once_more_after_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a busy machine sees only what was there before it came to rest."""
+    clock_s, looks = [0.0], []
+
+    def slow() -> bool:
+        looks.append(clock_s[0])
+        clock_s[0] += 3.0
+        return False
+
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "monotonic", lambda: clock_s[0])
+        clock.setattr(time, "sleep", lambda _: None)
+        assert not real.Cluster(tmp_path, 1).until(slow, 0.5)
+    assert looks == [0.0, 3.0]
 
 
 def commands() -> list[str]:
