@@ -47,6 +47,7 @@ def test_an_administrator_works_as_on_a_real_cluster(served: ServedLab) -> None:
     done = run(served, "osd pool set none size 2")
     assert (done.returncode, done.stderr) == (2, "Error ENOENT: unrecognized pool 'none'\n")
     assert json.loads(run(served, "osd tree -f json").stdout)["nodes"][0]["name"] == "default"
+    run(served, "osd set noout")  # while it is out nobody tells that it is down
     served.fail("fail-osd a/0")
     while "OSD_DOWN" not in json.loads(run(served, "health").stdout)["checks"]:
         pass  # each look takes a while, and the lab's time passes
@@ -66,7 +67,7 @@ def test_monitors_without_a_quorum_let_it_wait(served: ServedLab) -> None:
     served.fail("fail-node pve1")
     way = CephCommand((str(served.ceph), "--conf", "a.conf", "--connect-timeout", "1"))
     with pytest.raises(NoAnswer, match="timed out"):
-        way.command("status", {}, 10.0)
+        way.command("status", {}, 60.0)
 
 
 def test_proxmox_ve_and_ceph_tell_one_truth(served: ServedLab) -> None:
@@ -84,7 +85,7 @@ def test_proxmox_ve_and_ceph_tell_one_truth(served: ServedLab) -> None:
         pass  # each look takes a while, and the lab's time passes
     assert "fast" in json.loads(run(served, "osd pool ls").stdout)
     everything = CollectorsOptions(**dict.fromkeys(CollectorsOptions._fields, True))
-    config = {**login, "verify_ssl": str(served.ca_file)}
+    config = {**login, "verify_ssl": str(served.ca_file), "timeout": 60}
     text = collect_pve(config, served.addresses["pve1"], True, True, everything).decode()
     assert 'pve_storage_shared{id="storage/pve1/fast"} 1.0' in text
 

@@ -386,7 +386,7 @@ def test_crushtool_takes_the_map_and_writes_the_same_again(tmp_path: Path) -> No
     (tmp_path / "map.txt").write_text(text)
 
     def run(*words: str) -> None:
-        subprocess.run(["crushtool", *words], cwd=tmp_path, check=True, timeout=30)
+        subprocess.run(["crushtool", *words], cwd=tmp_path, check=True, timeout=60)
 
     run("-c", "map.txt", "-o", "map")
     run("-d", "map", "-o", "again.txt")

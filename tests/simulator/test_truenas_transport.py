@@ -156,7 +156,8 @@ def test_another_clients_change_is_told_to_who_subscribed(lab: ServedLab) -> Non
             url = f"https://{lab.addresses['nas1']}/api/v2.0/iscsi/initiator"
             headers = {"Authorization": f"Bearer {lab.login.api_keys['nas1']}"}
             context = ssl.create_default_context(cafile=str(lab.ca_file))
-            made = httpx.post(url, json={"comment": "told"}, headers=headers, verify=context)
+            made = httpx.post(url, json={"comment": "told"}, headers=headers, verify=context,
+                              timeout=LIMIT_S)  # fmt: skip
             return int(made.json()["id"])
 
         identity = await asyncio.to_thread(other)
@@ -234,6 +235,7 @@ def test_a_client_that_does_not_know_the_authority_turns_away(lab: ServedLab) ->
 
 def _get(lab: ServedLab, path: str, **options: Any) -> httpx.Response:
     context = ssl.create_default_context(cafile=str(lab.ca_file))
+    options = {"timeout": LIMIT_S, **options}
     return httpx.get(f"https://{lab.addresses['nas1']}{path}", verify=context, **options)
 
 
@@ -265,7 +267,7 @@ def test_losing_the_array_cuts_connections_and_refuses_new_ones(tmp_path: Path) 
             assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
             while True:
                 try:
-                    await asyncio.to_thread(_get, served, "/api/versions", timeout=5)
+                    await asyncio.to_thread(_get, served, "/api/versions")
                 except httpx.ConnectError:
                     return
                 except httpx.TransportError:
@@ -276,7 +278,7 @@ def test_losing_the_array_cuts_connections_and_refuses_new_ones(tmp_path: Path) 
         end_s = time.monotonic() + LIMIT_S
         while time.monotonic() < end_s:
             with suppress(httpx.ConnectError):
-                assert _get(served, "/api/versions", timeout=5).json() == ["v25.10.5"]
+                assert _get(served, "/api/versions").json() == ["v25.10.5"]
                 return
     pytest.fail("it did not come back")
 
