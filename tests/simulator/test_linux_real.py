@@ -254,9 +254,22 @@ def test_fstab_is_read_as_findmnt_reads_it(text: str, tmp_path: Path) -> None:
     assert numbers == bad
 
 
+LVM_CONF = """
+devices {{
+ global_filter = ["a|^{device}$|", "r|.*|"]
+ hints = "none"
+}}
+global {{
+ locking_dir = "{folder}"
+}}
+"""
+
+
 @pytest.fixture
-def loop(tmp_path: Path) -> Iterator[str]:
-    """A real block device of 200 MiB."""
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real block device of 400 MiB, and LVM that sees no other: groups of the same name may be on
+    those of other tests.
+    """
     _need("losetup", "vgcreate", "wipefs", "mkfs.xfs", root=True)
     image = tmp_path / "disk"
     with image.open("wb") as file:
@@ -265,6 +278,8 @@ def loop(tmp_path: Path) -> Iterator[str]:
     if made.returncode:
         pytest.skip(f"no loop device: {made.stderr.strip()}")
     device = made.stdout.strip()
+    (tmp_path / "lvm.conf").write_text(LVM_CONF.format(device=device, folder=tmp_path))
+    monkeypatch.setitem(ENVIRONMENT, "LVM_SYSTEM_DIR", str(tmp_path))
     seen = _real("pvs", cwd=tmp_path)
     if seen.returncode:
         _real("losetup", "-d", device, cwd=tmp_path)
