@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import secrets
 import shutil
@@ -27,12 +26,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from simulator.served.place import Place
+
 PROGRAMS = ("ceph", "ceph-mon", "ceph-mgr", "ceph-osd", "monmaptool")
 PACKAGES = "ceph-mon ceph-mgr ceph-osd ceph-base ceph-common"
 HOSTS = ("pve1", "pve2", "pve3")
+LOOPBACK = "127.0.0.1"
 START_S = 120.0  # a loaded machine; an idle one needs a tenth of it
 OSD_BYTES = 4 << 30  # of a sparse file
-GRACE_S, DOWN_OUT_S = 4, 30
+GRACE_S, DOWN_OUT_S = 4, 60  # down and in for so long that it can be seen
 
 
 def missing() -> str:
@@ -49,6 +51,7 @@ class CephCluster:
     osds_per_host: int = 1
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     fsid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    monitor: Sequence[Place] = field(default_factory=lambda: [Place(LOOPBACK, 0) for _ in range(2)])
 
     @property
     def conf(self) -> Path:
@@ -89,6 +92,8 @@ class CephCluster:
 
     def start(self) -> None:
         """Make it and wait until all OSDs are up and a manager is active."""
+        for place in self.monitor:
+            place.take()  # its daemon may listen there, nobody else
         self._write_conf()
         mon = self._keyring("mon.", "mon.pve1", {"mon": "allow *"})
         everything = dict.fromkeys(("mon", "osd", "mgr", "mds"), "allow *")
@@ -118,11 +123,13 @@ class CephCluster:
         return bool(up and told["mgrmap"]["available"])
 
     def spawn(self, name: str) -> None:
-        """Start a daemon in the foreground of a session of its own."""
+        """Start a daemon in the foreground of a session of its own, ahead of what else the machine
+        does if we may: its peers' heartbeats are what is measured.
+        """
         kind, _, id_ = name.partition(".")
         with (self.folder / f"{name}.out").open("ab") as out:
             self.daemons[name] = subprocess.Popen(
-                [f"ceph-{kind}", "-i", id_, "-c", str(self.conf), "-f"],
+                ["nice", "-n", "-10", f"ceph-{kind}", "-i", id_, "-c", str(self.conf), "-f"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -146,21 +153,21 @@ class CephCluster:
                 process.kill()
         for process in self.daemons.values():
             process.wait()
+        for place in self.monitor:
+            place.leave()
 
     @property
     def _address(self) -> str:
-        return f"[v2:127.0.0.1:{self._port}/0,v1:127.0.0.1:{self._port + 1}/0]"
-
-    @property
-    def _port(self) -> int:
-        return 20000 + (os.getpid() * 512) % 12000  # below what the kernel gives to clients
+        one, other = self.monitor
+        return f"[v2:{one}/0,v1:{other}/0]"
 
     def _write_conf(self) -> None:
         at = self.folder
         options = {
             "fsid": self.fsid, "mon_initial_members": "pve1", "mon_host": self._address,
-            "public_addr": "127.0.0.1", "cluster_addr": "127.0.0.1",
-            "ms_bind_port_min": self._port + 10, "ms_bind_port_max": self._port + 400,
+            "public_addr": LOOPBACK, "cluster_addr": LOOPBACK,
+            # below what the kernel gives to clients; the others take the first that are free
+            "ms_bind_port_min": 20000, "ms_bind_port_max": 32000,
             "run_dir": at, "admin_socket": f"{at}/$name.asok", "pid_file": "",
             "log_file": f"{at}/$name.log", "log_to_stderr": "false", "crash_dir": at,
             "mon_cluster_log_file": f"{at}/cluster.log", "heartbeat_file": "",
@@ -210,9 +217,8 @@ class CephCluster:
         self._run(*self._ceph, *words, text=text)
 
     def _run(self, *argv: str | Path, text: str | None = None) -> None:
-        subprocess.run(
-            argv, check=True, capture_output=True, text=True, input=text, timeout=START_S
-        )
+        subprocess.run(argv, check=True, capture_output=True, text=True, input=text,
+                       timeout=START_S)  # fmt: skip
 
 
 def new_key() -> str:

@@ -51,7 +51,7 @@ def real() -> Iterator[CephCluster]:
             cluster.ask("osd", "pool", "set", name, "min_size", "2")
             cluster.ask("osd", "pool", "application", "enable", name, "rbd")
             _write(cluster, name)
-        wait_until(lambda: cluster.ask("health")["status"] == "HEALTH_OK", 30)
+        wait_until(lambda: cluster.ask("health")["status"] == "HEALTH_OK", 60)
         yield cluster
 
 

@@ -26,7 +26,6 @@ from simulator.served.https import HttpsServer
 from simulator.twin import Twin
 from tests.simulator.linux_hosts import hosts
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
 LIMIT_S = 60.0
 LONG = "".join(random.Random(1).choices("0123456789abcdef", k=2**20))
 
@@ -82,7 +81,7 @@ def served(
 
     async def run() -> None:
         server = HttpsServer(face, twin, twin.settle, "127.0.11.1", 0)
-        await server.open(Authority(folder, NOW))
+        await server.open(Authority(folder, datetime.now(UTC)))
         context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
         connector = aiohttp.TCPConnector(ssl=context)
         try:

@@ -15,8 +15,6 @@ from simulator.linux.ssh import SshServer
 from simulator.served.authority import Authority
 from tests.simulator.linux_hosts import hosts
 
-NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
 
 @pytest.mark.parametrize("rounds", range(6))
 def test_who_connects_while_the_host_dies_is_let_go(rounds: int, tmp_path: Path) -> None:
@@ -25,7 +23,7 @@ def test_who_connects_while_the_host_dies_is_let_go(rounds: int, tmp_path: Path)
 
     async def die(client: socket.socket) -> tuple[str, int]:
         server = SshServer(here.host("pve1"), here.twin, here.twin.settle, "127.0.11.1", 0)
-        await server.open(Authority(tmp_path, NOW))
+        await server.open(Authority(tmp_path, datetime.now(UTC)))
         address = (server.place.address, server.place.port)
         client.connect(address)
         for _ in range(rounds):
