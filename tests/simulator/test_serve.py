@@ -10,6 +10,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from simulator.build import twin_of
 from simulator.pve.face import address_of
 from simulator.served.inprocess import TwinAdapter
 from simulator.served.lab import ServedLab, ask
+from simulator.served.place import Place
 from tests.labs import lab_of
 from tests.simulator.pem import self_signed
 from tests.simulator.pve_cluster import SECRET, Cluster, cluster
@@ -259,17 +261,34 @@ def test_simulated_time_runs_at_its_speed(lab: ServedLab) -> None:
     assert (last[2] - first[0]) * SPEED >= last[1] - first[1] - 0.001
 
 
-def test_an_address_that_is_taken_is_an_error_and_closing_frees_it(tmp_path: Path) -> None:
-    def served(folder: str, port: int) -> ServedLab:
+@pytest.fixture
+def port() -> Iterator[int]:
+    """One that is free at the address of every node, held as by servers that are off."""
+    with ExitStack() as held:
+        for _ in range(100):
+            number = 0
+            with suppress(OSError), ExitStack() as taken:
+                for node in (1, 2, 3):
+                    place = Place(address_of(1, node), number)
+                    place.take()
+                    taken.callback(place.leave)
+                    number = place.port
+                held.push(taken.pop_all())
+                break
+        yield number
+
+
+def test_an_address_that_is_taken_is_an_error_and_closing_frees_it(
+    tmp_path: Path, port: int
+) -> None:
+    def served(folder: str) -> ServedLab:
         (tmp_path / folder).mkdir()
         twin = twin_of(lab_of(hardware(), rules=False), empty=True)
         return ServedLab.start(twin, tmp_path / folder, port=port)
 
-    with served("one", 0) as first:
-        port = first.servers[0].place.port
-        with pytest.raises(OSError, match="in use"):
-            served("two", port)
-    with served("three", port) as again:
+    with served("one"), pytest.raises(OSError, match="in use"):
+        served("two")
+    with served("three") as again:
         assert again.servers[0].place.port == port
     with pytest.raises(FileNotFoundError):
         ask(tmp_path / "three" / "control.sock", "fail", "fail-node pve1")
