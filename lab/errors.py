@@ -1,6 +1,6 @@
 """What can go wrong, as values a person can act on. The whole project raises only these.
 
-`VlabError` has four children by whose move it is: the author (`LabInvalid`), the world
+`VlabError` has four children by whose move it is: the author (`Invalid`), the world
 (`DeviceError`), the policy (`Refused`) and ourselves (`Interrupted`).
 """
 
@@ -26,7 +26,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the desired state: where, what, why it matters, how to fix it."""
+    """One thing wrong with what was written: where, what, why it matters, how to fix it."""
 
     place: Place | None
     what: str
@@ -47,12 +47,16 @@ class VlabError(Exception):
     """Every error of this project that a person can meet."""
 
 
-class LabInvalid(VlabError):
-    """The desired state does not load; carries every problem found at once."""
+class Invalid(VlabError):
+    """What somebody wrote can't be used; carries every problem found at once."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+class LabInvalid(Invalid):
+    """The desired state, or a scenario, does not load."""
 
 
 class DeviceError(VlabError):

@@ -41,12 +41,20 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A rule that one item breaks by itself; the loader turns it into a Problem with its place."""
+    """A rule that one item breaks by itself; the reader turns it into a Problem with its place."""
 
     path: Path  # below the item
     what: str
     why: str = ""
     fix: str = ""
+
+
+class Flawed(ValueError):
+    """What a validator raises for rules that a value breaks: the same, from inside pydantic."""
+
+    def __init__(self, *flaws: Flaw) -> None:
+        super().__init__("; ".join(flaw.what for flaw in flaws))
+        self.flaws = flaws
 
 
 def kebab(name: str) -> str:

@@ -13,6 +13,8 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from pydantic import BaseModel
+
 from lab.item import After, Item, Owned, Path, Ref, kebab
 
 Found = list[tuple[Path, Any, Any]]
@@ -41,7 +43,7 @@ def _found(item: Item, path: Path, leaf: Leaf) -> Found:
     return found
 
 
-def model_at(hint: Any, data: Any, path: Path) -> type[Item] | None:
+def model_at(hint: Any, data: Any, path: Path) -> type[BaseModel] | None:
     """The class of the item at `path` inside `data`, a plain value of type `hint`."""
     classes = _classes(hint)
     if not path:
@@ -52,7 +54,7 @@ def model_at(hint: Any, data: Any, path: Path) -> type[Item] | None:
     inner = data.get(step) if isinstance(data, dict) else None
     if classes:
         model = model_at(hint, data, ())
-        fields = {} if model is None else {kebab(n): f for n, f in model.model_fields.items()}
+        fields = {} if model is None else {f.alias or n: f for n, f in model.model_fields.items()}
         return model_at(fields[step].annotation, inner, rest) if step in fields else None
     for argument in _arguments(hint):
         if (found := model_at(argument, inner, rest)) is not None:
@@ -64,7 +66,7 @@ IDENTITY = ("type", "vmid", "id", "cluster", "clusters", "version")  # what peop
 
 
 @cache
-def keys_of(model: type[Item]) -> tuple[str, ...]:
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
     """The keys of an item in the order of the language: identity, its own, how it is managed."""
     owned = [name for name in Owned.model_fields if name in model.model_fields]
     names = [name for name in IDENTITY if name in model.model_fields]
@@ -82,13 +84,13 @@ def tags(hint: Any) -> list[str]:
     return [tag for known in _classes(hint) for tag in _tags(known)]
 
 
-def _tags(model: type[Item]) -> tuple[str, ...]:
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
     field = model.model_fields.get("type")
     return get_args(field.annotation) if field is not None else ()
 
 
-def _classes(hint: Any) -> list[type[Item]]:
-    if isinstance(hint, type) and issubclass(hint, Item):
+def _classes(hint: Any) -> list[type[BaseModel]]:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
         return [hint]
     if get_origin(hint) in (Annotated, Union, UnionType):
         return [known for argument in get_args(hint) for known in _classes(argument)]
@@ -114,7 +116,7 @@ def _ref_leaf(_hint: Any, metadata: tuple[Any, ...]) -> Any:
 
 
 @cache
-def _item_walk(model: type[Item], leaf: Leaf) -> Walk | None:
+def _item_walk(model: type[BaseModel], leaf: Leaf) -> Walk | None:
     """A walk over an item itself and its fields."""
     mark = leaf(model, ())
     walks = (

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.compose import MAX_FILE_BYTES
-from lab.errors import LabInvalid, Place, Problem
+from lab.errors import Invalid, LabInvalid, Place, Problem
 
 MAX_FILES = 10_000
 ENDINGS = (".yaml", ".yml")
@@ -45,6 +45,21 @@ def read_tree(root: Path) -> dict[str, bytes]:
     if problems:
         raise LabInvalid(tuple(problems))
     return contents
+
+
+def read_file(path: Path, fix: str = "name a file that can be read") -> bytes:
+    """The content of a file that a person named. Raises Invalid for what is no plain file, not
+    readable or too large; never waits for a pipe.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
+            return path.read_bytes()
+        large = f"{path} has {status.st_size} bytes, more than {MAX_FILE_BYTES}"
+        what = large if stat.S_ISREG(status.st_mode) else f"{path} is no regular file"
+    except (OSError, ValueError) as error:  # the latter for a name with a NUL byte
+        what = f"{path} can't be read: {getattr(error, 'strerror', None) or error}"
+    raise Invalid((Problem(None, what, fix=fix),))
 
 
 def _yaml_files(root: Path) -> Iterator[Path]:
