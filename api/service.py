@@ -11,11 +11,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from api.answers import Fault
 from api.exits import Exit
-from api.http import Server, ServerFailed, create_app
+from api.http import Server, create_app
 from api.logs import log_to_stderr
 from api.metrics import Metrics
 from api.output import say
@@ -26,7 +25,7 @@ from controller.history import History
 from controller.installation import Installation, install
 from controller.reconcile import Ending, Pass
 from controller.secrets import resolve
-from controller.settings import Settings, read_settings
+from controller.settings import Settings, address, read_settings
 from controller.source import Source, SourceUnreachable
 from controller.triggers import TreeWatch
 from lab.errors import LabInvalid
@@ -39,7 +38,7 @@ GOOD = frozenset({Ending.IN_SYNC, Ending.APPLIED})
 def serve(settings_path: Path) -> int:
     """Run until SIGTERM or SIGINT; what is under way ends after its present operation.
 
-    Raises SettingsInvalid, SecretMissing, Refused, HistoryAway, ServerFailed, WatchFailed.
+    Raises SettingsInvalid, Refused, HistoryAway, ServerFailed, WatchFailed.
     """
     settings = read_settings(settings_path)
     log_to_stderr()
@@ -56,10 +55,11 @@ def serving(parts: Installation, faults: Callable[[], Sequence[Fault]] = tuple) 
     """Serve the page and the API of an installation; the value is the page's address.
 
     `faults`: what is broken and no device can say; the simulated lab knows of its cables.
-    Raises Refused for an open address without a token, SecretMissing, ServerFailed.
+    Raises Refused for an open address without a token, SettingsInvalid, ServerFailed.
     """
     settings, clock = parts.settings, parts.world.clock
     host, port = address(settings.api.listen)
+    settings.check_secrets("api")
     token = resolve(settings.api.token, settings.folder) if settings.api.token else None
     metrics = Metrics()
     with ExitStack() as opened:
@@ -78,18 +78,6 @@ def serving(parts: Installation, faults: Callable[[], Sequence[Fault]] = tuple) 
         parts.controller.heard = _counting(metrics, clock)
         server = opened.enter_context(Server(create_app(view, metrics), host, port))
         yield server.url
-
-
-def address(listen: str) -> tuple[str, int]:
-    """`127.0.0.1:8420` or `[::1]:8420` in two. Raises ServerFailed."""
-    host, port, why = None, None, "write a host and a port"
-    try:
-        host, port = urlsplit(f"//{listen}").hostname, urlsplit(f"//{listen}").port
-    except ValueError as error:
-        why = str(error)
-    if host is None or port is None:
-        raise ServerFailed(f"api.listen {listen!r}: {why}\n  fix: 127.0.0.1:8420")
-    return host, port
 
 
 class InForce:

@@ -127,16 +127,14 @@ class HistoryAway(VlabError):
 def connect(url: str) -> Engine:
     """The database at an SQLAlchemy URL, with its tables. Raises HistoryAway."""
     try:
-        parsed = make_url(url)
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            raise HistoryAway(f"history: {parsed.drivername} is neither sqlite nor postgresql")
+        parsed = url_of(url)
         if parsed.get_backend_name() == "sqlite":
             engine = _sqlite(parsed)
         else:
             engine = create_engine(parsed, pool_pre_ping=True, connect_args=_PATIENCE)
-    except (ArgumentError, NoSuchModuleError, OSError, ImportError) as error:
+    except OSError as error:
+        raise HistoryAway(f"history: {error.filename}: {error.strerror}") from error
+    except (ValueError, NoSuchModuleError, ImportError) as error:
         raise HistoryAway(f"history: {error}") from error
     try:
         with transaction(engine) as connection:
@@ -145,6 +143,19 @@ def connect(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def url_of(url: str) -> URL:
+    """An SQLAlchemy URL in parts. Raises ValueError for what leads to no database of ours."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise ValueError("this is no URL of a database") from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ValueError(f"{parsed.drivername} is neither sqlite nor postgresql")
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed
 
 
 @contextmanager

@@ -58,8 +58,9 @@ def install(
     """The controller of `settings`, alone in its state folder while the context lasts.
 
     `apply` and `gate` override the usual ones; `progress` hears of the rehearsal. Raises Refused if
-    another process works there, SecretMissing, HistoryAway.
+    another process works there, SettingsInvalid for secrets that are not there, HistoryAway.
     """
+    settings.check_secrets("pve", "nas", "linux")
     with ExitStack() as opened:
         holder = opened.enter_context(only_process(settings.state_folder))
         history = open_history(settings.history_url)

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from controller.managed import Managed
 from controller.owned import OwnedRecord
 from controller.step import SECRET, Json, changed
-from lab.errors import DeviceError, VlabError
+from lab.errors import DeviceError, Invalid, VlabError
+from lab.tree import read_file
 
 REFERENCE = r"^secret://(env|file)/.+$"
 HOW = "a secret is written secret://env/NAME or secret://file/PATH"
@@ -49,9 +50,9 @@ def _from_environment(reference: str, name: str, _folder: Path) -> str:
 
 def _from_file(reference: str, name: str, folder: Path) -> str:
     try:
-        return (folder / name).read_text()
-    except OSError as error:
-        raise SecretMissing(f"{reference}: {error.strerror}") from error
+        return read_file(folder / name).decode()
+    except Invalid as unread:
+        raise SecretMissing(f"{reference}: {unread.problems[0].what}") from unread
     except UnicodeDecodeError as error:
         raise SecretMissing(f"{reference}: is not one line of text") from error
 

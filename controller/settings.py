@@ -6,38 +6,75 @@ None of this is desired state: it differs per installation, and it names secrets
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self, get_args
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from controller.secrets import HOW, REFERENCE
-from lab.errors import VlabError
+from controller import toml
+from controller.database import url_of
+from controller.secrets import HOW, REFERENCE, SecretMissing, resolve
+from controller.step import SECRET
+from lab.compose import Document
+from lab.errors import Invalid, Problem
 from lab.faults import FaultKind
+from lab.item import Flaw, Flawed
+from lab.item import Path as KeyPath
+from lab.messages import problems_of
+from lab.tree import read_file
+from lab.units import parse_duration
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+FIX = "name it with --settings; `vlab demo` shows one"
+_COPIED = "the file is copied, shown and kept where a secret must not be"
 
 
-class SettingsInvalid(VlabError):
-    """The settings file can't be used; says every reason."""
+class SettingsInvalid(Invalid):
+    """The settings can't be used; carries every reason."""
+
+
+def _in_seconds(value: Any) -> Any:
+    """Refuse `"30s"`, which counts in the language of the lab, and say what it is here."""
+    if not isinstance(value, str):
+        return value
+    try:
+        fix = f"write {parse_duration(value):g} without quotes"
+    except ValueError:
+        fix = "write digits without quotes"
+    raise Flawed(Flaw((), "this is a text, not a number of seconds", fix=fix))
 
 
 def _reference(text: str) -> str:
     if not re.match(REFERENCE, text):
-        raise ValueError(HOW)
+        raise Flawed(Flaw((), "this is no reference to a secret", _COPIED, HOW))
     return text
 
 
 def _no_password(url: str) -> str:
-    if "@" in url and urlsplit(url).password is not None:
-        raise ValueError(
-            "a password does not belong here; leave it to git's credential helper,"
-            " ~/.netrc or ~/.pgpass"
-        )
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Flawed(
+            Flaw(
+                (), "this is no URL", fix="write SCHEME://HOST/PATH, an address of IPv6 in brackets"
+            )
+        ) from error
+    if parts.password is not None or "password" in parse_qs(parts.query):
+        fix = "take it out; leave it to git's credential helper, ~/.netrc or ~/.pgpass"
+        raise Flawed(Flaw((), "a password does not belong here", _COPIED, fix))
     return url
 
 
@@ -46,13 +83,68 @@ def _over_tls(address: str) -> str:
     if not parted:
         return address
     if scheme not in ("https", "wss"):
-        raise ValueError(f"write the host alone; an API key sent over {scheme} would be revoked")
+        why = "an API key sent without TLS would be revoked"
+        raise Flawed(Flaw((), f"{scheme} is not https", why, "write the host alone"))
     return rest.rstrip("/")
 
 
+def _database(url: str) -> str:
+    try:
+        if url:
+            url_of(url)
+    except ValueError as error:
+        raise Flawed(Flaw((), str(error), fix="write postgresql://vlab@HOST/NAME")) from error
+    return url
+
+
+def _address(listen: str) -> str:
+    try:
+        address(listen)
+    except ValueError as error:
+        what = f"this is no host and port: {error}"
+        raise Flawed(Flaw((), what, fix="write both: 127.0.0.1:8420")) from error
+    return listen
+
+
+def address(listen: str) -> tuple[str, int]:
+    """`127.0.0.1:8420` or `[::1]:8420` in two. Raises ValueError."""
+    parts = urlsplit(f"//{listen}")
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("one of the two is missing")
+    if parts.netloc != listen or "@" in listen:
+        raise ValueError("there is more")
+    parts.hostname.encode("idna")
+    return parts.hostname, parts.port
+
+
+def _like(pattern: str, what: str, fix: str) -> AfterValidator:
+    """Refuse a text of another form without repeating it: it may be a secret in the wrong place."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise Flawed(Flaw((), what, fix=fix))
+        return text
+
+    return AfterValidator(check)
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, strict=True), BeforeValidator(_in_seconds)]
 Secret = Annotated[str, AfterValidator(_reference)]
 Url = Annotated[str, AfterValidator(_no_password)]
-Branch = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+/-]*$")]
+FILLED = _like(r"(?s).*\S.*", "this is empty", "write what the installation has there")
+Text = Annotated[str, FILLED]
+Branch = Annotated[
+    str, _like(r"[A-Za-z0-9][\w.+/-]*", "this is no name of a branch", "write its name alone: main")
+]
+User = Annotated[
+    str,
+    _like(
+        r"[^\s:/!]+@[A-Za-z][\w.-]+", "this is no user of Proxmox VE", "write name@realm: vlab@pve"
+    ),
+]
+Client = Annotated[
+    str, _like(r"client\.\S+", "this is no client of Ceph", "write client.NAME: client.vlab")
+]
 
 
 class Table(BaseModel):
@@ -71,7 +163,7 @@ class Apply(StrEnum):
 class SourceSettings(Table):
     """The git remote (file, http, https or ssh), the branch, and the tree's folder in it."""
 
-    remote: Url = Field(min_length=1)
+    remote: Annotated[Url, FILLED]
     branch: Branch = "main"
     path: str = "desired-state"
     poll_s: Seconds = 30.0
@@ -81,9 +173,9 @@ class SourceSettings(Table):
 class PveSettings(Table):
     """One Proxmox VE cluster: `token` refers to the secret of the API token `user!token_name`."""
 
-    addresses: Annotated[tuple[str, ...], Field(min_length=1)]
-    user: str
-    token_name: str
+    addresses: Annotated[tuple[Text, ...], Field(min_length=1)]
+    user: User
+    token_name: Text
     token: Secret
     ca: Path | None = None
     timeout_s: Seconds = 30.0
@@ -97,7 +189,7 @@ class CephSettings(Table):
 
     conf: Path = Path("/etc/ceph/ceph.conf")
     keyring: Path | None = None
-    client: str = Field(default="client.admin", pattern=r"^client\.\S+$")
+    client: Client = "client.admin"
     command: tuple[str, ...] = ()
 
 
@@ -109,11 +201,16 @@ class LinuxSettings(Table):
     """
 
     address: str = ""
-    port: Annotated[int, Field(ge=1, le=65_535)] = 22
+    port: Annotated[int, Field(ge=1, le=65_535, strict=True)] = 22
     user: str = "root"
     key: str = ""
     known_hosts: Path = Path("known_hosts")
     timeout_s: Seconds = 60.0
+
+    @property
+    def reference(self) -> str:
+        """Where the private key is, as a reference."""
+        return self.key if self.key.startswith(SECRET) else f"{SECRET}file/{self.key}"
 
 
 class NasSettings(Table):
@@ -122,7 +219,7 @@ class NasSettings(Table):
     `api_key` (12.0 and later) or `password` of `user` refers to a secret.
     """
 
-    address: Annotated[str, AfterValidator(_over_tls)] = Field(min_length=1)
+    address: Annotated[Text, AfterValidator(_over_tls)]
     user: str = ""
     api_key: Secret | None = None
     password: Secret | None = None
@@ -131,15 +228,18 @@ class NasSettings(Table):
 
     @model_validator(mode="after")
     def _one_login(self) -> Self:
-        if (self.api_key is None) == (self.password is None):
-            raise ValueError("write api_key or password, one of the two")
+        if self.api_key is not None and self.password is not None:
+            fix = "take one of the two out: arrays from 12.0 on have keys"
+            raise Flawed(Flaw(("password",), "there is an api_key as well", fix=fix))
+        if self.api_key is None and self.password is None:
+            raise Flawed(Flaw((), "it has no login", fix=f"add api_key or password: {HOW}"))
         return self
 
 
 class ApiSettings(Table):
     """Our own HTTP service; `token` refers to the secret that changes of state need."""
 
-    listen: str = "127.0.0.1:8420"
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8420"
     token: Secret | None = None
 
 
@@ -153,29 +253,52 @@ class Settings(Table):
     nas: dict[str, NasSettings] = Field(default_factory=dict)  # by array
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
-    history: Url = ""  # an SQLAlchemy URL; SQLite in `state` if empty
+    history: Annotated[Url, AfterValidator(_database)] = (
+        ""  # an SQLAlchemy URL; SQLite in `state` if empty
+    )
     drift_s: Seconds = 15.0
     rehearse: tuple[FaultKind, ...] = (FaultKind.NODE,)
     api: ApiSettings = ApiSettings()
-    folder: Path = Field(default=Path(), exclude=True)
+    _folder: Path = PrivateAttr(Path())
+    _document: Document | None = PrivateAttr(None)
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for name, host in self.linux_hosts.items():
-            for field in ("address", "key"):
-                if not getattr(host, field):
-                    raise ValueError(f'linux.{name}: {field} is missing; write it here or in "*"')
-        return self
+    @field_validator("pve", "ceph", "linux", "nas", mode="before")
+    @classmethod
+    def _by_name(cls, tables: Any, info: ValidationInfo) -> Any:
+        """Tell apart a device that lacks its name from one that is called as a key."""
+        word = str(info.field_name)
+        model = get_args(cls.model_fields[word].annotation)[1]
+        nameless = [
+            Flaw((key,), "this is in no table with a name", fix=f"write [{word}.NAME] above it")
+            for key, value in (tables.items() if isinstance(tables, dict) else ())
+            if key in model.model_fields and not isinstance(value, dict)
+        ]
+        if nameless:
+            raise Flawed(*nameless)
+        return tables
+
+    @field_validator("linux")
+    @classmethod
+    def _complete(cls, linux: dict[str, LinuxSettings]) -> dict[str, LinuxSettings]:
+        missing = [
+            Flaw((name,), f"{key} is missing", fix=f'add {key} = ... here or in [linux."*"]')
+            for name, host in _each_linux(linux).items()
+            for key in ("address", "key")
+            if not getattr(host, key)
+        ]
+        if missing:
+            raise Flawed(*missing)
+        return linux
 
     @property
     def linux_hosts(self) -> dict[str, LinuxSettings]:
         """Linux hosts, each with what the table for all of them says besides."""
-        common = self.linux.get("*", LinuxSettings())
-        return {
-            name: common.model_copy(update=host.model_dump(exclude_unset=True))
-            for name, host in self.linux.items()
-            if name != "*"
-        }
+        return _each_linux(self.linux)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self._folder
 
     def path(self, written: Path | str) -> Path:
         """A path of the file, from wherever the controller was started."""
@@ -193,27 +316,65 @@ class Settings(Table):
         """Where journal, lease, history and the mirror of the remote are kept."""
         return self.path(self.state)
 
+    def check_secrets(self, *words: str) -> None:
+        """Raises SettingsInvalid with every reference below these words that leads nowhere."""
+        problems = []
+        for path, reference in self._references():
+            try:
+                if path[0] in words:
+                    resolve(reference, self.folder, several_lines=path[0] == "linux")
+            except SecretMissing as missing:
+                place = self._document.nearest(path) if self._document else None
+                what = f"{toml.dotted(path)}: {missing}"
+                fix = "put the secret there, or write where it is"
+                problems.append(Problem(place, what, fix=fix))
+        if problems:
+            raise SettingsInvalid(tuple(problems))
+
+    def _references(self) -> Iterator[tuple[KeyPath, str]]:
+        """Each reference to a secret once, and where it stands."""
+        for name, cluster in self.pve.items():
+            yield ("pve", name, "token"), cluster.token
+        for name, array in self.nas.items():
+            for key in ("api_key", "password"):
+                if (reference := getattr(array, key)) is not None:
+                    yield ("nas", name, key), reference
+        for name, host in self.linux.items():
+            if host.key:
+                yield ("linux", name, "key"), host.reference
+        if self.api.token is not None:
+            yield ("api", "token"), self.api.token
+
     @property
     def history_url(self) -> str:
         """The database of the history."""
         return self.history or f"sqlite:///{self.state_folder / 'history.db'}"
 
 
+def _each_linux(linux: dict[str, LinuxSettings]) -> dict[str, LinuxSettings]:
+    common = linux.get("*", LinuxSettings())
+    return {
+        name: common.model_copy(update=host.model_dump(exclude_unset=True))
+        for name, host in linux.items()
+        if name != "*"
+    }
+
+
 def read_settings(path: Path) -> Settings:
     """Settings from a TOML file. Raises SettingsInvalid with every problem."""
     try:
-        data = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise SettingsInvalid(f"{path}: {error.strerror}; `vlab demo` shows one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(f"{path}: not TOML: {error}") from error
+        document = toml.compose(str(path), read_file(path, FIX))
+    except Invalid as unread:
+        raise SettingsInvalid(unread.problems) from unread
+    if not document.whole:
+        raise SettingsInvalid(tuple(document.problems))
+    settings, found = None, document.problems
     try:
-        return Settings.model_validate({**data, "folder": path.resolve().parent})
+        settings = Settings.model_validate(document.data)
     except ValidationError as error:
-        raise SettingsInvalid("\n".join(f"{path}: {_said(e)}" for e in error.errors())) from error
-
-
-def _said(error: ErrorDetails) -> str:
-    """One problem, in our words where they are ours."""
-    where = ".".join(map(str, error["loc"]))
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        place, data = document.nearest, document.data
+        found += problems_of(error, "", Settings, (), data, place, toml.NOTATION)
+    if found or settings is None:
+        raise SettingsInvalid(tuple(sorted(found, key=lambda each: (each.place, each.what))))
+    settings._folder, settings._document = path.resolve().parent, document
+    return settings

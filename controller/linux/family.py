@@ -73,14 +73,11 @@ class LinuxFamily:
 
 def _login(settings: Settings, login: LinuxSettings) -> Login:
     """How to log in. Raises SecretMissing."""
-    key = login.key
-    if not key.startswith("secret://"):
-        key = f"secret://file/{key}"
     return Login(
         login.address,
         login.port,
         login.user,
-        resolve(key, settings.folder, several_lines=True).get_secret_value(),
+        resolve(login.reference, settings.folder, several_lines=True).get_secret_value(),
         settings.path(login.known_hosts),
         login.timeout_s,
     )

@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from api.http import ServerFailed
-from api.service import address
 from api.sight import Sight, look
 from api.topology import GuestPlace
 from controller.check import applied
@@ -126,24 +123,6 @@ def test_a_page_for_everybody_without_a_token_does_not_start(tmp_path: Path) -> 
     assert done.returncode == 4
     assert "0.0.0.0 is not a loopback address, and no token is set" in done.stderr
     assert "fix: set api.token" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("127.0.0.1:8420", ("127.0.0.1", 8420)),
-        ("[::1]:0", ("::1", 0)),
-        ("localhost:80", ("localhost", 80)),
-    ],
-)
-def test_an_address_is_a_host_and_a_port(written: str, read: tuple[str, int]) -> None:
-    assert address(written) == read
-
-
-@pytest.mark.parametrize("written", ["127.0.0.1", ":8420", "127.0.0.1:port", "[::1:80", ""])
-def test_what_is_no_address_is_refused_with_an_example(written: str) -> None:
-    with pytest.raises(ServerFailed, match="fix: 127.0.0.1:8420"):
-        address(written)
 
 
 def test_a_look_shows_where_guests_are_and_which_run() -> None:
