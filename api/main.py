@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from api.exits import Exit
-from api.output import say
-from lab.errors import Refused, VlabError
+from api.output import result_problems, say
+from lab.errors import Invalid, Refused, VlabError
 from lab.printable import printable_lines
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -48,7 +48,17 @@ Speed = Annotated[
 FromEtcPve = Annotated[
     Path | None, typer.Option(help="An archive of a real cluster's /etc/pve, in its place.")
 ]
-Write = Annotated[Output, typer.Option("--output", help="How to write the result.")]
+
+
+def _remember(context: typer.Context, output: StrEnum) -> StrEnum:
+    """Let `main` know how to write problems, whichever verb meets them."""
+    context.ensure_object(dict)["output"] = output
+    return output
+
+
+Write = Annotated[
+    Output, typer.Option("--output", help="How to write the result.", callback=_remember)
+]
 
 TREE = Path("desired-state")
 SETTINGS = Path("vlab.toml")
@@ -113,7 +123,7 @@ def check(
     base: Annotated[str, typer.Option(help="The commit that counts as applied: origin/main.")],
     tree: Tree = TREE,
     head: Annotated[str, typer.Option(help="The commit to judge; empty: the work tree.")] = "",
-    output: Annotated[CheckOutput, typer.Option()] = CheckOutput.TEXT,
+    output: Annotated[CheckOutput, typer.Option(callback=_remember)] = CheckOutput.TEXT,
 ) -> None:
     """Judge a pull request: the plan, its cost, and every node fault before and after. Offline."""
     from api import pull_request
@@ -275,9 +285,15 @@ def fidelity(
 
 def main() -> None:
     """The script `vlab`."""
+    asked: dict[str, StrEnum] = {}
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, obj=asked)
     except typer.Abort:
+        code = Exit.FAILED
+    except Invalid as invalid:
+        say(str(invalid))
+        if asked.get("output") == "json":
+            result_problems(invalid.problems)
         code = Exit.FAILED
     except VlabError as error:
         say(str(error))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from api.exits import Exit
-from api.output import result, result_json, say
+from api.output import result, result_problems, say
 from api.timeline import escaped
 from lab.errors import LabInvalid, Problem
 from lab.load import load
@@ -24,7 +23,7 @@ def validate(tree: Path, output: str) -> int:
         found = invalid.problems
     errors = sum(problem.severity == "error" for problem in found)
     if output == "json":
-        result_json({"problems": [asdict(problem) for problem in found]})
+        result_problems(found)
     elif output == "markdown":
         result(
             "\n".join(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
+from lab.errors import Problem
 from lab.printable import printable_lines
 
 FORMAT_VERSION = 1
@@ -27,3 +29,8 @@ def result(text: str, *, coloured: bool = False) -> None:
 def result_json(data: Mapping[str, object]) -> None:
     """The result for machines; keys only ever get more within one format version."""
     result(json.dumps({"format_version": FORMAT_VERSION, **data}, indent=2, ensure_ascii=False))
+
+
+def result_problems(found: Iterable[Problem]) -> None:
+    """The problems of what was written, for machines."""
+    result_json({"problems": [asdict(problem) for problem in found]})

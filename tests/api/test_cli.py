@@ -199,3 +199,20 @@ def test_fmt_says_plainly_that_a_file_is_no_text(shell: Shell) -> None:
     done = shell("fmt")
     assert done.code == 1
     assert "binary.yaml:1:1: byte 1 is not UTF-8 text" in done.err
+
+
+@pytest.mark.parametrize("verb", ["plan", "history"])
+def test_machines_are_told_what_is_wrong_with_the_settings(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "vlab.toml").write_text('aply = "auto"\n[source]\nremote = "lab.git"\n')
+    said = Shell(tmp_path)(verb, "--output", "json")
+    assert said.code == 1
+    assert said.err == "vlab.toml:1:1: there is no key aply\n  fix: did you mean apply?\n"
+    assert json.loads(said.out)["problems"] == [
+        {
+            "place": {"file": "vlab.toml", "line": 1, "column": 1},
+            "what": "there is no key aply",
+            "why": "",
+            "fix": "did you mean apply?",
+            "severity": "error",
+        }
+    ]
