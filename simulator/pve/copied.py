@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
+import lzma
 import re
 import tarfile
 import zlib
@@ -38,6 +39,7 @@ LINKS = frozenset({"local", "lxc", "openvz", "qemu-server"})
 """Links that pmxcfs itself shows, to the folder of the node it runs on."""
 FIX = "fix: make one with: tar czf backup.tar.gz -C / etc/pve"
 DEFAULT_NAME = "copied"
+_DAMAGED = (zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 
 def read_archive(path: Path) -> dict[str, str]:
@@ -49,7 +51,7 @@ def read_archive(path: Path) -> dict[str, str]:
     try:
         with tarfile.open(path, "r:*") as archive:
             files = dict(_files(path, archive))
-    except (OSError, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (OSError, tarfile.TarError, EOFError, *_DAMAGED) as error:
         raise VlabError(f"{path} is no archive that can be read: {error}\n  {FIX}") from error
     if not any(name in files for name in ("corosync.conf", "user.cfg", "storage.cfg")) and not any(
         name.startswith("nodes/") for name in files

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
+import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +159,7 @@ _HOSTILE: dict[str, Callable[[Path], Path]] = {
     "no archive": lambda path: path.with_name("none"),
     "not a tar": lambda path: (path.write_bytes(b"no tar"), path)[1],
     "cut short": lambda path: _cut(archive(path, FILES)),
+    "damaged": lambda path: _damaged(path),
     "no cluster": lambda path: archive(path, {"hello.txt": "x"}),
     "no node": lambda path: archive(path, {"storage.cfg": "dir: local\n\tpath /x\n"}),
     "bad name": lambda path: archive(path, {"nodes/a b;c/config": "x: y"}),
@@ -164,6 +168,15 @@ _HOSTILE: dict[str, Callable[[Path], Path]] = {
 
 def _cut(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+def _damaged(path: Path) -> Path:
+    text = random.Random(0).randbytes(300_000).hex()
+    tar = gzip.decompress(archive(path, {**FILES, "x": text}).read_bytes())
+    packed = bytearray(lzma.compress(tar))
+    packed[len(packed) // 2] ^= 0xFF
+    path.write_bytes(packed)
     return path
 
 
