@@ -32,7 +32,7 @@ from lab.names import nearest
 from lab.units import Duration
 from simulator.build import twin_of
 from simulator.outcome.report import Outage, Report
-from simulator.outcome.simulate import simulate
+from simulator.outcome.simulate import in_time, simulate
 
 
 class OutageBounds(Item):
@@ -77,7 +77,7 @@ class Scenario:
     file: str
     written: ScenarioFile
     faults: tuple[Fault, ...]
-    faults_at: Place | None
+    places: tuple[Place, ...]  # of each fault
     changes: Document | None
 
 
@@ -102,10 +102,16 @@ def run_scenario(path: Path, files: Mapping[str, bytes], *, seed: int = 0) -> Sc
     """
     scenario = read_scenario(path.name, path.read_bytes())
     twin = twin_of(load(files, changes=scenario.changes), seed=seed)
-    try:
-        report = simulate(twin, scenario.faults)
-    except ValueError as error:
-        raise LabInvalid((Problem(scenario.faults_at, str(error)),)) from error
+    problems = []
+    for place, fault in zip(scenario.places, scenario.faults, strict=True):
+        try:
+            in_time((fault,))
+            twin.model.check(fault)
+        except ValueError as error:
+            problems.append(_problem(place, error))
+    if problems:
+        raise LabInvalid(tuple(problems))
+    report = simulate(twin, scenario.faults)
     differences = _differences(scenario.written.expect, report, twin.model.lab.services)
     return ScenarioResult(scenario, report, tuple(differences))
 
@@ -116,30 +122,44 @@ def read_scenario(file: str, content: bytes) -> Scenario:
     if document.problems:
         raise LabInvalid(tuple(document.problems))
     data = dict(document.data)
-    changes = _changes(document, data.pop("changes", None))
+    problems: list[Problem] = []
+    changes = _changes(document, data.pop("changes", None), problems)
     if isinstance(data.get("faults"), str):
         data["faults"] = [data["faults"]]
     try:
         written = ScenarioFile.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        found = problems_of(error, "scenario", ScenarioFile, (), data, document.nearest)
-        raise LabInvalid(tuple(found)) from error
-    faults_at = document.find(("faults",))
-    try:
-        faults = parse_faults(written.faults)
-    except ValueError as error:
-        raise LabInvalid((Problem(faults_at, str(error)),)) from error
-    return Scenario(file, written, faults, faults_at, changes)
+        problems += problems_of(error, "scenario", ScenarioFile, (), data, document.nearest)
+        raise LabInvalid(tuple(problems)) from error
+    faults: list[tuple[Place, Fault]] = []
+    for number, words in enumerate(written.faults):
+        place = document.nearest(("faults", str(number)))
+        try:
+            faults += ((place, fault) for fault in parse_faults([words]))
+        except ValueError as error:
+            problems.append(_problem(place, error))
+    if problems:
+        raise LabInvalid(tuple(problems))
+    places = tuple(place for place, _ in faults)
+    return Scenario(file, written, tuple(fault for _, fault in faults), places, changes)
 
 
-def _changes(document: Document, data: Any) -> Document | None:
+def _problem(place: Place, error: ValueError) -> Problem:
+    what, _, fix = str(error).partition("; ")
+    return Problem(place, what, fix=fix)
+
+
+def _changes(document: Document, data: Any, problems: list[Problem]) -> Document | None:
     """The part of the file that is desired state, as a document whose places are those of the
     file.
     """
     if data is None:
         return None
     if not isinstance(data, dict):
-        raise LabInvalid((Problem(document.find(("changes",)), "changes is not a map of words"),))
+        fix = "write words of the desired state below it, such as guests:"
+        place = document.find(("changes",))
+        problems.append(Problem(place, "changes is not a map of words", fix=fix))
+        return None
     spots = document.spots["changes"][1]
     resets = {path[1:] for path in document.resets if path[0] == "changes"}
     return Document(document.file, data, spots, resets)

@@ -140,6 +140,19 @@ def test_a_story_that_can_not_be_read_says_where_and_why(
     assert found.startswith(problem)
 
 
+def test_everything_wrong_with_a_story_is_told_at_once(tmp_path: Path) -> None:
+    begin, end = "title: a\nfaults: [fail-node pve2@0s, ", "]\nexpect: {verdict: safe}\n"
+    assert _problems(tmp_path, f"{begin}break-node pve2, fail-node{end}changes: [x]\n") == [
+        "story.yaml:4:1: changes is not a map of words",
+        "story.yaml:2:29: 'break-node' is no fault",
+        "story.yaml:2:46: write pairs of a fault and a name: fail-node pve2 fail-switch sw1@30s",
+    ]
+    assert _problems(tmp_path, f"{begin}fail-switch sw7, fail-node pve1@2h{end}") == [
+        "story.yaml:2:29: fail-switch sw7: there is no switch sw7",
+        "story.yaml:2:46: fail-node pve1@7200s: a run ends after 3600 s",
+    ]
+
+
 def test_a_story_may_be_read_without_being_run() -> None:
     scenario = read_scenario(
         "s.yaml", b"title: a\nfaults: [fail-node n]\nexpect: {verdict: safe}\n"
