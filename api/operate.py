@@ -29,7 +29,9 @@ from controller.settings import Apply, Settings, read_settings
 from controller.status import status as status_of
 from lab.errors import VlabError
 from lab.lab import Lab
+from lab.tree import read_file
 
+MAKE_ONE = "make one: vlab plan --save FILE"
 ENDINGS = {
     Ending.IN_SYNC: Exit.FINE,
     Ending.APPLIED: Exit.FINE,
@@ -70,7 +72,7 @@ def apply(path: Path, file: Path | None, *, adopt: bool, accept_rewrite: bool) -
     settings = read_settings(path)
     bound = None
     if file is not None:
-        saved = fingerprint_of(file.read_text(errors="replace"))
+        saved = fingerprint_of(read_file(file, MAKE_ONE).decode(errors="replace"))
         bound = _Bound(saved, TwinGate(settings.rehearse, say))
     if accept_rewrite:
         with install(settings, apply=Apply.REPORT) as parts:

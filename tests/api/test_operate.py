@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,10 +53,15 @@ def test_a_file_that_is_no_plan_is_refused_before_anything_is_asked(place: Site)
     done = vlab(place, "apply", "plan.json")
     assert done.code == 4
     assert done.err == "this is no plan file\n  fix: make one: vlab plan --save FILE\n"
-    for words in (("apply", "none.json"), ("plan", "--save", "none/plan.json")):
-        done = vlab(place, *words)
+    os.mkfifo(place.folder / "pipe")
+    for name, why in (("none.json", "can't be read: No such file"), ("pipe", "is no regular file")):
+        done = vlab(place, "apply", name)
         assert done.code == 1
-        assert f"{words[-1]}: No such file or directory\n  fix: " in done.err
+        assert done.err.startswith(f"{name} {why}")
+        assert done.err.endswith("\n  fix: make one: vlab plan --save FILE\n")
+    done = vlab(place, "plan", "--save", "none/plan.json")
+    assert done.code == 1
+    assert "none/plan.json: No such file or directory\n  fix: " in done.err
 
 
 def test_what_was_there_before_is_adopted_only_when_a_person_says_so(place: Site) -> None:
