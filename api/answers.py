@@ -20,6 +20,15 @@ class Fault(Answer):
     text: str
 
 
+class Mistake(Answer):
+    """One thing that was not understood. `pointer`: where in the body; `parameter`: which other."""
+
+    detail: str
+    fix: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
 class Complaint(Answer):
     """An error, as `application/problem+json`. Source: RFC 9457."""
 
@@ -27,6 +36,7 @@ class Complaint(Answer):
     title: str
     status: int
     detail: str = ""
+    errors: tuple[Mistake, ...] = ()
 
 
 def placed(place: Place | None) -> str | None:

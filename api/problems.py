@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from api.answers import Complaint
+from api.answers import Complaint, Mistake
 from controller.history import HistoryAway
+from lab.messages import told
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -29,10 +32,31 @@ def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def complaint(status: int, detail: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
+def complaint(
+    status: int,
+    detail: str = "",
+    headers: dict[str, str] | None = None,
+    errors: tuple[Mistake, ...] = (),
+) -> JSONResponse:
     """An answer that says no."""
-    told = Complaint(title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return JSONResponse(told.model_dump(), status, headers, MEDIA_TYPE)
+    title = HTTPStatus(status).phrase
+    said = Complaint(title=title, status=status, detail=detail, errors=errors)
+    return JSONResponse(said.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def _mistake(detail: Mapping[str, Any]) -> Mistake:
+    """In our words what pydantic found; the pointer is one of RFC 6901, as a fragment."""
+    where, *path = map(str, detail["loc"])
+    if detail["type"] == "json_invalid":
+        why = str(detail["ctx"]["error"])
+        return Mistake(detail=f"the body is not JSON: {why}", fix="write JSON", pointer="#")
+    within = {**detail, "loc": path}
+    (problem,) = told((within,), "", None, (f"the {where}",), None, lambda _path: None)
+    if where != "body":
+        return Mistake(detail=problem.what, fix=problem.fix, parameter=".".join(path))
+    steps = (quote(step.replace("~", "~0").replace("/", "~1")) for step in path)
+    pointer = "#" + "".join(f"/{step}" for step in steps)
+    return Mistake(detail=problem.what, fix=problem.fix, pointer=pointer)
 
 
 def install(app: FastAPI) -> None:
@@ -45,8 +69,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def not_understood(_request: Request, error: RequestValidationError) -> JSONResponse:
-        told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        return complaint(422, "; ".join(told))
+        found = tuple(map(_mistake, error.errors()))
+        return complaint(422, "; ".join(mistake.detail for mistake in found), errors=found)
 
     @app.exception_handler(HistoryAway)
     async def away(_request: Request, error: HistoryAway) -> JSONResponse:

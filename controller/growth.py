@@ -21,6 +21,7 @@ from lab.errors import LabInvalid
 from lab.format import format_text
 from lab.item import Item, Part, Path
 from lab.lab import WORDS
+from lab.messages import problems_of
 from lab.shape import model_at
 
 Data = Mapping[str, Any]
@@ -81,8 +82,7 @@ def problem(word: str, path: Path, part: Data) -> str:
     try:
         TypeAdapter(model).validate_python(part, by_alias=True, by_name=False)
     except ValidationError as error:
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return problems_of(error, "", model, (), part, lambda _path: None)[0].what
     return ""
 
 

@@ -7,7 +7,7 @@ own. A new kind of constraint that has no sentence here is still reported, in py
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -40,10 +40,12 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "set_type": _LIST,
     "too_short": ("{at} has {actual_length} items, less than {min_length}", "write more of them"),
     "too_long": ("{at} has {actual_length} items, not {max_length}", "remove the others"),
-    "string_too_short": ("{at} is {said}", "write at least {min_length} characters"),
+    "string_too_short": ("{at} is {said}", "write {min_length} or more characters"),
+    "string_too_long": ("{at} is too long", "write {max_length} characters or less"),
     "string_pattern_mismatch": ("{at} is {said}, in a wrong form", "write what matches {pattern}"),
     "greater_than": ("{at} is {said}, not more than {gt}", "write more than {gt}"),
     "greater_than_equal": ("{at} is {said}, less than {ge}", "write {ge} or more"),
+    "less_than": ("{at} is {said}, not less than {lt}", "write less than {lt}"),
     "less_than_equal": ("{at} is {said}, more than {le}", "write {le} or less"),
     "value_error": ("{at}: {error}", ""),
     "ip_v4_address": ("{at} is {said}, no IPv4 address", "write one such as 192.168.99.1"),
@@ -90,9 +92,22 @@ def problems_of(
     """The problems of one item of the type `model` that stands at a path. `data`: what was written
     for it; `who`: what the item is called, "" for the whole file.
     """
+    return told(error.errors(include_url=False), who, model, at, data, place, notation)
+
+
+def told(
+    details: Iterable[Mapping[str, Any]],
+    who: str,
+    model: Any,
+    at: Path,
+    data: Any,
+    place: Callable[[Path], Place | None],
+    notation: Notation = YAML,
+) -> list[Problem]:
+    """The same from pydantic's details themselves."""
     found = []
     head, name = f"{who}: " if who else "", at[-1] if at else who or "the top of the file"
-    for detail in error.errors(include_url=False):
+    for detail in details:
         path = _path(detail["loc"], data)
         cause = detail.get("ctx", {}).get("error")
         for flaw in cause.flaws if isinstance(cause, Flawed) else ():
@@ -152,9 +167,9 @@ def _said(
             said = str(context["tag"])
             return f"type is {shown(said)}, which is unknown", nearest(said, tags(model))
     what, fix = notation.sentences.get(kind, ("{at}: {msg}", ""))
-    told, _, advice = str(context.get("error", "")).partition("; ")  # a validator brings its fix
+    cause, _, advice = str(context.get("error", "")).partition("; ")  # a validator brings its fix
     words = {known: _short(bound) for known, bound in context.items()}
-    words |= {"error": told, "msg": detail["msg"], "said": shown(detail["input"])}
+    words |= {"error": cause, "msg": detail["msg"], "said": shown(detail["input"])}
     words |= {"given": notation.given(detail["input"]), "at": at or "the entry", "key": key}
     return what.format(**words), advice or fix.format(**words)
 
@@ -164,7 +179,8 @@ def _elsewhere(name: str, model: Any, path: Path, data: Any, notation: Notation)
     for around in (path[:length] for length in reversed(range(len(path) - 1))):
         if path[-1] in _keys(model, around, data):
             return f"it is a key of {_dotted(around, notation) or name}: move it there"
-    return nearest(path[-1], _keys(model, path[:-1], data))
+    known = _keys(model, path[:-1], data)
+    return nearest(path[-1], known) if known else "take it out"
 
 
 def _short(bound: Any) -> Any:

@@ -104,6 +104,33 @@ def test_what_can_t_be_done_is_a_problem_that_says_why(
         assert told["detail"]
 
 
+def test_everything_that_is_not_understood_is_pointed_at(client: httpx.Client) -> None:
+    asked = {"faults": "", "seed": 2**32, "a/b c": 1}
+    told = client.post("/api/v1/simulations", json=asked).json()
+    assert told["errors"] == [
+        {"detail": "faults is empty", "fix": "write 1 or more characters", "pointer": "#/faults"},
+        {
+            "detail": "seed is 4294967296, not less than 4294967296",
+            "fix": "write less than 4294967296",
+            "pointer": "#/seed",
+        },
+        {"detail": "there is no key a/b c", "fix": "take it out", "pointer": "#/a~1b%20c"},
+    ]
+    assert told["detail"] == "; ".join(error["detail"] for error in told["errors"])
+    told = client.get("/api/v1/runs?limit=all").json()
+    assert told["errors"] == [
+        {
+            "detail": "limit is all, not a whole number",
+            "fix": "write digits only",
+            "parameter": "limit",
+        }
+    ]
+    (error,) = client.post("/api/v1/simulations", content=b"{").json()["errors"]
+    assert error["pointer"] == "#"
+    (error,) = client.post("/api/v1/simulations").json()["errors"]
+    assert error["detail"] == "the body is missing"
+
+
 def test_a_misspelt_node_is_answered_with_the_nearest_name(client: httpx.Client) -> None:
     told = client.post("/api/v1/simulations", json={"faults": "fail-node pve22"}).json()
     assert "pve2" in told["detail"]

@@ -36,7 +36,7 @@ def test_parts_are_told_from_what_is_the_entrys_own() -> None:
 
 def test_a_part_that_can_not_be_read_says_why() -> None:
     assert problem("nas", ("zvols", "a"), {"pool": "tank", "size": "1GiB"}) == ""
-    assert problem("nas", ("zvols", "a"), {"pool": "tank"}) == "size: Field required"
+    assert problem("nas", ("zvols", "a"), {"pool": "tank"}) == "size is missing"
 
 
 def test_an_entry_grows_and_keeps_what_its_author_wrote_and_did_not_write() -> None:
