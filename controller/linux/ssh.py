@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -153,9 +154,11 @@ async def _connected(login: Login) -> asyncssh.SSHClientConnection:
 async def _ran(
     connection: asyncssh.SSHClientConnection, line: str, stdin: str
 ) -> asyncssh.SSHCompletedProcess:
-    return await connection.run(
-        line, input=stdin.encode("utf-8", "surrogateescape"), encoding=None, check=False
-    )
+    process = await connection.create_process(line, encoding=None)
+    with suppress(BrokenPipeError):  # it has ended already, and did not want to read
+        process.stdin.write(stdin.encode("utf-8", "surrogateescape"))
+        process.stdin.write_eof()
+    return await process.wait()
 
 
 async def _closed(connection: asyncssh.SSHClientConnection) -> None:

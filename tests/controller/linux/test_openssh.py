@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from controller.clock import SystemClock
@@ -110,6 +111,32 @@ def test_what_is_written_is_read_back_as_wanted(host: Host, opened: Opened, user
         f"{before}# BEGIN vlab\n192.168.99.14 pve4\n# END vlab\n"
     )
     assert (host.etc / "hosts.vlab-old").read_text() == before
+
+
+def test_an_empty_file_is_written(host: Host, opened: Opened) -> None:
+    opened(host.login()).send(WriteFile("/etc/empty", "", timeout_s=20.0))
+
+    assert (host.etc / "empty").read_text() == ""
+
+
+def test_a_program_that_ends_without_reading_says_how(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = asyncssh.SSHClientConnection.create_session
+
+    async def late(*call: Any, **how: Any) -> Any:
+        """Tells of a program's start when it has ended, as on a busy machine."""
+        channel, session = await create(*call, **how)
+        await channel.wait_closed()
+        return channel, session
+
+    monkeypatch.setattr(asyncssh.SSHClientConnection, "create_session", late)
+    shell = SshShell(NAME, host.login())
+
+    found = shell.run(["sh", "-c", "echo no >&2; exit 3"], "this")
+
+    assert (found.status, found.stderr) == (3, "no\n")
+    shell.close()
 
 
 def test_an_export_is_in_force_and_what_others_wrote_stays(host: Host, opened: Opened) -> None:
