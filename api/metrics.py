@@ -7,6 +7,7 @@ naming.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -26,6 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = kept = CollectorRegistry()
+        self._whole = threading.Lock()  # held by who empties and fills a figure, and who reads all
         build = Info("vlab_build", "What is running.", registry=kept)
         build.info({"version": version("vlab")})
         told = "How long passes took."
@@ -64,10 +66,11 @@ class Metrics:
 
     def observed(self, things: Mapping[str, int], unknown: int) -> None:
         """How much was seen on each device, and on how many something did not answer."""
-        self._observed.clear()
-        for device, count in things.items():
-            self._observed.labels(device).set(count)
-        self._unknown.set(unknown)
+        with self._whole:
+            self._observed.clear()
+            for device, count in things.items():
+                self._observed.labels(device).set(count)
+            self._unknown.set(unknown)
 
     @contextmanager
     def simulation(self) -> Iterator[None]:
@@ -82,6 +85,10 @@ class Metrics:
     def text(self, view: View) -> bytes:
         """All of it now. Raises HistoryAway."""
         now = standing.status(view.history, runs=0, events=0)
+        with self._whole:
+            return self._of(now)
+
+    def _of(self, now: standing.Status) -> bytes:
         self._in_sync.set(now.sync is standing.Sync.IN_SYNC)
         self._conditions.clear()
         for condition in now.conditions:

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from api.answers import Fault
 from api.http import Server, ServerFailed, create_app
+from api.metrics import Metrics
 from api.routes.simulations import Bench
 from api.timeline import as_json
 from api.view import View
@@ -413,6 +414,24 @@ def _events(stream: httpx.Response) -> Iterator[tuple[str, Any]]:
             name = value
         elif field == "data":
             yield name, json.loads(value)
+
+
+def test_figures_show_all_devices_of_a_pass_or_those_of_the_one_before(shown: Exhibit) -> None:
+    metrics, view = Metrics(), shown.view()
+    scraped: list[bytes] = []
+    scrape = threading.Thread(target=lambda: scraped.append(metrics.text(view)))
+
+    class Watched(int):
+        """A count that is scraped while it is taken over."""
+
+        def __float__(self) -> float:
+            scrape.start()
+            scrape.join(0.2)
+            return 1.0
+
+    metrics.observed({"pve/a": Watched(1), "pve/b": 2}, 0)
+    scrape.join()
+    assert scraped[0].count(b"vlab_observed_things{") == 2
 
 
 def test_only_so_many_may_listen_at_once(shown: Exhibit, serve: Serve, app: FastAPI) -> None:
