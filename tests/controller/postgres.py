@@ -1,4 +1,6 @@
-"""A private PostgreSQL on loopback for tests, where the distribution's server is installed.
+"""A private PostgreSQL for tests, where the distribution's server is installed.
+
+It listens on a socket in its own folder alone: a port that was free could be taken by then.
 
 PostgreSQL does not run as root; then it runs as `nobody`, in a folder that is gone afterwards.
 """
@@ -17,8 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from simulator.served.place import Place
 
 
 def programs() -> Path:
@@ -42,16 +42,13 @@ def postgres() -> Iterator[str]:
         groups = f"--regid={nobody.pw_gid}"
         as_whom = ["setpriv", f"--reuid={nobody.pw_uid}", groups, "--clear-groups"]
         as_whom += ["--pdeathsig=QUIT"]  # should the tests be killed, so is the server
-    place = Place("127.0.0.1", 0)
-    place.take()  # and keep: others look for free ports meanwhile
     try:
-        yield from _serve(programs(), folder, as_whom, place.port)
+        yield from _serve(programs(), folder, as_whom)
     finally:
-        place.leave()
         shutil.rmtree(folder)
 
 
-def _serve(bin_: Path, folder: Path, as_whom: list[str], port: int) -> Iterator[str]:
+def _serve(bin_: Path, folder: Path, as_whom: list[str]) -> Iterator[str]:
     data = folder / "data"
     subprocess.run(
         [*as_whom, bin_ / "initdb", "-D", data, "-U", "vlab", "-A", "trust", "--no-sync"],
@@ -60,9 +57,9 @@ def _serve(bin_: Path, folder: Path, as_whom: list[str], port: int) -> Iterator[
         cwd=folder,
         env={"LC_ALL": "C", "PATH": os.environ["PATH"]},  # so its encoding is the odd SQL_ASCII
     )
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder)]
+    options = ["-c", "listen_addresses=", "-c", "fsync=off", "-k", str(folder)]
     with subprocess.Popen(
-        [*as_whom, bin_ / "postgres", "-D", data, "-p", str(port), *options],
+        [*as_whom, bin_ / "postgres", "-D", data, *options],
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
@@ -77,7 +74,7 @@ def _serve(bin_: Path, folder: Path, as_whom: list[str], port: int) -> Iterator[
             else:
                 pytest.fail("PostgreSQL did not start")
             rest.start()
-            yield f"postgresql://vlab@127.0.0.1:{port}/postgres"
+            yield f"postgresql://vlab@/postgres?host={folder}"
         finally:
             server.send_signal(signal.SIGQUIT)  # at once: nothing is to be kept
             if rest.ident is not None:

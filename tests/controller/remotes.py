@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -84,12 +85,18 @@ def _entry(name: str, entry: Entry) -> bytes:
 
 
 class GitServer:
-    """`git http-backend` behind a small HTTP(S) server on loopback; can go away and come back."""
+    """`git http-backend` behind a small HTTP(S) server on loopback; can go away and come back.
+
+    While it is away its port refuses, and nobody else can have it.
+    """
 
     def __init__(self, root: Path, tls: ssl.SSLContext | None = None) -> None:
         self._root = root
         self._tls = tls
-        self.port = 0
+        self._address = socket.socket()
+        self._address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._address.bind(("127.0.0.1", 0))
+        self.port: int = self._address.getsockname()[1]
         self._server: ThreadingHTTPServer | None = None
 
     def url(self, name: str) -> str:
@@ -97,11 +104,13 @@ class GitServer:
 
     def start(self) -> None:
         handler = type("Handler", (_Backend,), {"root": self._root})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler, False)
         self._server.daemon_threads = False
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._server.server_bind()
+        self._server.server_activate()
         if self._tls is not None:
             self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,)).start()
 
     def stop(self) -> None:
@@ -121,6 +130,7 @@ class GitServer:
         at: TracebackType | None,
     ) -> None:
         self.stop()
+        self._address.close()
 
 
 class _Backend(BaseHTTPRequestHandler):
