@@ -272,10 +272,25 @@ function live(state, text) {
   element.textContent = text;
 }
 
+let looking = false;
+let outdated = false;
+
+/** Show how things are now. One look at a time, and one more if it was asked for meanwhile: of two, the older one could
+ * be answered last. */
 async function look() {
-  const [status, lab] = await Promise.all([answered("status"), answered("lab")]);
-  if (status) showStatus(status);
-  if (lab && fresh("lab", lab)) showLab(lab);
+  outdated = true;
+  if (looking) return;
+  looking = true;
+  try {
+    while (outdated) {
+      outdated = false;
+      const [status, lab] = await Promise.all([answered("status"), answered("lab")]);
+      if (status) showStatus(status);
+      if (lab && fresh("lab", lab)) showLab(lab);
+    }
+  } finally {
+    looking = false;
+  }
 }
 
 function listen() {
@@ -297,13 +312,13 @@ byId("whatif").addEventListener("submit", (event) => {
   event.preventDefault();
   simulate(byId("words").value.trim());
 });
-let width = 0;
+let width = byId("drawing").clientWidth; // what is drawn anew loses its focus, so only another width counts
 new ResizeObserver(([{ contentRect }]) => {
   if (Math.abs(contentRect.width - width) < 1) return;
   width = contentRect.width;
   redraw();
   shown.chart?.();
-}).observe(byId("lab"));
+}).observe(byId("drawing"));
 setInterval(() => document.querySelectorAll("time").forEach(tick), 10_000);
 
 await look();

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from api.answers import Fault
 from api.http import PAGE, Server, create_app
@@ -17,7 +17,7 @@ from api.view import LabNow, View
 from controller.conditions import Condition, ConditionType, Status
 from controller.history import Event, Judged
 from simulator.build import twin_of
-from tests.api.browser import chromium, needs_chromium
+from tests.api.browser import PATIENCE_MS, chromium, needs_chromium
 from tests.api.exhibit import REVISION, TOKEN, Exhibit
 from tests.simulator.three_nodes import guest, three_nodes
 
@@ -46,15 +46,22 @@ def open_page(browser: Browser, shown: Exhibit) -> Iterator[Open]:
             complaints.append(text)
 
     def opened(
-        view: View | None = None, width: int = 1280, path: str = "", scheme: str = "light"
+        view: View | None = None,
+        width: int = 1280,
+        path: str = "",
+        scheme: str = "light",
+        first: str = "",
     ) -> Page:
+        """`first`: a script that runs before those of the page."""
         server = Server(create_app(view or shown.view()), "127.0.0.1", 0)
         server.__enter__()
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if scheme == "dark" else "light",
         )
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
+        page.add_init_script(first)
         page.on("console", lambda said: heard(said.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: _at_home(asked.url, server.url, complaints))
@@ -135,7 +142,7 @@ def test_asking_what_if_pve2_fails_draws_the_timeline_and_the_outage_of_files(
     expect(page.get_by_role("row", name="service files")).to_contain_text(told)
     expect(page.locator(".told .fine")).to_contain_text("student11")
     expect(page.locator(f"{PVE2}.simulated .tag")).to_be_visible()
-    assert page.url.endswith("#fail-node%20pve2")
+    expect(page).to_have_url(re.compile("#fail-node%20pve2$"))
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".simulated")).to_have_count(0)
 
@@ -236,6 +243,72 @@ def test_what_changes_is_shown_without_a_reload(open_page: Open, shown: Exhibit)
     shown.break_down()
     expect(page.locator("#faults")).to_be_hidden()
     assert page.evaluate("window.same")
+
+
+TELL_EVENTS = """
+window.EventSource = class extends EventSource {
+  addEventListener(type, told) {
+    super.addEventListener(type, (event) => {
+      told(event);
+      if (type === "status") document.body.dataset.heard = JSON.parse(event.data).event;
+    });
+  }
+};"""
+
+
+def test_an_answer_that_comes_late_does_not_stand_for_what_was_asked_since(
+    open_page: Open, shown: Exhibit
+) -> None:
+    page = open_page(first=TELL_EVENTS)
+    kept: list[Route] = []
+    answers: list[APIResponse] = []
+
+    def delayed(route: Route) -> None:
+        """The first answer is kept back; all others come at once."""
+        if kept:
+            route.continue_()
+        else:
+            kept.append(route)
+            answers.append(route.fetch())
+
+    def told(text: str) -> None:
+        """The page has heard of it, and what it asked at once for it was answered."""
+        shown.history.tell([Event(1.0, "condition", "", text)])
+        number = str(shown.history.events(1)[0].number)
+        expect(page.locator("body")).to_have_attribute("data-heard", number)
+        page.evaluate(ASK)
+
+    told("nothing that is shown")
+    page.route("**/api/v1/status", delayed)
+    told("nothing again")
+    shown.history.set_conditions(
+        {"": [Condition(ConditionType.READY, Status.FALSE, "GateRefused", "worse than before")]}
+    )
+    told("Ready is False")
+    kept[0].fulfill(response=answers[0])
+    page.evaluate(ASK)
+    expect(page.get_by_role("heading", name="Gate refused")).to_be_visible()
+
+
+ASK = "() => fetch('api/v1/status').then((answer) => answer.json())"
+LATE_SIZES = """
+window.ResizeObserver = class extends ResizeObserver {
+  constructor(told) {
+    super((...sizes) => {
+      window.tellSize = () => told(...sizes);
+      document.body.dataset.sized = "";
+    });
+  }
+};"""
+
+
+def test_the_first_size_that_the_browser_tells_draws_nothing_anew(open_page: Open) -> None:
+    page = open_page(first=LATE_SIZES)
+    page.locator("[data-subject='switch sw1']").focus()
+    expect(page.locator("body")).to_have_attribute("data-sized", "")
+    page.evaluate("() => tellSize()")
+    page.keyboard.press("Enter")
+    expect(page.locator("#selected h3")).to_have_text("switch sw1")
 
 
 def test_a_commit_that_is_not_in_force_is_shown_with_its_problems(
