@@ -110,7 +110,7 @@ def _ask(verb: str, text: str) -> None:
     except OSError as error:
         raise VlabError("no lab is served here\n  fix: start one: vlab lab up") from error
     trace = answer["trace"]
-    result("\n".join(trace[-10:]) if isinstance(trace, list) else "")
+    result("\n".join(trace) if isinstance(trace, list) else "")
 
 
 def remember(control: Path) -> None:

@@ -235,18 +235,20 @@ class ServedLab:
         return bound, runner
 
     async def _controlled(self, request: web.Request) -> web.Response:
-        """`fail` or `restore`; the answer has the trace so far, or what is wrong."""
+        """`fail` or `restore`; the answer has what came of it so far, or what is wrong."""
         text = await request.text()
         acts: dict[str, Callable[[str], None]] = {"fail": self._fail, "restore": self._restore}
         if (act := acts.get(request.match_info["verb"])) is None:
             return web.json_response({"error": "only fail and restore"}, status=404)
         self.advance()
+        before = len(self.twin.trace)
         try:
             act(text)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
         self.advance()
-        trace = [f"{event.at_s:.1f} {event.subject} {event.text}" for event in self.twin.trace]
+        since = self.twin.trace[before:]
+        trace = [f"{event.at_s:.1f} {event.subject} {event.text}" for event in since]
         return web.json_response({"now_s": self.twin.now_s, "trace": trace})
 
 

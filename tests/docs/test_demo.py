@@ -79,7 +79,7 @@ def test_on_a_terminal_the_demo_serves_its_page_until_it_is_interrupted(tmp_path
         assert process.stderr is not None
         page = next(found[1] for line in process.stdout if (found := PAGE.search(line)))
         assert any("Ctrl-C ends the demo" in line for line in process.stderr)
-        assert httpx.get(page, trust_env=False, timeout=30).status_code == 200
+        assert httpx.get(page, trust_env=False, timeout=60).status_code == 200
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
     os.close(ours)
