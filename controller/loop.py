@@ -6,6 +6,7 @@ does ends the loop; it becomes a condition, and the next pass tries again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ class Controller:
         self._board: Board | None = None
         self._last: tuple[str, Ending] | None = None
         self._applied = ""
-        self._poll_due_s = self._drift_due_s = 0.0
+        self._polled_s = self._looked_s = -math.inf
 
     def run(self) -> None:
         """Pass after pass, until the triggers are stopped."""
@@ -95,9 +96,9 @@ class Controller:
     def _tried(self, reasons: Collection[str]) -> Pass | None:
         why = frozenset(reasons)
         now_s = self._world.clock.now()
-        self._drift_due_s = now_s + self._pace.drift_s
+        self._looked_s = now_s
         if fetch := bool(why - {"drift", "verify"}):
-            self._poll_due_s = now_s + self._pace.poll_s
+            self._polled_s = now_s
         try:
             return self._lead(why, fetch=fetch)
         except Interrupted as stopped:
@@ -115,11 +116,14 @@ class Controller:
 
     def _wait(self) -> set[str]:
         """Reasons for the next pass; none if it was only the clock that jumped."""
-        left_s = min(self._poll_due_s, self._drift_due_s) - self._world.clock.now()
-        reasons = self._triggers.wait(min(max(left_s, 0.0), self._pace.drift_s))
+        timers = {
+            "poll": (self._polled_s, self._pace.poll_s),
+            "drift": (self._looked_s, self._pace.drift_s),
+        }
         now_s = self._world.clock.now()
-        reasons |= {"poll"} if now_s >= self._poll_due_s else set()
-        return reasons | ({"drift"} if now_s >= self._drift_due_s else set())
+        reasons = self._triggers.wait(min(_left_s(*timer, now_s) for timer in timers.values()))
+        now_s = self._world.clock.now()
+        return reasons | {name for name, timer in timers.items() if not _left_s(*timer, now_s)}
 
     def _lead(self, reasons: frozenset[str], *, fetch: bool) -> Pass | None:
         """One pass with the lease; None while another controller has it."""
@@ -211,6 +215,11 @@ class Controller:
             release(self._history.engine, self._holder)
         except HistoryAway as away:
             log.warning("history does not answer", why=str(away))
+
+
+def _left_s(since_s: float, every_s: float, now_s: float) -> float:
+    """Until a timer is due again; 0 if it is, and if the clock was set back before its start."""
+    return max(every_s - (now_s - since_s), 0.0) if now_s >= since_s else 0.0
 
 
 class Remembered:

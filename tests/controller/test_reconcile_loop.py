@@ -224,6 +224,32 @@ def test_the_timers_wake_the_loop(tmp_path: Path) -> None:
     made.stop()
 
 
+def test_the_loop_goes_on_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    made = station(tmp_path)
+    made.remote.commit({"a.yaml": crew()})
+    made.passes("start")
+    made.passes("verify")
+    seen: list[set[str]] = []
+
+    def noting(reasons: set[str]) -> None:
+        seen.append(set(reasons))
+        if len(seen) == 2:
+            made.triggers.stop()
+        once(reasons)
+        made.clock.now_s -= 3600
+
+    once = made.controller.once
+    made.controller.once = noting  # type: ignore[method-assign,assignment]
+    bound = threading.Timer(60, made.triggers.stop)
+    bound.start()
+    made.triggers.wait(0)
+    made.controller.run()
+    bound.cancel()
+    bound.join()
+    assert seen == [{"start"}, {"poll", "drift"}]
+    made.stop()
+
+
 def test_what_is_applied_is_verified_at_once_and_a_tug_of_war_goes_by_the_timer(
     east: Station,
 ) -> None:
