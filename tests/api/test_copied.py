@@ -50,7 +50,7 @@ def test_a_copy_is_served(tmp_path: Path) -> None:
             token = {"Authorization": f"PVEAPIToken={told['token']}={told['secret']}"}
             request = urllib.request.Request(url, headers=token)
             context = ssl.create_default_context(cafile=told["ca"])
-            with urllib.request.urlopen(request, context=context) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60, context=context) as answer:  # noqa: S310
                 assert json.load(answer)["data"]["name"] == "web1"
         finally:
             served.send_signal(signal.SIGINT)
