@@ -147,7 +147,8 @@ def _show(parts: Installation, served: ServedLab) -> None:
     """Serve the page; while somebody sits at a terminal, keep the lab as git says until Ctrl-C."""
 
     def broken() -> list[Fault]:
-        return [Fault(subject=subject, text="has failed") for subject in served.twin.state.faults]
+        known = tuple(served.twin.state.faults)  # in one piece: another thread changes them
+        return [Fault(subject=subject, text="has failed") for subject in known]
 
     with serving(parts, broken) as url:
         result(f"status page: {url}")

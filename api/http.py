@@ -33,6 +33,7 @@ from lab.errors import VlabError
 PAGE = Path(__file__).parent / "page"
 BODY_BYTES = 64 * 1024
 GRACE_S = 5  # for answers under way when the server stops
+KEEP_S = 75  # an idle connection; longer than clients do, or one asks just as it is closed
 
 
 class ServerFailed(VlabError):
@@ -94,6 +95,7 @@ class Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=KEEP_S,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

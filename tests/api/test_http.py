@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.answers import Fault
-from api.http import Server, ServerFailed, create_app
+from api.http import KEEP_S, Server, ServerFailed, create_app
 from api.metrics import Metrics
 from api.routes.simulations import Bench
 from api.timeline import as_json
@@ -456,6 +456,11 @@ def test_a_server_ends_while_somebody_listens(app: FastAPI) -> None:
             events = _events(opened.enter_context(listening))
             assert next(events)[0] == "run"
         assert [name for name, _ in events] == ["status"]
+
+
+def test_an_idle_connection_is_given_up_by_the_client_first() -> None:
+    """A server that closes it may do so just as the client asks again, which then fails."""
+    assert (httpx.Limits().keepalive_expiry or 0) < KEEP_S
 
 
 def test_a_port_that_is_taken_is_said_so(app: FastAPI) -> None:
