@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from proxmoxer import ProxmoxAPI
 
@@ -25,6 +26,7 @@ from tests.controller.remotes import Remote
 SPEED = 200.0
 NODES = ("pve1", "pve2", "pve3")
 PATIENCE_S = 60.0
+Said = TypeVar("Said")
 
 
 def hardware() -> str:
@@ -151,6 +153,13 @@ def passes(parts: Installation, reason: str = "poll") -> Pass:
     done = parts.controller.once({reason})
     assert done is not None, "there was no pass"
     return done
+
+
+def in_its_thread(served: ServedLab, ask: Callable[[], Said]) -> Said:
+    """What is asked of the twin itself, where nothing changes it meanwhile."""
+    said: list[Said] = []
+    served._call(lambda: said.append(ask()))
+    return said[0]
 
 
 @contextmanager

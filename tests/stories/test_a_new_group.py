@@ -27,7 +27,7 @@ from simulator.twin import Twin
 from tests.controller.remotes import Remote
 from tests.stories.group3 import three_groups, two_groups
 from tests.stories.killed import every
-from tests.stories.site import SPEED, passes
+from tests.stories.site import SPEED, in_its_thread, passes
 
 CHAP = "fourteen-chars"
 EVERY = every(90)
@@ -39,7 +39,7 @@ class Place:
     """The declared lab, served, with a controller for all of its devices."""
 
     folder: Path
-    twin: Twin
+    served: ServedLab
     remote: Remote
 
     @property
@@ -59,15 +59,19 @@ class Place:
 
     def groups(self, node: str) -> list[str]:
         """Volume groups as an administrator of a node sees them."""
-        host = self.twin.devices[f"linux/{node}"]
+        twin = self.served.twin
+        host = twin.devices[f"linux/{node}"]
         assert isinstance(host, LinuxHost)
-        return host.run(self.twin, "vgs --noheadings -o vg_name").stdout.split()
+        return in_its_thread(
+            self.served, lambda: host.run(twin, "vgs --noheadings -o vg_name").stdout
+        ).split()
 
     def zvols(self) -> set[str]:
         """Volumes on the array's disks."""
-        array = self.twin.devices["nas/nas1"]
+        array = self.served.twin.devices["nas/nas1"]
         assert isinstance(array, TrueNasApi)
-        return {name for name in array.documents.datasets if name.startswith("tank/")}
+        names = in_its_thread(self.served, lambda: list(array.documents.datasets))
+        return {name for name in names if name.startswith("tank/")}
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def placed(folder: Path, twin: Twin) -> Iterator[Place]:
         settings = (
             f'apply = "auto"\n[source]\nremote = "lab.git"\n{device_tables(folder, lab, served)}'
         )
-        place = Place(folder, served.twin, Remote(folder / "lab.git"))
+        place = Place(folder, served, Remote(folder / "lab.git"))
         place.file.write_text(settings)
         place.push(two_groups())
         yield place
@@ -98,7 +102,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     with placed(tmp_path_factory.mktemp("two"), empty_stage(load(three_groups()))) as place:
         assert place.once().ending is Ending.APPLIED
         assert place.once().ending is Ending.IN_SYNC
-        return place.twin.fork()
+    return place.served.twin.fork()  # nothing changes it any more
 
 
 def made(plan: Plan) -> dict[str, set[str]]:

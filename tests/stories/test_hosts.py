@@ -25,7 +25,7 @@ from tests.controller.linux.group3 import three_groups, two_groups
 from tests.controller.linux.worlds import World
 from tests.controller.remotes import Remote
 from tests.stories.killed import every
-from tests.stories.site import passes
+from tests.stories.site import in_its_thread, passes
 
 HOSTS = ("bak1", "pve4", "pve5", "pve6")
 EVERY = every(24)  # each one: tests/controller/linux
@@ -60,7 +60,9 @@ class Place:
         """Volume groups as an administrator of a node sees them."""
         host = self.served.twin.devices[f"linux/{node}"]
         assert isinstance(host, LinuxHost)
-        return host.run(self.served.twin, "vgs --noheadings -o vg_name").stdout.split()
+        return in_its_thread(
+            self.served, lambda: host.run(self.served.twin, "vgs --noheadings -o vg_name").stdout
+        ).split()
 
 
 @pytest.fixture(scope="module")
