@@ -60,7 +60,12 @@ def _let_go(connected: socket.socket, greeting: Greeting) -> None:
 
 async def turn_away(listening: socket.socket) -> None:
     """Take in nobody any more for a server of asyncio's, so that it can be closed: who was taken in
-    in this round of the loop gets a transport first.
+    in this round of the loop gets a transport first, and who still waits hears the end at once.
+
+    A client that is reset before it begins TLS loses its socket (CPython 3.11, SSLSocket._create).
     """
     asyncio.get_running_loop().remove_reader(listening)
+    with suppress(OSError):
+        while True:
+            listening.accept()[0].close()
     await asyncio.sleep(0)

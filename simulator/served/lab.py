@@ -77,6 +77,8 @@ class ServedLab:
         self._speed = speed
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        self._opened: list[Server] = []
+        self._turn = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="served lab", daemon=True)
         self._ready = threading.Event()
         self._failure: OSError | None = None
@@ -180,36 +182,43 @@ class ServedLab:
         self._wall_s, self._begin_s = time.monotonic(), self.twin.now_s
         listening, control = await self._open_control()
         await self.monitors.open()
-        opened: list[Server] = []
         try:
             for server in (*self.servers, *self.hosts):
-                opened.append(server)
+                self._opened.append(server)
                 await server.open(authority)
             self.ssh.known_hosts.write_text("".join(host.known_host for host in self.hosts))
-            log.info("served lab is up: servers=%d speed=%g", len(opened), self._speed)
+            log.info("served lab is up: servers=%d speed=%g", len(self._opened), self._speed)
             self._ready.set()
             while not self._stop.is_set():
                 self.advance()
-                for server in opened:
-                    await server.follow()
+                await self._follow()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), TICK_S)
         finally:
-            for server in opened:
-                await server.close()
+            async with self._turn:
+                for server in self._opened:
+                    await server.close()
             await self.monitors.close()
             await turn_away(listening)
             await control.cleanup()
             self.control.unlink(missing_ok=True)
             await asyncio.sleep(0)  # in the next round the aborted transports close their sockets
 
+    async def _follow(self) -> None:
+        """Let every server listen or not, as its device is; none that is being opened or closed."""
+        async with self._turn:
+            if self._ready.is_set() and not self._stop.is_set():
+                for server in self._opened:
+                    await server.follow()
+
     def _call(self, act: Callable[[], None]) -> None:
-        """Do something in the loop's thread, at the present instant."""
+        """Do something in the loop's thread, at the present instant; clients see it by then."""
 
         async def now() -> None:
             self.advance()
             act()
-            self.twin.settle()
+            self.advance()  # a fault happens when its time is due, and that is now
+            await self._follow()
 
         asyncio.run_coroutine_threadsafe(now(), self._loop).result()
 
@@ -247,6 +256,7 @@ class ServedLab:
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
         self.advance()
+        await self._follow()
         since = self.twin.trace[before:]
         trace = [f"{event.at_s:.1f} {event.subject} {event.text}" for event in since]
         return web.json_response({"now_s": self.twin.now_s, "trace": trace})

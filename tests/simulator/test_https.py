@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -108,6 +110,26 @@ def test_what_comes_of_itself_does_not_pass_a_long_answer(
             assert [await stream.receive_str() for _ in range(2)] == [LONG, "late"]
 
     served(tmp_path, does)
+
+
+def test_who_waits_to_be_let_in_when_a_device_dies_hears_the_end(tmp_path: Path) -> None:
+    """One who is reset before TLS begins never closes its socket: an error of Python 3.11."""
+    twin, face = hosts().twin, Face()
+
+    async def die(client: socket.socket) -> None:
+        server = HttpsServer(face, twin, twin.settle, "127.0.11.1", 0)
+        await server.open(Authority(tmp_path, datetime.now(UTC)))
+        client.connect((server.place.address, server.place.port))
+        face.state = "refused"
+        await server.follow()
+        await server.close()
+
+    with socket.socket() as client:
+        asyncio.run(die(client))
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(client, server_hostname="pve1")
+    gc.collect()  # what was forgotten warns, which is an error
 
 
 @pytest.mark.parametrize(("then", "asked"), [("", 1), ("refused", 0)])
