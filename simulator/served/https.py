@@ -152,9 +152,7 @@ class HttpsServer:
     ) -> web.WebSocketResponse:
         stream = web.WebSocketResponse(max_msg_size=MESSAGE_LIMIT_BYTES)
         await stream.prepare(request)
-        turn = (
-            asyncio.Lock()
-        )  # to send: a short message would pass a long one that is compressed in a thread
+        turn = asyncio.Lock()  # a thread compresses what is long: others would pass it
         talker = asyncio.create_task(self._deliver(request, stream, conversation, turn))
         try:
             async for message in stream:
