@@ -37,7 +37,8 @@ from simulator.emulate.corosync_conf import (
 
 # Debian packages: corosync, corosync-qdevice, corosync-qnetd, iproute2, util-linux.
 NEEDED = (
-    "corosync", "corosync-cmapctl", "corosync-quorumtool", "ip", "nsenter", "setpriv", "unshare",
+    "corosync", "corosync-cmapctl", "corosync-quorumtool", "ip", "nice", "nsenter", "setpriv",
+    "unshare",
 )  # fmt: skip
 NEEDED_FOR_DEVICE = ("corosync-qdevice", "corosync-qnetd")
 
@@ -51,6 +52,8 @@ ENVIRONMENT: dict[str, str] = {
 _START_S = 60.0  # of a busy machine
 # A process that ends when the thread that started it does; not even begun if that is gone already.
 _ENDING_WITH_US = ("setpriv", "--pdeathsig=KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+# Of what else the machine does, if we may: it is the daemons' own time that is looked at.
+_AHEAD = ("nice", "-n", "-15")
 _HOLD = """
 ip link set lo up
 mount -t tmpfs none /run && mount -t tmpfs none /var/lib/corosync && mount -t tmpfs none /dev/shm
@@ -190,10 +193,11 @@ class Cluster:
 
     def split(self, *groups: Collection[int], links: Iterable[int] = LINKS) -> None:
         """Cut every cable between nodes of different groups; all others are whole."""
-        for link in links:
-            for one, other in combinations(self.nodes, 2):
-                together = any({one, other} <= set(group) for group in groups)
-                self._plug(one, other, link, up=together)
+        self._plug(
+            (one, other, link, any({one, other} <= set(group) for group in groups))
+            for link in links
+            for one, other in combinations(self.nodes, 2)
+        )
 
     def heal(self) -> None:
         """Mend every cable."""
@@ -201,9 +205,8 @@ class Cluster:
 
     def cut(self, number: int, link: int) -> None:
         """Cut one link of a node."""
-        for other in self.nodes:
-            if other != number:
-                self._plug(min(number, other), max(number, other), link, up=False)
+        others = [other for other in self.nodes if other != number]
+        self._plug((min(number, other), max(number, other), link, False) for other in others)
 
     # what is seen
 
@@ -285,8 +288,9 @@ class Cluster:
 
     def _run(self, number: int, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """A daemon on a node; it replaces the commands before it, so its id is the process's."""
+        inside = [*_AHEAD, *self._inside(number), *command]
         return subprocess.Popen(
-            [*_ENDING_WITH_US, str(os.getpid()), *self._inside(number), *command],
+            [*_ENDING_WITH_US, str(os.getpid()), *inside],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -296,9 +300,11 @@ class Cluster:
     def _signal(self, number: int, what: signal.Signals) -> None:
         self._daemons[number].send_signal(what)
 
-    def _ip(self, number: int, *words: str) -> None:
+    def _ip(self, number: int, *words: str, text: str = "") -> None:
         command = [*self._inside(number), "ip", *words]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=ENVIRONMENT)
+        done = subprocess.run(
+            command, input=text, check=False, capture_output=True, text=True, env=ENVIRONMENT
+        )
         if done.returncode:
             raise VlabError(f"real daemons: ip {' '.join(words)}: {done.stderr.strip()}")
 
@@ -313,8 +319,16 @@ class Cluster:
             self._ip(here, "addr", "add", own, "peer", f"{peer}/32", "dev", port)
             self._ip(here, "link", "set", port, "up")
 
-    def _plug(self, one: int, other: int, link: int, *, up: bool) -> None:
-        self._ip(one, "link", "set", port_of(link, other), "up" if up else "down")
+    def _plug(self, cables: Iterable[tuple[int, int, int, bool]]) -> None:
+        """Whether the cables between two nodes, the lower number first, are whole by link; a node's
+        all in one command, or those of a busy machine would come apart one after the other.
+        """
+        lines: dict[int, str] = {}
+        for one, other, link, up in cables:
+            line = f"link set {port_of(link, other)} {'up' if up else 'down'}\n"
+            lines[one] = lines.get(one, "") + line
+        for number, text in lines.items():
+            self._ip(number, "-batch", "-", text=text)
 
 
 def _held() -> subprocess.Popen[str]:

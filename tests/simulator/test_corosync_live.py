@@ -74,6 +74,23 @@ def test_what_takes_long_to_look_at_is_looked_at_once_more_after_the_limit(
     assert looks == [0.0, 3.0]
 
 
+def test_the_cables_of_a_node_are_cut_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine each takes its time, and the cluster would come apart over seconds."""
+    told: dict[int, list[str]] = {}
+
+    def ip(_: real.Cluster, number: int, *words: str, text: str = "") -> None:
+        told.setdefault(number, []).append(text)
+
+    monkeypatch.setattr(real.Cluster, "_ip", ip)
+    real.Cluster(tmp_path, 3).split({1, 2}, {3})
+    assert told == {
+        1: ["".join(f"link set l{link}n2 up\nlink set l{link}n3 down\n" for link in (0, 1))],
+        2: ["link set l0n3 down\nlink set l1n3 down\n"],
+    }
+
+
 def commands() -> list[str]:
     """Every process of this machine, as its command line."""
     files = [folder / "cmdline" for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
