@@ -108,6 +108,14 @@ class Managed(ABC):
     origin: Mapping[str, Place] = field(default_factory=dict, compare=False)
     policy: Policy = field(default=Policy(), compare=False)
 
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """What the device lets no other thing claim otherwise at the same time: {what: how}.
+
+        Who claims it anew comes after who gives it up.
+        """
+        return {}
+
     @classmethod
     @abstractmethod
     def fetch(cls, device: str, answers: Answers) -> Iterator[Query]:

@@ -108,10 +108,10 @@ def _rules(lab: Lab, cluster: str) -> Iterator[Rule]:
                 yield NodeAffinity(name, sids, dict(rule.nodes or {}), strict=rule.strict)
             else:
                 yield ResourceAffinity(name, sids, rule.affinity is not Affinity.NEGATIVE)
-    for name, guest in lab.guests.items():
+    for guest in lab.guests.values():
         if guest.cluster == cluster and guest.ha is not None and guest.placement.pin:
             nodes = dict.fromkeys(guest.placement.pin, 0)
-            yield NodeAffinity(f"pin-{name}", frozenset({_sid(guest)}), nodes, strict=True)
+            yield NodeAffinity(f"pin-{guest.vmid}", frozenset({_sid(guest)}), nodes, strict=True)
 
 
 def _sid(guest: Guest) -> str:

@@ -1,6 +1,6 @@
 """Rules of the HA manager: which nodes guests prefer or are bound to, who is together or apart.
 
-A guest under HA that is pinned gets a strict rule of its own, `pin-NAME`; without HA a pin counts
+A guest under HA that is pinned gets a strict rule of its own, `pin-VMID`; without HA a pin counts
 only where the guest is made, as nothing moves it. Rules exist since Proxmox VE 9: of an older
 cluster nothing is asked and nothing is managed.
 Source: the administration guide, high availability, rules.
@@ -8,8 +8,9 @@ Source: the administration guide, high availability, rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Self
 
 from controller.fields import Speech, same
@@ -27,6 +28,7 @@ VERSION = Query("/version")
 RULES = Query("/cluster/ha/rules")
 FIRST_MAJOR = 9
 PIN = "pin-"
+NODE_AFFINITY = "node-affinity"
 
 
 def _nodes(value: object) -> tuple[str, ...]:
@@ -96,20 +98,29 @@ class HaRule(PveThing):
     @classmethod
     def _pin(cls, lab: Lab, device: str, name: str, guest: Guest) -> Self:
         values: dict[str, Value | Mark] = {
-            "type": "node-affinity",
+            "type": NODE_AFFINITY,
             "resources": (sid(guest.vmid),),
             "nodes": tuple(sorted(f"{node}:0" for node in guest.placement.pin)),
             "strict": True,
             "enabled": Mark.RESET,
         }
         place = lab.place("guests", name, "placement", "pin")
-        thing = cls.there(device, f"{PIN}{name.replace('.', '_')}", values)
+        thing = cls.there(device, f"{PIN}{guest.vmid}", values)
         return replace(
             thing,
             path=("guests", name),
             origin=dict.fromkeys(values, place) if place else {},
             policy=policy_of(guest),
         ).complete()
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """A guest is in one rule for nodes, and two are together or apart (rule conflicts)."""
+        members = self.held(RESOURCES.name)
+        if self.values.get(TYPE.name) == NODE_AFFINITY:
+            return {f"the nodes of {each}": self.id for each in members}
+        how = str(self.values.get("affinity"))
+        return {f"the affinity of {one} to {other}": how for one, other in combinations(members, 2)}
 
     def complete(self) -> Self:
         """The same with what it needs: the guests have to be under HA before."""
@@ -137,16 +148,16 @@ class HaRule(PveThing):
         guests = names(lab, device, (vmid_of(each) for each in members))
         if guests is None or not self.values.get("enabled", True):
             return {}
-        if self._is_pin(guests):
+        if self._is_pin():
             nodes = [each.partition(":")[0] for each in self.held("nodes")]
             said = {"ha": {}, "placement": {"pin": nodes}}
             return guest_entry(lab, device, vmid_of(members[0]), guests[0], said)
         return self.entry(lab, cluster=cluster_of(device), guests=guests)
 
-    def _is_pin(self, guests: list[str]) -> bool:
+    def _is_pin(self) -> bool:
         """Whether a pin of its guest says the same."""
         nodes = [each.partition(":")[2] for each in self.held("nodes")]
-        ours = [f"{PIN}{name.replace('.', '_')}" for name in guests] == [self.id]
+        ours = [f"{PIN}{vmid_of(each)}" for each in self.held(RESOURCES.name)] == [self.id]
         return ours and bool(self.values.get("strict")) and set(nodes) == {"0"}
 
     @property

@@ -473,7 +473,7 @@ storages:
         | {
             "/cluster/ha/rules": [
                 {
-                    "rule": "pin-luffy",
+                    "rule": "pin-101",
                     "type": "node-affinity",
                     "resources": "vm:101",
                     "nodes": "pve1,pve2",
@@ -482,7 +482,7 @@ storages:
             ]
         },
         (
-            "POST /cluster/ha/rules rule=pin-luffy type=node-affinity resources=vm:101 "
+            "POST /cluster/ha/rules rule=pin-101 type=node-affinity resources=vm:101 "
             "nodes=pve1:0,pve2:0 strict=1",
         ),
     ),

@@ -1,0 +1,79 @@
+"""A lab through the year: what administrators change, one commit after another."""
+
+from __future__ import annotations
+
+from tests.controller.pve.lives import MINE, declared, life
+
+HA_GUEST = f"cluster: a, ha: {{}}, {MINE}"
+
+
+def crew(**more: str) -> str:
+    """Luffy and Zoro under HA, with what is said of each."""
+    vmids = {"luffy": 101, "zoro": 102}
+    entries = [f"{n}: {{vmid: {vmids[n]}, {HA_GUEST}{more.get(n, '')}}}" for n in vmids]
+    return f"guests: {{{', '.join(entries)}}}"
+
+
+def rule(name: str, *guests: str, says: str = "") -> str:
+    """A rule for nodes, unless it says something else."""
+    how = says or "type: node-affinity, nodes: {pve2: 0}"
+    return f"{name}: {{cluster: a, guests: [{', '.join(guests)}], {how}, {MINE}}}"
+
+
+def rules(*entries: str) -> str:
+    return f"ha-rules: {{{', '.join(entries)}}}"
+
+
+def test_a_rule_gets_another_name() -> None:
+    lived = life(declared(crew()))
+    assert lived.become(declared(crew(), rules(rule("near", "luffy")))) == []
+    assert lived.become(declared(crew(), rules(rule("close", "luffy")))) == []
+    assert [*lived.api.documents.ha_rules] == ["close"]
+
+
+def test_a_guest_goes_from_a_rule_to_another_whichever_is_first() -> None:
+    lived = life(declared(crew()))
+    for holder in ("aa", "bb", "aa", "cc"):
+        assert lived.become(declared(crew(), rules(rule(holder, "luffy")))) == []
+    for holder, other in (("dd", "cc"), ("cc", "dd")):
+        said = rules(rule(holder, "luffy"), rule(other, "zoro"))
+        alone = rules(rule(other, "zoro"), rule(holder, "luffy"))
+        assert lived.become(declared(crew(), rules(rule("cc", "luffy", "zoro")))) == []
+        assert lived.become(declared(crew(), said)) == []
+        assert lived.become(declared(crew(), alone)) == []
+
+
+def test_guests_that_were_together_are_apart_by_another_rule() -> None:
+    tied = "type: resource-affinity, affinity: "
+    together = rule("bb", "luffy", "zoro", says=f"{tied}positive")
+    apart = rule("aa", "luffy", "zoro", says=f"{tied}negative")
+    lived = life(declared(crew()))
+    assert lived.become(declared(crew(), rules(together))) == []
+    assert lived.become(declared(crew(), rules(apart))) == []
+
+
+def test_two_rules_that_take_each_others_guests_say_so_and_taking_one_out_helps() -> None:
+    before = rules(rule("aa", "luffy"), rule("bb", "zoro"))
+    after = rules(rule("aa", "zoro"), rule("bb", "luffy"))
+    lived = life(declared(crew()))
+    assert lived.become(declared(crew(), before)) == []
+    assert [note.split()[0] for note in lived.become(declared(crew(), after))] == ["cycle"] * 2
+    assert lived.become(declared(crew(), rules(rule("aa", "zoro")))) == []
+    assert lived.become(declared(crew(), after)) == []
+
+
+def test_a_rule_of_somebody_else_keeps_its_guest_and_blocks_ours_alone() -> None:
+    lived = life(declared(crew()))
+    assert lived.become(declared(crew(), rules(rule("theirs", "luffy")))) == []
+    lived.owned = {key: had for key, had in lived.owned.items() if key.kind != "ha-rule"}
+    (blocked,) = lived.become(declared(crew(zoro=", cores: 2"), rules(rule("ours", "luffy"))))
+    assert blocked.endswith("it needs the nodes of vm:101, which pve/a ha-rule theirs has")
+    assert lived.api.documents.guests[102].future["cores"] in (2, "2")
+
+
+def test_a_pinned_guest_gets_another_name_and_keeps_its_rule() -> None:
+    pinned = crew(luffy=", placement: {pin: [pve1]}")
+    lived = life(declared(pinned))
+    assert lived.become(declared(pinned)) == []
+    assert lived.become(declared(pinned.replace("luffy", "monkey"))) == []
+    assert [*lived.api.documents.ha_rules] == ["pin-101"]
