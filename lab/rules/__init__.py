@@ -18,6 +18,7 @@ from lab.rules import (
     cables,
     capacity,
     expectations,
+    ha_rules,
     management,
     membership,
     mtu,
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     *storage.RULES,
     *osds.RULES,
     *capacity.RULES,
+    *ha_rules.RULES,
     *expectations.RULES,
 )
 

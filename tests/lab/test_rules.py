@@ -19,6 +19,7 @@ from lab.rules import (
     cables,
     capacity,
     expectations,
+    ha_rules,
     management,
     membership,
     mtu,
@@ -330,6 +331,38 @@ CASES = [
         "addresses: {management: 192.168.99.14, production: 192.168.10.14}",
         "other1 has an address in production, a VLAN of guests",
         "warning",
+    ),
+    Case(
+        ha_rules.guests_of_rules_are_under_ha,
+        "    ha: {restart: 1, relocate: 1}\n",
+        "",
+        "ha-rule luffy-home names guest luffy, which is not under HA",
+    ),
+    Case(
+        ha_rules.guests_are_in_one_rule_for_nodes,
+        "    ha: {restart: 1, relocate: 1}\n",
+        "    ha: {restart: 1, relocate: 1}\n    placement: {pin: [pve1]}\n",
+        "ha-rule luffy-home says nodes of guest luffy, and so does its own pin",
+    ),
+    Case(
+        ha_rules.guests_are_in_one_rule_for_nodes,
+        "ha-rules:\n",
+        "ha-rules:\n  home: {cluster: a, type: node-affinity, guests: [luffy], nodes: {pve1: 0}}\n",
+        "ha-rule luffy-home says nodes of guest luffy, and so does ha-rule home",
+    ),
+    Case(
+        ha_rules.rules_among_guests_have_two,
+        "type: node-affinity, guests: [luffy], nodes: {pve1: 2, pve3: 1}, strict: true",
+        "type: resource-affinity, guests: [luffy], affinity: positive",
+        "ha-rule luffy-home is among guests, and names one only",
+    ),
+    Case(
+        ha_rules.guests_are_together_or_apart,
+        "ha-rules:\n",
+        "ha-rules:\n"
+        "  pair: {cluster: a, type: resource-affinity, guests: [luffy, zoro], affinity: positive}\n"
+        "  odd: {cluster: a, type: resource-affinity, guests: [zoro, luffy], affinity: negative}\n",
+        "ha-rule odd and ha-rule pair say of guests luffy and zoro that they are together and apart",
     ),
     Case(
         membership.host_names_are_valid,
