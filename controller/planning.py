@@ -118,8 +118,10 @@ def _foreign(wanted: Mapping[Key, Managed], owned: Ownership, observed: Observed
         for key, thing in observed.things.items()
         if not thing.inherent and key not in wanted and key not in owned
     )
+    said = {kind.kind for kinds in observed.kinds.values() for kind in kinds if kind.words}
     for (device, kind), number in count.items():
-        text = f"{number} not declared: left alone; `vlab adopt` writes them as desired state"
+        how = "`vlab adopt` writes them as desired state" if kind in said else "no word says them"
+        text = f"{number} not declared: left alone; {how}"
         yield Note(NoteKind.FOREIGN, f"{device} {kind}", text)
 
 

@@ -106,8 +106,9 @@ def _grants(acl: AclEntry) -> Iterator[Grant]:
 
 
 def _needs(device: str, grant: Grant) -> frozenset[Key]:
-    """The subject, a role of our own, and what the path names."""
-    needs = {Key(device, grant.kind, grant.who)} if grant.kind != "token" else set()
+    """The subject or its user, a role of our own, and what the path names."""
+    token = grant.kind == "token"  # it goes with its user
+    needs = {Key(device, "user" if token else grant.kind, grant.who.partition("!")[0])}
     if not is_built_in(grant.role):
         needs.add(Key(device, "role", grant.role))
     parts = grant.path.split("/", 2)

@@ -11,6 +11,7 @@ from controller.step import Answers, Query
 from lab.kinds.guest import Guest
 from lab.lab import Lab
 
+GUESTS = Query("/cluster/resources", {"type": "vm"})
 HA_RESOURCES = Query("/cluster/ha/resources")
 _SID = "vm:"
 

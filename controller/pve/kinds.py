@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from controller.managed import Context, Cost, Key, Managed, Values
 from controller.pve.acl import Acl
 from controller.pve.backup_job import BackupJob
+from controller.pve.container import Container
 from controller.pve.group import Group
+from controller.pve.guests import GUESTS
 from controller.pve.ha_resource import HaResource
 from controller.pve.ha_rule import HaRule
 from controller.pve.members import away
@@ -17,7 +19,7 @@ from controller.pve.role import Role
 from controller.pve.storage import Storage
 from controller.pve.thing import PveThing
 from controller.pve.user import User
-from controller.pve.vm import GUESTS, Vm, guest_rows, pending_view, views
+from controller.pve.vm import Vm, guest_rows, pending_view, views
 from controller.pve.vm_fields import slot_fields
 from controller.step import Answers
 
@@ -30,6 +32,7 @@ _KINDS: tuple[type[PveThing], ...] = (
     Pool,
     Acl,
     Vm,
+    Container,
     HaResource,
     HaRule,
     BackupJob,

@@ -16,7 +16,7 @@ from typing import Any, Self
 from controller.fields import declared, wanted
 from controller.managed import Context, Cost, Fragment, Key, Mark, Value, Values
 from controller.pve.fields import Field, read
-from controller.pve.guests import guest_entry, guest_name, guests_of, guests_under_ha
+from controller.pve.guests import GUESTS, guest_entry, guest_name, guests_of, guests_under_ha
 from controller.pve.thing import PveThing, rows
 from controller.pve.vm_fields import (
     CONFIG,
@@ -32,12 +32,11 @@ from controller.pve.vm_fields import (
     vlan_name,
 )
 from controller.pve.vm_steps import create, delete, update, waits
+from controller.pve.volumes import storages_of
 from controller.step import Answers, Query, Rest
 from controller.thing import policy_of
 from lab.kinds.guest import Guest, Power
 from lab.lab import Lab
-
-GUESTS = Query("/cluster/resources", {"type": "vm"})
 
 
 def pending_view(row: Mapping[str, Any]) -> Query:
@@ -85,7 +84,8 @@ class Vm(PveThing):
         of_ha = guests_under_ha(answers)
         for row in guest_rows(device, answers):
             if pending_view(row).text in answers:
-                written, in_force = views(device, answers, row)
+                documents = _documents(device, answers, row)
+                written, in_force = _both(device, *documents)
                 runs = row.get("status") == "running"
                 values = {**written, **(_unlike(written, in_force) if runs else {})}
                 if row.get("status") in ("running", "stopped"):
@@ -94,7 +94,9 @@ class Vm(PveThing):
                     values[POOL.name] = str(row["pool"])
                 thing = cls.there(device, str(row["vmid"]), values)
                 managed = "hastate" in row or str(row["vmid"]) in of_ha
-                yield replace(thing, runs=runs, under_ha=managed).complete()
+                held = frozenset[str]().union(*map(storages_of, documents))
+                thing = replace(thing, runs=runs, under_ha=managed).complete()
+                yield replace(thing, needs=thing.needs | thing.refers("storage", *held))
 
     @classmethod
     def wanted(cls, lab: Lab, device: str) -> Iterator[Self]:
@@ -181,15 +183,25 @@ def views(
     device: str, answers: Answers, row: Mapping[str, Any]
 ) -> tuple[dict[str, Value], dict[str, Value]]:
     """Values as they are written, and as they are in force."""
+    return _both(device, *_documents(device, answers, row))
+
+
+def _both(
+    device: str, written: Mapping[str, Any], in_force: Mapping[str, Any]
+) -> tuple[dict[str, Value], dict[str, Value]]:
+    values = _values(device, in_force)
+    return (values if written == in_force else _values(device, written)), values
+
+
+def _documents(
+    device: str, answers: Answers, row: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration as it is written, and as it is in force."""
     options = list(rows(device, answers, pending_view(row)))
     in_force = {each["key"]: each["value"] for each in options if "value" in each}
     gone = {each["key"] for each in options if each.get("delete")}
     waiting = {each["key"]: each["pending"] for each in options if "pending" in each}
-    values = _values(device, in_force)
-    if not gone and not waiting:
-        return values, values
-    written = {key: in_force[key] for key in in_force if key not in gone} | waiting
-    return _values(device, written), values
+    return {key: in_force[key] for key in in_force if key not in gone} | waiting, in_force
 
 
 def _values(device: str, document: Mapping[str, Any]) -> dict[str, Value]:

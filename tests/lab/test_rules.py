@@ -362,7 +362,7 @@ CASES = [
         "ha-rules:\n"
         "  pair: {cluster: a, type: resource-affinity, guests: [luffy, zoro], affinity: positive}\n"
         "  odd: {cluster: a, type: resource-affinity, guests: [zoro, luffy], affinity: negative}\n",
-        "ha-rule odd and ha-rule pair say of guests luffy and zoro that they are together and apart",
+        "ha-rule odd and ha-rule pair say of guests luffy and zoro that they are together and",
     ),
     Case(
         membership.host_names_are_valid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.step import Rest
 from tests.controller.pve.lives import MINE, declared, life
 
 HA_GUEST = f"cluster: a, ha: {{}}, {MINE}"
@@ -77,3 +78,37 @@ def test_a_pinned_guest_gets_another_name_and_keeps_its_rule() -> None:
     assert lived.become(declared(pinned)) == []
     assert lived.become(declared(pinned.replace("luffy", "monkey"))) == []
     assert [*lived.api.documents.ha_rules] == ["pin-101"]
+
+
+PLACES = f"""
+storages:
+  srv: {{type: dir, clusters: [a], path: /srv, content: [rootdir, images, vztmpl], {MINE}}}
+  isos: {{type: dir, clusters: [a], path: /isos, content: [iso, images], {MINE}}}
+pools: {{staff: {{{MINE}}}}}
+users: {{ana@pve: {{{MINE}}}}}
+"""
+TEMPLATE = "debian-12-standard_12.7-1_amd64.tar.zst"
+IN_USE = (
+    Rest("POST", "/nodes/pve2/storage/srv/download-url", {"content": "vztmpl", "filename": TEMPLATE,
+                                                          "url": f"https://mirror.example/{TEMPLATE}"}),
+    Rest("POST", "/nodes/pve2/lxc", {"vmid": 200, "ostemplate": f"srv:vztmpl/{TEMPLATE}",
+                                     "rootfs": "srv:1", "pool": "staff"}),
+    Rest("POST", "/nodes/pve1/qemu", {"vmid": 201, "efidisk0": "isos:1"}),
+    Rest("POST", "/access/users/ana@pve/token/ci"),
+    Rest("PUT", "/access/acl", {"path": "/", "roles": "PVEAuditor", "tokens": "ana@pve!ci"}),
+)  # fmt: skip
+
+
+def test_what_containers_firmware_and_tokens_of_others_need_stays() -> None:
+    lived = life(declared(PLACES))
+    assert lived.become(declared(PLACES)) == []
+    lived.by_hand(*IN_USE)
+    assert lived.become(declared("groups: {g1: {}}")) == [
+        f"kept pve/a {kept} is there and needs it"
+        for kept in (
+            "pool staff: pve/a container 200",
+            "storage isos: pve/a vm 201",
+            "storage srv: pve/a container 200",
+            "user ana@pve: pve/a acl / token:ana@pve!ci PVEAuditor",
+        )
+    ]
