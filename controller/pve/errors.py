@@ -23,6 +23,7 @@ _LATER = re.compile(
     r"|(?:VM|CT) is locked"  # by a backup, a migration ...
     r"|checksum mismatch|detected modified configuration"  # what `{now}` meant is asked anew
     r"|Configuration file 'nodes/.*' does not exist"  # it has just moved: so is `{node:...}`
+    r"|VM \d+ is running - destroy failed"  # HA has just started it: it is to be shut down first
     r"|more resources than available nodes",  # the HA manager has not seen the nodes yet
     re.DOTALL,
 )

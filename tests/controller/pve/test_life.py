@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from controller.execute import execute
+from controller.rehearsal import TwinClock
 from controller.step import Rest
 from tests.controller.pve.lives import MINE, declared, life
 
@@ -78,6 +80,16 @@ def test_a_pinned_guest_gets_another_name_and_keeps_its_rule() -> None:
     assert lived.become(declared(pinned)) == []
     assert lived.become(declared(pinned.replace("luffy", "monkey"))) == []
     assert [*lived.api.documents.ha_rules] == ["pin-101"]
+
+
+def test_a_guest_that_ha_starts_between_plan_and_removal_is_shut_down_first() -> None:
+    lived = life(declared(crew()))
+    lived.act(declared(crew()))
+    plan = lived.plan(declared("groups: {g1: {}}"))
+    lived.wait(60)
+    outcome = execute(plan, lived.devices(), lived.journal, TwinClock(lived.twin))
+    assert [result.reason for result in outcome.results if result.reason] == []
+    assert [*lived.api.documents.guests] == []
 
 
 PLACES = f"""
