@@ -69,11 +69,12 @@ def disagreeing(values: Values, old: Managed) -> list[str]:
 
 def differs(values: Values, old: Managed) -> str:
     """The disagreement for people, empty if there is none: `cores is 4, not 8`."""
-    told = [
-        f"{name} is {shown(name, _held(old, name))}, not {shown(name, values[name])}"
+    return ", ".join(
+        f"{name} is there"
+        if values[name] is Mark.RESET and entry_of(old, name) == name
+        else f"{name} is {shown(name, _held(old, name))}, not {shown(name, values[name])}"
         for name in disagreeing(values, old)
-    ]
-    return ", ".join(told)
+    )
 
 
 def entry_of(thing: Managed, name: str) -> str:
@@ -148,7 +149,8 @@ def _there(
     if changes and Act.UPDATE not in wanted.policy.manage:
         text = f"{differs(delta.goal.values, old)}, and `manage` has no update"
         kind = NoteKind.DRIFT if all(change.drifted for change in changes) else NoteKind.WITHHELD
-        return Verdict(notes=(*notes, _note(kind, wanted.key, text, place)))
+        notes = (*notes, _note(kind, wanted.key, text, place))
+        return Verdict(_allowed(wanted, old, record, place), notes=notes)
     stranger = record is None and not wanted.inherent
     if not changes and not _outdated(record, delta.owns, wanted):
         return Verdict(notes=notes)
@@ -167,6 +169,20 @@ def _there(
         reason=_by_others(record) if any(change.drifted for change in changes) else "",
     )
     return Verdict(operation, waits=bool(changes) and stranger and not approved, notes=notes)
+
+
+def _allowed(
+    wanted: Managed, old: Managed, record: OwnedRecord | None, place: Place | None
+) -> Operation | None:
+    """Taking over what the author allows of a thing of ours, though its values must not change."""
+    if record is None or not record.proved:
+        return None
+    if (record.policy, record.path) == (wanted.policy, wanted.path):
+        return None
+    return Operation(
+        Action.RECORD, wanted.key, wanted.path, (), (), Cost.NONE, place, wanted, old,
+        owns=record.values,
+    )  # fmt: skip
 
 
 def _by_others(record: OwnedRecord | None) -> str:

@@ -92,6 +92,18 @@ def test_a_guest_that_ha_starts_between_plan_and_removal_is_shut_down_first() ->
     assert [*lived.api.documents.guests] == []
 
 
+def test_a_guest_that_is_not_to_be_changed_any_more_may_still_be_allowed_to_go() -> None:
+    guest = "guests: {luffy: {vmid: 101, cluster: a, %s}}"
+    lived = life(declared(guest % "cores: 2"))
+    assert lived.become(declared(guest % "cores: 2, nets: {net0: {vlan: production}}")) == []
+    assert lived.become(declared(guest % "cores: 4, manage: [observe, delete]")) == [
+        "withheld pve/a vm 101: cores is 2, not 4, nets.net0 is there, and `manage` has no update"
+    ]
+    lived.wait(60)  # until it runs
+    assert lived.become(declared("groups: {g1: {}}")) == []
+    assert [*lived.api.documents.guests] == []
+
+
 PLACES = f"""
 storages:
   srv: {{type: dir, clusters: [a], path: /srv, content: [rootdir, images, vztmpl], {MINE}}}
