@@ -16,8 +16,9 @@ from api.answers import Fault
 from api.topology import GuestKey, GuestPlace
 from controller.clock import Clock
 from controller.devices import Device
+from controller.pve.guests import GUESTS
 from controller.pve.members import MEMBERS, away
-from controller.pve.vm import GUESTS, Vm
+from controller.pve.vm import Vm
 from controller.step import Answers
 from lab.errors import DeviceError
 
