@@ -84,18 +84,22 @@ class MonCommand:
 class Command:
     """A program run on a host, never through a shell's expansion.
 
-    `done`: exit statuses that are success. `blank`: commands put first, which must find nothing:
-    what they print is a reason to refuse. `{map:...}` in a word is resolved by the host's port.
+    `done`: exit statuses that are success. `unless`: a command put first: what it finds is what
+    this one would make, so there is nothing to do. `blank`: commands put next, which must find
+    nothing: what they print is a reason to refuse. `{map:...}` in a word is resolved by the host's
+    port.
     """
 
     argv: tuple[str, ...]
     done: tuple[int, ...] = (0,)
     blank: tuple[tuple[str, ...], ...] = ()
+    unless: tuple[str, ...] = ()
     timeout_s: float = 120.0
 
     def __str__(self) -> str:
+        there = f", unless {shlex.join(self.unless)} finds it" if self.unless else ""
         guards = "".join(f", if {shlex.join(each)} finds nothing" for each in self.blank)
-        return f"{shlex.join(self.argv)}{guards}"
+        return f"{shlex.join(self.argv)}{there}{guards}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ secret is ever a word of a command. One step at a time: steps of several things 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
@@ -71,9 +72,11 @@ class LinuxPort:
 
     def _command(self, step: Command) -> str:
         assert not any(SECRET in word for word in step.argv), "a process list shows every word"
+        if step.unless and self._shell.run(self._resolved(step.unless)).stdout.strip():
+            return ""
         for guard in step.blank:
-            self._must_be_blank([self._resolver.resolved(word) for word in guard])
-        argv = [self._resolver.resolved(word) for word in step.argv]
+            self._must_be_blank(self._resolved(guard))
+        argv = self._resolved(step.argv)
         found = self._shell.run(argv, timeout_s=step.timeout_s)
         if found.status not in step.done:
             busy = any(text in found.stderr for text in _BUSY)
@@ -81,6 +84,9 @@ class LinuxPort:
             what = f"{argv[0]} failed with status {found.status}: {found.told}"
             raise DeviceError(self.device, what, retryable=again, status=found.status)
         return found.stdout
+
+    def _resolved(self, words: Sequence[str]) -> list[str]:
+        return [self._resolver.resolved(word) for word in words]
 
     def _must_be_blank(self, argv: list[str]) -> None:
         found = self._shell.run(argv)

@@ -1,7 +1,9 @@
 """Volume groups on LUNs: made by one node, and then seen by all that see the LUN.
 
 The maker's name is a tag of the group, so that one host alone ever removes it. It is made only on
-a LUN that carries nothing, and removed only when there is no volume in it. Source: vgcreate(8).
+a LUN that carries nothing, and removed only when there is no volume in it; the LUN is blank then
+and can be used anew. A host that lost sight of a group finds it again on its LUN. Source:
+vgcreate(8), pvremove(8).
 """
 
 from __future__ import annotations
@@ -100,8 +102,9 @@ class VolumeGroup(HostThing):
         disk = f"{{map:{lun}}}"
         maker = self.values.get("made_on", self.host)
         tagged = ("--addtag", f"{TAG}{maker}") if maker else ()
+        mine = ("pvs", "--noheadings", "-o", "vg_name", "-S", f"vg_name={self.id}", "--", disk)
         blank = (("wipefs", "--noheadings", disk),)
-        yield Command(("vgcreate", *tagged, "--", self.id, disk), blank=blank)
+        yield Command(("vgcreate", *tagged, "--", self.id, disk), unless=mine, blank=blank)
 
     def remove(self, context: Context) -> Iterator[Step]:
         if count := self.values.get("volumes"):
@@ -111,4 +114,7 @@ class VolumeGroup(HostThing):
             what = f"volume group {self.id} was not made by vlab"
             raise Refused(what, f"remove it with `vgremove {self.id}` on one node")
         if maker == self.host:
-            yield Command(("vgremove", "--", self.id))
+            disks = [f"{{map:{lun}}}" for lun in self.held("luns")]
+            named = " ".join(f'"${number}"' for number, _ in enumerate(disks, 1))
+            both = f'vgremove -- "$0" && pvremove -- {named}'  # once begun, done as one
+            yield Command(("sh", "-c", both, self.id, *disks))

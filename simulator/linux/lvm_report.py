@@ -1,11 +1,12 @@
 """pvs, vgs and lvs: LVM's reports as JSON, or as columns without headings.
 
 Source: lvmreport(7); values, attributes and JSON compared with LVM 2.03. Leaves out: reports drawn
-for people, selection, sorting, fields of volume types that are not simulated.
+for people, selection by more than one value, sorting, fields of volume types that are not simulated.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from simulator.linux import blocks
@@ -15,6 +16,7 @@ from simulator.storage.disks import LVM
 
 programs = Programs()
 Row = dict[str, str | int]
+_PLAIN = re.compile(r"[\w.+-]+")
 
 _DEFAULTS = {
     "pvs": "pv_name,vg_name,pv_fmt,pv_attr,pv_size,pv_free",
@@ -31,7 +33,7 @@ def report(call: Call) -> int:
     """Rows about all, or about those named; 5 if one of them is not there."""
     options, operands = call.options(
         "o:avqS:O:",
-        "options=", "reportformat=", "units=", "nosuffix", "noheadings", "separator=", "all",
+        "options=", "select=", "reportformat=", "units=", "nosuffix", "noheadings", "separator=", "all",
         "readonly", "quiet", "nolocking", "foreign",
         status=INVALID,
     )  # fmt: skip
@@ -39,6 +41,10 @@ def report(call: Call) -> int:
     rows = {"pvs": _physical, "vgs": _groups, "lvs": _logical}[call.name](call)
     fields = _fields(call, options)
     chosen, status = _chosen(call, rows, operands)
+    name, _, value = options.get("-S", "--select").partition("=")
+    if name and (name not in _KNOWN[call.name] or not _PLAIN.fullmatch(value)):
+        raise Failed(INVALID, "  only `-S NAME=VALUE' is simulated\n")
+    chosen = [row for row in chosen if not name or str(row.get(name, "")) == value]
     shown = [{name: _shown(options, row.get(name, "")) for name in fields} for row in chosen]
     _write(call, options, shown)
     return status

@@ -197,6 +197,15 @@ def test_a_volume_group_made_on_one_node_is_seen_by_all(here: Hosts) -> None:
     assert refused == (5, "", "  A volume group called group1 already exists.\n")
 
 
+def test_a_report_shows_what_is_selected_by_one_value(here: Hosts) -> None:
+    wwid = here.log_in("pve1", "pve2")
+    here.says("pve1", f"vgcreate group1 /dev/mapper/{wwid}")
+    asked = "pvs --noheadings -o vg_name -S vg_name"
+    assert here.says("pve2", f"{asked}=group1 -- /dev/mapper/{wwid}") == "  group1\n"
+    assert here.says("pve2", f"{asked}=group2 -- /dev/mapper/{wwid}") == ""
+    assert here("pve2", f"{asked}=~group")[0] == 3
+
+
 def test_a_path_below_a_map_is_not_for_lvm(here: Hosts) -> None:
     here.log_in("pve1")
     refused = here("pve1", "pvcreate /dev/sdb")

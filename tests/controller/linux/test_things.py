@@ -354,6 +354,32 @@ def test_a_third_group_goes_in_the_order_in_which_it_is_not_needed() -> None:
     assert "group3" not in _groups(here)
 
 
+def test_a_third_group_that_went_can_come_again() -> None:
+    here = World(load(three_groups()))
+    here.applied()
+    here.applied(load(two_groups()))
+    here.run("pve4", "iscsiadm -m session --rescan")
+
+    here.applied(load(three_groups()))
+
+    assert here.plan().empty
+    assert "group3" in _groups(here)
+
+
+def test_a_node_that_was_logged_out_finds_its_volume_groups_again() -> None:
+    here = World(load(three_groups()))
+    here.applied()
+    made = here.run("pve4", "vgs --noheadings -o vg_name,vg_uuid").stdout
+    for node in ("pve4", "pve5", "pve6"):
+        here.run(node, "iscsiadm -m node --logout")
+    assert "group3" not in _groups(here)
+
+    here.applied()
+
+    assert here.plan().empty
+    assert here.run("pve4", "vgs --noheadings -o vg_name,vg_uuid").stdout == made
+
+
 def test_a_volume_group_with_volumes_in_it_stays_and_all_below_it() -> None:
     here = World(load(three_groups()))
     here.applied()
