@@ -101,7 +101,7 @@ def _stopped(operation: Operation, broken: Mapping[Key, Result]) -> str:
     for key, result in broken.items():
         other = result.operation.old
         in_use = operation.action is Action.DELETE and other and operation.key in other.needs
-        if key in needs or in_use:
+        if key in needs or in_use or result.operation.makes_way(operation):
             return f"depends on {key}, which {_SAID[result.fate]}: {result.reason}"
     return ""
 

@@ -108,14 +108,6 @@ class Managed(ABC):
     origin: Mapping[str, Place] = field(default_factory=dict, compare=False)
     policy: Policy = field(default=Policy(), compare=False)
 
-    @property
-    def claims(self) -> Mapping[str, str]:
-        """What the device lets no other thing claim otherwise at the same time: {what: how}.
-
-        Who claims it anew comes after who gives it up.
-        """
-        return {}
-
     @classmethod
     @abstractmethod
     def fetch(cls, device: str, answers: Answers) -> Iterator[Query]:
@@ -150,6 +142,25 @@ class Managed(ABC):
     def default(cls, field_name: str) -> Value | None:
         """What a field is where the device says nothing of it; None: nothing, as after a reset."""
         return None
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """What no other thing of the device can have otherwise at the same time: {what: how}.
+
+        Whoever gives it up does so first, and while another keeps it, nobody else gets it.
+        """
+        return {}
+
+    def alone(self, *whats: str) -> Mapping[str, str]:
+        """Claims that this one alone can have, such as an address."""
+        return dict.fromkeys(whats, str(self.key))
+
+    @property
+    def awaits(self) -> frozenset[Key]:
+        """Things that can't go once this one is there, nor can what needs them: if they go, they go
+        first.
+        """
+        return frozenset()
 
     @abstractmethod
     def cost(self, field_name: str, old: Self, context: Context) -> Cost:

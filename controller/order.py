@@ -1,13 +1,15 @@
 """Operations in waves: a thing comes after what it needs, and goes before it.
 
-Deletes are in waves of their own at the end, so that what fails earlier has lost nothing; but what
-somebody else claims anew goes before that. Things that wait for each other in a circle, and things
-that need what is not coming or claim what is not given up, are left out with a note.
+Deletes are in waves of their own at the end, so that what fails earlier has lost nothing; only what
+makes way for something (`claims`, `awaits`) goes before that. Things that wait for each other in a
+circle, and things that need what is not coming or claim what another keeps, are left out with a
+note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import partial
 
 from controller.managed import Key, Managed
 from controller.observed import Observed
@@ -15,13 +17,14 @@ from controller.plan import Action, Note, NoteKind, Operation
 
 Waves = tuple[tuple[Operation, ...], ...]
 Operations = Mapping[Key, Operation]
+Claim = tuple[str, str]  # a device, and what is claimed there
 
 
 def waves(operations: Operations) -> tuple[Waves, tuple[Note, ...]]:
     """The order, each wave sorted by key; notes for those in a circle or behind one."""
     going = {key: op for key, op in operations.items() if op.action is Action.DELETE}
-    users = _users(going, operations)
-    after = {key: needs(op) | _givers(op, operations) | users.get(key, frozenset())
+    users, before = _users(going, operations), _before(operations, going)
+    after = {key: needs(op) | before[key] | users.get(key, frozenset())
              for key, op in operations.items()}  # fmt: skip
     coming = {key: op for key, op in operations.items() if key not in going}
     while early := {k for key in coming for k in after[key] if k in going and k not in coming}:
@@ -32,57 +35,55 @@ def waves(operations: Operations) -> tuple[Waves, tuple[Note, ...]]:
 
 
 def needs(operation: Operation) -> frozenset[Key]:
-    """What must be there before this operation; nothing for records alone and deletes."""
+    """What an operation can't be done without; one without steps, such as adopting, needs none."""
     return operation.wanted.needs if operation.wanted and operation.steps else frozenset()
 
 
-def _claims(thing: Managed | None) -> Mapping[str, str]:
-    return thing.claims if thing is not None else {}
-
-
-def _taken(operation: Operation) -> dict[str, str]:
-    """What an operation claims that its thing did not claim before."""
-    before = _claims(operation.old)
+def _before(operations: Operations, going: Operations) -> dict[Key, frozenset[Key]]:
+    """Operations that make way for each."""
+    holders = _holders(op.old for op in operations.values() if op.old)
     return {
-        what: how
-        for what, how in _claims(operation.wanted).items()
-        if operation.steps and before.get(what) != how
+        key: frozenset(
+            other
+            for what in operation.takes
+            for other in holders.get((key.device, what), ())
+            if operations[other].makes_way(operation)
+        )
+        | frozenset(
+            other
+            for other, goes in going.items()
+            if operation.awaits
+            and goes.old is not None
+            and operation.awaits & {other, *goes.old.needs}
+        )
+        for key, operation in operations.items()
     }
 
 
-def _rivals(taken: Mapping[str, str], thing: Managed | None) -> list[str]:
-    """What is claimed and a thing has otherwise."""
-    there = _claims(thing)
-    return [what for what, how in taken.items() if there.get(what, how) != how]
+def _holders(things: Iterable[Managed]) -> dict[Claim, list[Key]]:
+    """Who claims what."""
+    found: dict[Claim, list[Key]] = {}
+    for thing in things:
+        for what in thing.claims:
+            found.setdefault((thing.key.device, what), []).append(thing.key)
+    return found
 
 
-def _apart(key: Key, other: Key) -> bool:
-    """Whether they are two things of one device."""
-    return key.device == other.device and key != other
-
-
-def _givers(operation: Operation, operations: Operations) -> frozenset[Key]:
-    """Who gives up what an operation claims."""
-    taken = _taken(operation)
-    return frozenset(
-        key
-        for key, other in operations.items()
-        if taken and _apart(key, operation.key) and _rivals(taken, other.old)
-    )
-
-
-def blocked(operations: Operations, observed: Observed) -> dict[Key, Note]:
-    """Operations that can't succeed: what they newly need is neither there nor coming, or what
-    they newly claim is not given up.
+def blocked(
+    operations: Operations, observed: Observed, impossible: Container[Key] = ()
+) -> dict[Key, Note]:
+    """Operations that can't succeed: what they newly need is neither there nor coming, is among
+    `impossible`, which do not become as declared, or what they newly claim is kept by another.
     """
     left, notes = dict(operations), dict[Key, Note]()
+    kept = partial(_kept, holders=_holders(observed.things.values()), observed=observed)
     while True:
         new = {}
         for key, operation in left.items():
             before = operation.old.needs if operation.old else frozenset()
             why = [f"{need} {text}" for need in sorted(needs(operation) - before)
-                   if (text := _missing(need, left, observed))]  # fmt: skip
-            why += _kept(operation, left, observed)
+                   if (text := _missing(need, left, observed, impossible))]  # fmt: skip
+            why += kept(operation, left)
             if why:
                 text = f"it needs {' and '.join(why)}"
                 new[key] = Note(NoteKind.BLOCKED, str(key), text, operation.place, key)
@@ -92,24 +93,32 @@ def blocked(operations: Operations, observed: Observed) -> dict[Key, Note]:
         left = {key: operation for key, operation in left.items() if key not in new}
 
 
-def _missing(need: Key, operations: Operations, observed: Observed) -> str:
+def _missing(
+    need: Key, operations: Operations, observed: Observed, impossible: Container[Key]
+) -> str:
     if why := observed.why_unknown(need):
         return f"(did not answer: {why})"
+    if need in impossible:
+        return "(which can't become as declared)"
     managed = need.kind in (kind.kind for kind in observed.kinds.get(need.device, ()))
     if need in observed.things or need in operations or not managed:
         return ""
     return "(not there, and not being created)"
 
 
-def _kept(operation: Operation, operations: Operations, observed: Observed) -> Iterator[str]:
+def _kept(
+    operation: Operation,
+    operations: Operations,
+    *,
+    holders: Mapping[Claim, list[Key]],
+    observed: Observed,
+) -> Iterator[str]:
     """What others have of what an operation claims, and do not give up."""
-    if not (taken := _taken(operation)):
-        return
-    for key, thing in sorted(observed.things.items()):
-        if not _apart(key, operation.key) or not (rivals := _rivals(taken, thing)):
-            continue
-        after = operations[key].wanted if key in operations else thing
-        yield from (f"{what}, which {key} has" for what in rivals if what in _rivals(taken, after))
+    for what, how in operation.takes.items():
+        for key in holders.get((operation.key.device, what), ()):
+            then = operations[key].claims if key in operations else observed.things[key].claims
+            if key != operation.key and then.get(what, how) != how:
+                yield f"{what} (which {key} has)"
 
 
 def _users(going: Operations, operations: Operations) -> dict[Key, frozenset[Key]]:

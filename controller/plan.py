@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 
@@ -68,12 +68,42 @@ class Operation:
     owns: Values = field(default_factory=dict)
     reason: str = ""
 
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """What its thing claims once it is done."""
+        if self.wanted is None:
+            return {}
+        held = self.old.values if self.old else {}
+        return replace(self.wanted, values={**held, **self.wanted.values}).claims
+
+    @property
+    def takes(self) -> Mapping[str, str]:
+        """What its thing claims then, and did not before."""
+        before = self.old.claims if self.old else {}
+        then = self.claims if self.steps else {}
+        return {what: how for what, how in then.items() if before.get(what) != how}
+
+    @property
+    def awaits(self) -> frozenset[Key]:
+        """What can't go any more once it is done."""
+        return self.wanted.awaits if self.wanted and self.steps else frozenset()
+
+    def makes_way(self, other: Operation) -> bool:
+        """Whether it gives up what another one takes."""
+        if self.old is None or self.key.device != other.key.device or self.key == other.key:
+            return False
+        before, then = self.old.claims, self.claims
+        return any(
+            before.get(what, how) != how and then.get(what, how) == how
+            for what, how in other.takes.items()
+        )
+
 
 class NoteKind(StrEnum):
     """Why something that a reader may expect is not in the plan."""
 
     UNKNOWN = "unknown"  # did not answer: neither there nor absent
-    BLOCKED = "blocked"  # needs something that is not there and not coming
+    BLOCKED = "blocked"  # needs something that is not there and not coming, or that another has
     CYCLE = "cycle"  # things that need each other
     WITHHELD = "withheld"  # `manage` does not allow what was written
     IMPOSSIBLE = "impossible"  # the device can't be made so

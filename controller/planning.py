@@ -53,7 +53,13 @@ def plan_changes(
     verdicts += prune(owned, wanted, observed)
     found = [verdict.operation for verdict in verdicts if verdict.operation and not verdict.waits]
     operations = {operation.key: operation for operation in found}
-    waiting = blocked(operations, observed)
+    impossible = {
+        note.key
+        for verdict in verdicts
+        for note in verdict.notes
+        if note.kind is NoteKind.IMPOSSIBLE and note.key is not None
+    }
+    waiting = blocked(operations, observed, impossible)
     ordered, circles = waves({key: op for key, op in operations.items() if key not in waiting})
     notes = [
         *(note for verdict in verdicts for note in verdict.notes),

@@ -9,11 +9,11 @@ from typing import Self
 from controller.fields import PLAIN, Field
 from controller.linux.blocks import block_in
 from controller.linux.checks import check_of
-from controller.linux.file import CAT, pending, questions
+from controller.linux.file import CAT, File, pending, questions
 from controller.linux.package import packages_of
 from controller.linux.shell import outputs
 from controller.linux.thing import HostThing
-from controller.managed import Context, Value
+from controller.managed import Context, Key, Value
 from controller.step import Answers, Query, Step, WriteFile
 from lab.errors import DeviceError, Refused
 from lab.lab import Lab
@@ -68,6 +68,11 @@ class Block(HostThing):
             values = {"block": lines, "in_force": True}
             check, needs = item.check or check_of(path), packages_of(lab, device)
             yield replace(thing, values=values, needs=needs, check=check, after=item.after)
+
+    @property
+    def awaits(self) -> frozenset[Key]:
+        """The whole file, if that was ours before."""
+        return self.refers(File.kind, self.id)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
         yield self._written(str(self.values.get("block", old.values["block"] if old else "")))

@@ -16,7 +16,7 @@ from controller.linux.package import packages_of
 from controller.linux.shell import asked, output, outputs
 from controller.linux.thing import HostThing
 from controller.linux.writing import FORM, KEPT, PENDING
-from controller.managed import Context, Value
+from controller.managed import Context, Key, Value
 from controller.step import Answers, Command, Query, Step, WriteFile
 from lab.errors import DeviceError, Refused
 from lab.lab import Lab
@@ -100,6 +100,11 @@ class File(HostThing):
             check = item.check or check_of(path)
             needs = packages_of(lab, device)
             yield replace(thing, values=values, needs=needs, check=check, after=item.after)
+
+    @property
+    def awaits(self) -> frozenset[Key]:
+        """The block in it, if only that was ours before."""
+        return self.refers("block", self.id)
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
         if old is not None and old.what != REGULAR:

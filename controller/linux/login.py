@@ -107,6 +107,11 @@ class Login(HostThing):
         return Cost.NONE if field_name == "session" else Cost.LIVE
 
     @property
+    def awaits(self) -> frozenset[Key]:
+        """An array takes no LUN from a target with sessions."""
+        return frozenset(need for need in self.needs if need.kind == "target")
+
+    @property
     def _target(self) -> tuple[str, ...]:
         iqn, _, portal = self.id.partition(" ")
         return ("iscsiadm", "-m", "node", "-T", iqn, "-p", portal)

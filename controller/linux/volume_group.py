@@ -9,7 +9,7 @@ vgcreate(8), pvremove(8).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -88,13 +88,20 @@ class VolumeGroup(HostThing):
             )
             yield replace(thing, needs=frozenset(needs))
 
+    @property
+    def claims(self) -> Mapping[str, str]:
+        return self.alone(*(f"LUN {lun}" for lun in self.held("luns")))
+
     def cost(self, field_name: str, old: Self, context: Context) -> Cost:
         return Cost.REPLACE
 
     def steps(self, old: Self | None, context: Context) -> Iterator[Step]:
         if old is not None:
             there = ", ".join(old.held("luns"))
-            raise Refused(f"volume group {self.id} is on {there}", "give the new one another name")
+            fix = (
+                "a new one needs another name; this one comes along when its LUN is shown elsewhere"
+            )
+            raise Refused(f"volume group {self.id} is on {there}", fix)
         if any(need.kind == self.kind for need in self.needs):
             yield Command(("pvscan", "--cache"))  # another node made it: look
             return

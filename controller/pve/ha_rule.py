@@ -118,7 +118,7 @@ class HaRule(PveThing):
         """A guest is in one rule for nodes, and two are together or apart (rule conflicts)."""
         members = self.held(RESOURCES.name)
         if self.values.get(TYPE.name) == NODE_AFFINITY:
-            return {f"the nodes of {each}": self.id for each in members}
+            return self.alone(*(f"the nodes of {each}" for each in members))
         how = str(self.values.get("affinity"))
         return {f"the affinity of {one} to {other}": how for one, other in combinations(members, 2)}
 

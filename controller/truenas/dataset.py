@@ -7,7 +7,7 @@ pool, ACLs, encryption, quotas of people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -63,6 +63,10 @@ class AnyDataset(NasThing):
     @property
     def number(self) -> str:
         return self.id
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        return self.alone(f"path {self.id}")
 
     def complete(self, device: str, row: Row, answers: Answers) -> Self:
         return self.placed()

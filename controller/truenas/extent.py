@@ -6,7 +6,7 @@ it. Nothing of a LUN in use is disabled or made read only. Extents over files ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -81,6 +81,11 @@ class Extent(NasThing):
     def backed(self) -> Self:
         """The same with the volume that it needs."""
         return replace(self, needs=self.refers(Zvol.kind, *self.volume))
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        held = ((known.name, self.values.get(known.name)) for known in (DISK, SERIAL))
+        return self.alone(*(f"{name} {value}" for name, value in held if value))
 
     @property
     def volume(self) -> tuple[str, ...]:

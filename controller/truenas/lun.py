@@ -5,7 +5,7 @@ The array calls it an associated target. An extent is in one target only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -74,6 +74,10 @@ class Lun(NasThing):
         extent = str(self.values[EXTENT.name])
         needs = self.refers(Target.kind, self.target) | self.refers(Extent.kind, extent)
         return replace(self, needs=needs)
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        return self.alone(f"extent {self.values[EXTENT.name]}")
 
     @property
     def target(self) -> str:

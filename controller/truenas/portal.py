@@ -6,7 +6,7 @@ array has one, or 3260) and the login for discovery.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -57,6 +57,10 @@ class Portal(NasThing):
             identity = portal_id(nas.portals[name].address for name in names)
             part = nas.portals[said]
             yield cls.said(lab, device, identity, ("portals", said), part, part)
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        return self.alone(*(f"address {each}" for each in self.id.split(",")))
 
     def identified(self) -> dict[str, Json]:
         return {"listen": [{"ip": address} for address in self.id.split(",")]}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from controller.managed import Context, Cost, Fragment, Key, Value
+from controller.managed import Context, Cost, Fragment, Key, Mark, Value
 from controller.step import Answers, Json, JsonRpc
 from controller.truenas.chap import Chap, chap_id
 from controller.truenas.clients import clients
@@ -49,6 +49,7 @@ def _written(groups: Any) -> Json:
 
 
 GROUPS = field("groups", Codec(tuple, _written), path=(), cost=Cost.LIVE, default=())
+ALIAS = field("alias", NAME)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Target(NasThing):
     words = ("nas",)
     namespace = "iscsi.target"
     asks = (Portal.namespace, InitiatorGroup.namespace, Chap.namespace)
-    fields = (GROUPS, field("alias", NAME))
+    fields = (GROUPS, ALIAS)
     sections = {"targets": fields}
 
     @classmethod
@@ -95,6 +96,11 @@ class Target(NasThing):
             mine = [login for login in logins if tag and login.startswith(f"{tag} ")]
             needs |= self.refers(Chap.kind, *mine)
         return replace(self, needs=frozenset(needs))
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        alias = self.values.get(ALIAS.name, Mark.RESET)
+        return {} if alias is Mark.RESET else self.alone(f"alias {alias}")
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -1,7 +1,7 @@
 """pvs, vgs and lvs: LVM's reports as JSON, or as columns without headings.
 
 Source: lvmreport(7); values, attributes and JSON compared with LVM 2.03. Leaves out: reports drawn
-for people, selection by more than one value, sorting, fields of volume types that are not simulated.
+for people, selection by more than a value, sorting, fields of volume types that are not simulated.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def report(call: Call) -> int:
     """Rows about all, or about those named; 5 if one of them is not there."""
     options, operands = call.options(
         "o:avqS:O:",
-        "options=", "select=", "reportformat=", "units=", "nosuffix", "noheadings", "separator=", "all",
-        "readonly", "quiet", "nolocking", "foreign",
+        "options=", "reportformat=", "units=", "nosuffix", "noheadings", "separator=", "all",
+        "select=", "readonly", "quiet", "nolocking", "foreign",
         status=INVALID,
     )  # fmt: skip
     need_root(call)

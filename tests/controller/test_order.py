@@ -51,6 +51,85 @@ def test_needing_what_is_not_in_the_plan_or_itself_is_no_obstacle() -> None:
     assert _ordered(_operation("a", "there", "a")) == [["a"]]
 
 
+@dataclass(frozen=True)
+class _Seat(Pool):
+    """Has the seat that it names, shares a language, and waits for those who leave a room."""
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        seat, tongue = self.values.get("seat"), self.values.get("tongue")
+        alone = self.alone(f"seat {seat}") if seat else {}
+        return {**alone, **({"the language": str(tongue)} if tongue else {})}
+
+    @property
+    def awaits(self) -> frozenset[Key]:
+        return frozenset({_key(str(self.values["room"]))}) if "room" in self.values else frozenset()
+
+
+def _seated(name: str, was: str = "", then: str = "", what: str = "seat", **more: str) -> Operation:
+    """Somebody who changes seats; without one before, who comes, and without one then, who goes."""
+    old = _Seat(_key(name), {what: was}) if was else None
+    new = _Seat(_key(name), {what: then, **more}) if then else None
+    action = Action.UPDATE if old and new else Action.CREATE if new else Action.DELETE
+    steps = (Rest("POST", "/pool"),)
+    return Operation(action, _key(name), (), (), steps, Cost.NONE, None, new, old)
+
+
+def _blocked(there: _Seat, *operations: Operation) -> dict[str, str]:
+    observed = Observed(kinds={"shelf/a": (_Seat,)}, things={there.key: there})
+    found = blocked({operation.key: operation for operation in operations}, observed)
+    return {key.id: note.text for key, note in found.items()}
+
+
+def test_who_gives_up_a_seat_does_so_before_another_takes_it() -> None:
+    going = _operation("g", "old", action=Action.DELETE)
+    assert _ordered(
+        going, _seated("old", was="1"), _seated("new", then="1"), _seated("late", was="9")
+    ) == [["g"], ["old"], ["new"], ["late"]]
+    assert _ordered(_seated("b", "1", "2"), _seated("a", "2", "3")) == [["a"], ["b"]]
+    assert _ordered(_seated("a", "1", "1"), _seated("b", "2")) == [["a"], ["b"]]
+
+
+def test_who_leaves_a_room_goes_before_the_one_who_waits_for_that() -> None:
+    leaves = _operation("leaves", "room", action=Action.DELETE)
+    assert _ordered(leaves, _seated("new", then="1", room="room")) == [["leaves"], ["new"]]
+    assert _ordered(_operation("x", action=Action.DELETE), _seated("new", then="1")) == [
+        ["new"], ["x"],
+    ]  # fmt: skip
+
+
+def test_two_who_want_each_others_seat_are_a_circle() -> None:
+    swap = {op.key: op for op in (_seated("a", "1", "2"), _seated("b", "2", "1"))}
+    found, notes = waves(swap)
+    assert found == ()
+    assert [note.kind for note in notes] == [NoteKind.CYCLE] * 2
+
+
+def test_a_seat_that_somebody_keeps_blocks_who_wants_it_alone() -> None:
+    keeper, comes = _Seat(_key("keeper"), {"seat": "1"}), _seated("new", then="1")
+    kept = {"new": "it needs seat 1 (which shelf/a pool keeper has)"}
+    assert _blocked(keeper, comes, _operation("free")) == kept
+    assert _blocked(keeper, comes, _seated("keeper", "1", "2")) == {}
+    assert _blocked(replace(keeper, key=replace(keeper.key, device="shelf/b")), comes) == {}
+
+
+def test_what_is_claimed_alike_is_no_rival() -> None:
+    there = _Seat(_key("there"), {"tongue": "French"})
+    assert _blocked(there, _seated("new", then="French", what="tongue")) == {}
+    assert "new" in _blocked(there, _seated("new", then="Dutch", what="tongue"))
+    learns = _seated("there", "French", "Dutch", "tongue")
+    assert _ordered(learns, _seated("new", then="Dutch", what="tongue")) == [["there"], ["new"]]
+
+
+def test_what_newly_needs_a_thing_that_can_not_become_as_declared_waits() -> None:
+    there = Pool(_key("there"), {})
+    observed = Observed(kinds={"shelf/a": (Pool,)}, things={there.key: there})
+    comes = _operation("new", "there")
+    assert blocked({comes.key: comes}, observed) == {}
+    notes = blocked({comes.key: comes}, observed, {there.key})
+    assert "there (which can't become as declared)" in notes[comes.key].text
+
+
 def test_a_circle_is_told_and_stops_only_what_is_in_it_or_behind_it() -> None:
     operations = [
         _operation("a", "b"), _operation("b", "a"), _operation("behind", "a"), _operation("free"),
@@ -63,59 +142,6 @@ def test_a_circle_is_told_and_stops_only_what_is_in_it_or_behind_it() -> None:
         "shelf/a pool b needs shelf/a pool a needs shelf/a pool b",
         "waits for a circle: shelf/a pool a needs shelf/a pool b needs shelf/a pool a",
     ]
-
-
-@dataclass(frozen=True)
-class _Table(Pool):
-    """A pool that claims what its values say: one thing has the head of the table."""
-
-    @property
-    def claims(self) -> Mapping[str, str]:
-        return {name: str(value) for name, value in self.values.items()}
-
-
-def _table(name: str, old: str, new: str, *needs: str) -> Operation:
-    """From the head of one table to that of another; empty for not being there."""
-    there, wanted = (
-        _Table(_key(name), {f"the head of {at}": name}, frozenset(map(_key, needs))) if at else None
-        for at in (old, new)
-    )
-    action = Action.UPDATE if there and wanted else Action.CREATE if wanted else Action.DELETE
-    steps = (Rest("PUT", "/pool"),)
-    return Operation(action, _key(name), (), (), steps, Cost.NONE, None, wanted, there)
-
-
-def test_who_claims_comes_after_who_gives_it_up_and_what_goes_for_that_goes_early() -> None:
-    assert _ordered(_table("a", "", "1"), _table("b", "1", ""), _operation("c")) == [
-        ["b", "c"], ["a"],
-    ]  # fmt: skip
-    assert _ordered(_table("a", "", "1"), _table("z", "1", "2")) == [["z"], ["a"]]
-    assert _ordered(_table("a", "1", "1"), _table("b", "2", "")) == [["a"], ["b"]]
-
-
-def test_what_goes_early_goes_after_all_that_need_it() -> None:
-    guest = _operation("guest", "b", action=Action.DELETE)
-    assert _ordered(_table("a", "", "1"), _table("b", "1", ""), guest) == [["guest"], ["b"], ["a"]]
-
-
-def test_two_that_take_from_each_other_are_a_circle() -> None:
-    operations = [_table("a", "1", "2"), _table("b", "2", "1")]
-    found, notes = waves({operation.key: operation for operation in operations})
-    assert found == ()
-    assert [note.kind for note in notes] == [NoteKind.CYCLE] * 2
-
-
-def test_what_is_not_given_up_blocks_who_claims_it_alone() -> None:
-    theirs = _Table(_key("theirs"), {"the head of 1": "theirs"})
-    elsewhere = replace(theirs, key=replace(theirs.key, device="shelf/b"))
-    operations = {op.key: op for op in (_table("a", "", "1"), _operation("free"))}
-    found = blocked(operations, Observed(things={theirs.key: theirs}))
-    assert {key.id: note.text for key, note in found.items()} == {
-        "a": "it needs the head of 1, which shelf/a pool theirs has"
-    }
-    assert blocked(operations, Observed(things={elsewhere.key: elsewhere})) == {}
-    given_up = operations | {theirs.key: _table("theirs", "1", "")}
-    assert blocked(given_up, Observed(things={theirs.key: theirs})) == {}
 
 
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda e: e[0] > e[1])))

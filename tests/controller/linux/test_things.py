@@ -98,6 +98,22 @@ def test_a_change_keeps_the_rest_and_the_old_content() -> None:
     assert "1 a" in here.run("bak1", "cat /etc/hosts.vlab-old").stdout
 
 
+def test_a_block_takes_the_place_of_a_whole_file_and_the_other_way_round() -> None:
+    says = "{{manage: [create, update, delete], {}}}"
+    whole = f"files: {{/etc/motd: {says.format('content: a')}}}"
+    block = f"files: {{/etc/motd: {says.format('block: b')}}}"
+    here = world(whole)
+    here.applied()
+
+    here.applied(lab_with(block, exports=EXPORTS))
+
+    assert here.run("bak1", "cat /etc/motd").stdout == "# BEGIN vlab\nb\n# END vlab\n"
+    assert here.plan().empty
+    here.applied(lab_with(whole, exports=EXPORTS))
+    assert here.run("bak1", "cat /etc/motd").stdout == "a"
+    assert here.plan().empty
+
+
 def test_a_file_that_a_daemon_has_not_read_is_not_done() -> None:
     here = world('files: {/etc/x: {content: "a\\n", after: [systemctl, restart, chrony]}}')
     here.applied()
@@ -378,6 +394,35 @@ def test_a_node_that_was_logged_out_finds_its_volume_groups_again() -> None:
 
     assert here.plan().empty
     assert here.run("pve4", "vgs --noheadings -o vg_name,vg_uuid").stdout == made
+
+
+def test_a_lun_goes_before_those_who_were_logged_out_log_in_again() -> None:
+    here = World(load(three_groups()))
+    here.applied()
+    for _ in range(2):
+        here.applied(load(two_groups()))
+    lun = Key("nas/nas1", "lun", "cluster-b/2")
+    assert "is there and needs it" in told(here.plan(), lun)  # the sessions of the other groups
+    for node in ("pve4", "pve5", "pve6"):
+        here.run(node, "iscsiadm -m node --logout")
+
+    here.applied()
+
+    assert lun not in here.seen().things
+    assert len(here.run("pve4", "iscsiadm -m session").stdout.splitlines()) == 2
+
+
+def test_a_group_of_another_name_takes_the_lun_that_the_old_one_leaves() -> None:
+    here = World(load(three_groups()))
+    here.applied()
+    files = three_groups()
+    files["storages.yaml"] = files["storages.yaml"].replace(b"vg: group3", b"vg: other")
+
+    here.applied(load(files))
+
+    assert here.plan().empty
+    assert "other" in _groups(here)
+    assert "group3" not in _groups(here)
 
 
 def test_a_volume_group_with_volumes_in_it_stays_and_all_below_it() -> None:

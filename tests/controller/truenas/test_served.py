@@ -42,6 +42,7 @@ from tests.controller.truenas.served import (
     lab,
     steps,
 )
+from tests.simulator.rack import Tree
 
 RELEASES = ["11.3", "13.0", "24.04", "25.04", "25.10", "26.0"]
 
@@ -101,6 +102,45 @@ def test_all_of_an_array_is_taken_down_in_order_once_nobody_uses_it() -> None:
     outcome = array.apply(nothing, array.owned(unused))
     assert [(str(r.operation.key), r.reason) for r in outcome.results if r.fate != "done"] == []
     assert {t.key.kind for t in array.observe().things.values()} == {"pool", "iscsi", "service"}
+
+
+def renamed(nas: Tree) -> None:
+    """The target has another name and its login another user, a dataset became a volume."""
+    nas["targets"]["t"]["initiators"] = []
+    nas["targets"]["u"] = nas["targets"].pop("other")
+    nas["chap"]["x"]["user"] = "pupils"
+    nas["datasets"] = {}
+    nas["shares"] = {}
+    nas["zvols"]["iso"] = {"pool": "images", "size": "2GiB"}
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_what_takes_the_place_of_another_comes_after_it_went(version: str) -> None:
+    before = lab(version, lambda nas: nas["targets"]["t"].update(initiators=[]))
+    array, after = in_process(before), lab(version, renamed)
+    array.apply(before)
+    owned = array.owned(before)
+    outcome = array.apply(after, owned)
+    assert [(str(r.operation.key), r.reason) for r in outcome.results if r.fate != "done"] == []
+    order = [str(operation.key) for operation in (r.operation for r in outcome.results)]
+    assert order.index(f"{DEVICE} lun other/3") < order.index(f"{DEVICE} lun u/3")
+    assert order.index(f"{DEVICE} dataset images/iso") < order.index(f"{DEVICE} zvol images/iso")
+
+
+def test_what_another_keeps_is_not_asked_for() -> None:
+    before = lab(change=lambda nas: nas["targets"]["t"].update(initiators=[], manage=["create"]))
+    array = in_process(before)
+    array.apply(before)
+
+    def moved(nas: Tree) -> None:
+        nas["targets"]["t"].update(initiators=[], manage=["create"], luns={})
+        nas["targets"]["other"]["luns"]["0"] = "z"
+
+    plan = array.plan(lab(change=moved), array.owned(before))
+    told = {str(note.key): note.text for note in plan.notes if note.kind is NoteKind.BLOCKED}
+    assert told == {
+        f"{DEVICE} lun other/0": f"it needs {DEVICE} extent z (which {DEVICE} lun t/0 has)"
+    }
 
 
 @pytest.mark.parametrize(
