@@ -57,6 +57,11 @@ class Share(Part):
         if self.path != root and not self.path.startswith(f"{root}/"):
             what = f"{self.path} is not on pool {self.pool}"
             yield Flaw(("path",), what, "an array mounts its pools below /mnt", f"write {root}/...")
+        if self.maproot_group is not None and self.maproot_user is None:
+            what = "maproot-group says whose group root has, and nothing says who root is"
+            yield Flaw(
+                ("maproot-group",), what, "an array takes no group alone", "add maproot-user"
+            )
 
 
 class NasService(Item):
