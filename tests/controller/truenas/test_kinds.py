@@ -7,8 +7,10 @@ import json
 import pytest
 
 from controller.managed import Managed
+from controller.planning import wanted_things
 from controller.truenas.kinds import KINDS, costs
 from controller.truenas.thing import NasThing
+from lab.errors import LabInvalid
 from lab.schema import schema
 from tests.controller.truenas.cases import CASES, CHAIN, Case
 from tests.controller.truenas.worlds import (
@@ -118,3 +120,12 @@ manage: [observe, update]
     assert policies["tank/a"].manage == {"observe", "update"}
     assert policies["tank/b"].manage == {"observe", "delete"}
     assert policies["tank/b"].protect
+
+
+def test_what_only_one_can_have_is_not_declared_twice() -> None:
+    dataset, volume = "datasets: {tank/x: {}}", "zvols: {x: {pool: tank, size: 1GiB}}"
+    with pytest.raises(LabInvalid) as caught:
+        wanted_things(array(dataset, volume), {DEVICE: KINDS})
+    (problem,) = caught.value.problems
+    assert f"{DEVICE} path tank/x is declared twice" in problem.what
+    assert problem.why == f"{DEVICE} dataset tank/x and {DEVICE} zvol tank/x can't both have it"
