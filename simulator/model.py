@@ -213,19 +213,17 @@ class Model:
             nas = self.lab.nas[storage.nas]
             target = nas.targets[storage.target]
             zvol = target.luns[storage.lun]
-            pool = nas.pools[nas.zvols[zvol].pool]
-            lun = Lun(
-                storage.nas,
-                f"{storage.nas} LUN {storage.lun}",
-                f"{nas.zvols[zvol].pool}/{zvol}",
-                self._volume(storage.nas, Raid(level=pool.level, disks=pool.disks)),
-            )
+            pool = nas.zvols[zvol].pool
+            volume = self.pool(storage.nas, pool)
+            assert volume is not None, "the language wants the pool declared"
+            number = f"{storage.nas} LUN {storage.lun}"
+            lun = Lun(storage.nas, number, f"{pool}/{zvol}", volume)
             found |= {(cluster, storage.vg): lun for cluster in storage.clusters}
         return found
 
     @cached_property
     def exports(self) -> Mapping[str, tuple[Export, ...]]:
-        """NFS exports by the address they are served from."""
+        """Declared NFS exports by the address they are served from."""
         found: dict[str, tuple[Export, ...]] = {}
 
         def add(address: IPv4Address | None, export: Export) -> None:
@@ -234,8 +232,8 @@ class Model:
 
         for name, nas in self.lab.nas.items():
             for share in nas.shares.values():
-                pool = nas.pools[share.pool]
-                volume = self._volume(name, Raid(level=pool.level, disks=pool.disks))
+                volume = self.pool(name, share.pool)
+                assert volume is not None, "the language wants the pool declared"
                 add(nas.addresses.get(share.vlan), Export(name, share.vlan, share.path, volume))
         for name, server in self.lab.backup_servers.items():
             for folder in server.exports.values():
@@ -244,6 +242,27 @@ class Model:
                     Export(name, folder.vlan, folder.path, self.volume(name, server.disk)),
                 )
         return found
+
+    @cached_property
+    def servers(self) -> Mapping[str, tuple[str, str]]:
+        """Hosts that can serve NFS, with the VLAN of the address, by address."""
+        hosts: Mapping[str, Host] = {**self.lab.nas, **self.lab.backup_servers}
+        return {
+            str(address): (name, vlan)
+            for name, host in hosts.items()
+            for vlan, address in host.addresses.items()
+        }
+
+    def folder(self, host: str, path: str) -> Volume | None:
+        """The disks below a folder of an array or a backup server; None if it has no such pool."""
+        if host in self.lab.backup_servers:
+            return self.volume(host, self.lab.backup_servers[host].disk)
+        return self.pool(host, path.removeprefix("/mnt/").partition("/")[0])
+
+    def pool(self, nas: str, name: str) -> Volume | None:
+        """The disks of a pool of an array."""
+        pool = self.lab.nas[nas].pools.get(name)
+        return None if pool is None else self._volume(nas, Raid(level=pool.level, disks=pool.disks))
 
     def _volume(self, host: str, raid: Raid) -> Volume:
         return Volume(tuple(self.bits[vertex("disk", host, disk)] for disk in raid.disks), raid)

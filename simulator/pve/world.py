@@ -15,7 +15,13 @@ from simulator.cluster.documents import ManagerStatus
 from simulator.model import Volume
 from simulator.pve.documents import Entry
 from simulator.state import GuestPower, GuestState
-from simulator.storage.availability import ceph_of_pool, osd_killed, owned
+from simulator.storage.availability import (
+    ceph_of_pool,
+    exports_at,
+    lun_below,
+    osd_killed,
+    owned,
+)
 from simulator.storage.disks import VolumeGroup, Zpool
 from simulator.twin import Twin
 
@@ -160,14 +166,14 @@ class World:
         return sum(sizes) // spec.size
 
     def _export_bytes(self, entry: Entry) -> int | None:
-        for export in self.twin.model.exports.get(str(entry.get("server")), ()):
+        for export in exports_at(self.twin.facts, str(entry.get("server"))):
             if export.path == entry.get("export"):
                 return self._volume_bytes(export.host, export.volume)
         return None
 
     def _lun_bytes(self, entry: Entry) -> int | None:
         """The whole array behind a LUN: zvols are thin."""
-        lun = self.twin.model.luns.get((self.cluster, str(entry.get("vgname"))))
+        lun = lun_below(self.twin.facts, self.cluster, str(entry.get("vgname")))
         return None if lun is None else self._volume_bytes(lun.nas, lun.volume)
 
     def _volume_bytes(self, host: str, volume: Volume) -> int:

@@ -22,14 +22,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from lab.kinds.storage import Local
-from simulator.model import BROKEN
+from simulator.model import BROKEN, Export, Lun
 from simulator.network.reach import Broken
 from simulator.storage.disks import VolumeGroup, Zpool
 from simulator.workload import CephPoolSpec, StorageSpec
 
 if TYPE_CHECKING:
     from simulator.facts import Facts
-    from simulator.model import Export, Lun
     from simulator.state import State
 
 
@@ -295,8 +294,28 @@ def portals_of(facts: Facts, lun: Lun, node: str) -> list[str]:
     ]
 
 
+def lun_below(facts: Facts, cluster: str, name: str) -> Lun | None:
+    """The LUN that a volume group is on: as the hosts have it, else as declared."""
+    declared = facts.model.luns.get((cluster, name))
+    nodes = facts.model.nodes[cluster]
+    found = []
+    for group in facts.state.volume_groups.values():
+        for volume, _ in group.members if group.name == name else ():
+            nas, _, zvol = volume.partition("@")[0].partition("/")
+            if (array := facts.state.arrays.get(nas)) is None:
+                continue  # a disk of a host
+            if declared is not None and (declared.nas, declared.zvol) == (nas, zvol):
+                return declared
+            pool = facts.model.pool(nas, zvol.partition("/")[0])
+            offered = facts.model.offered(nas, array)
+            seen = any(node in nodes and zvol in luns for (node, _), luns in offered.items())
+            if pool is not None and seen:
+                found.append(Lun(nas, f"{nas} {zvol}", zvol, pool))
+    return found[-1] if found else declared
+
+
 def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
-    lun = facts.model.luns.get((cluster, spec.backing))
+    lun = lun_below(facts, cluster, spec.backing)
     if lun is None and owned(facts.state, node, spec.type, spec.backing) is not None:
         return _local(facts, spec, node)
     if lun is None:
@@ -325,13 +344,26 @@ def _lvm(facts: Facts, cluster: str, spec: StorageSpec, node: str) -> Trouble:
     return FINE
 
 
-def _exported(facts: Facts, export: Export, node: str) -> bool:
-    """Whether a server gives a folder to a node; one that does not tell serves what is declared."""
-    server = facts.state.arrays.get(export.host) or facts.state.linux.get(export.host)
+def exports_at(facts: Facts, address: str) -> list[Export]:
+    """The folders at an address: those that the server tells, else those that are declared."""
+    declared = {export.path: export for export in facts.model.exports.get(address, ())}
+    host, vlan = facts.model.servers.get(address, ("", ""))
+    server = facts.state.arrays.get(host) or facts.state.linux.get(host)
     if server is None:
-        return True
-    if (allowed := server.exports.get(export.path)) is None:
-        return False
+        return [*declared.values()]
+    found = []
+    for path in server.exports:
+        if path in declared:
+            found.append(declared[path])
+        elif (volume := facts.model.folder(host, path)) is not None:
+            found.append(Export(host, vlan, path, volume))
+    return found
+
+
+def _let_in(facts: Facts, export: Export, node: str) -> bool:
+    """Whether a server gives a folder to a node; one that does not tell gives what is declared."""
+    server = facts.state.arrays.get(export.host) or facts.state.linux.get(export.host)
+    allowed = server.exports.get(export.path) if server is not None else None
     own = facts.model.lab.nodes[node].addresses.get(export.vlan)
     return not allowed or own is None or any(_within(own, known) for known in allowed)
 
@@ -347,8 +379,8 @@ def _within(address: IPv4Address, known: str) -> bool:
 def _nfs(facts: Facts, spec: StorageSpec, node: str) -> Trouble:
     shares = [
         export
-        for export in facts.model.exports.get(spec.backing, ())
-        if spec.export in ("", export.path) and _exported(facts, export, node)
+        for export in exports_at(facts, spec.backing)
+        if spec.export in ("", export.path) and _let_in(facts, export, node)
     ]
     if not shares:
         return Trouble(f"nobody serves {spec.backing}:{spec.export}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,6 +125,23 @@ def test_a_node_without_the_volume_group_can_not_use_the_storage() -> None:
     assert here.twin.facts.storage_problem("a", "lun", "pve3") == "pve3 is not logged in to nas1"
 
 
+def test_a_volume_group_made_later_is_as_good_as_a_declared_one() -> None:
+    here = hosts()
+    wwid = here.log_in("pve1", "pve2")
+    here.says("pve1", f"vgcreate later /dev/mapper/{wwid}")
+    here.says("pve2", "pvscan --cache")
+    spec = hosts(loaded=True).twin.state.workloads["a"]
+    later = replace(spec.storages["lun"], backing="later")
+    storages = {**spec.storages, "later": later}
+    here.twin.state.workloads["a"] = replace(spec, storages=storages)
+    problem = here.twin.facts.storage_problem
+
+    assert problem("a", "later", "pve2") == ""
+    assert problem("a", "later", "pve3") == "pve3 is not logged in to nas1"
+    here.fail("fail-nas nas1")
+    assert here.twin.facts.storage_problem("a", "later", "pve2").startswith("nas1 tank/z")
+
+
 def test_logins_at_boot_are_tried_again_while_the_array_starts() -> None:
     here = hosts(loaded=True)
     here.fail("fail-nas nas1@0s..60s")
@@ -148,3 +167,27 @@ def test_a_backup_server_serves_what_it_exports() -> None:
     assert here.twin.facts.storage_problem("a", "backup", "pve1") == (
         "nobody serves 10.0.103.31:/backup/vm"
     )
+
+
+def test_a_folder_exported_later_is_as_good_as_a_declared_one() -> None:
+    def with_storage(tree: Tree) -> None:
+        tree["storages"]["backup"] = {
+            "type": "nfs",
+            "clusters": ["a"],
+            "content": ["backup"],
+            "backup-server": "bak1",
+            "export": "vm",
+        }
+
+    here = hosts(loaded=True, change=with_storage)
+    spec = here.twin.state.workloads["a"]
+    later = replace(spec.storages["backup"], export="/backup/later")
+    storages = {**spec.storages, "backup": later}
+    here.twin.state.workloads["a"] = replace(spec, storages=storages)
+    problem = here.twin.facts.storage_problem
+    assert problem("a", "backup", "pve1") == "nobody serves 10.0.103.31:/backup/later"
+
+    line = "/backup/later 10.0.103.0/24(rw,sync,no_subtree_check)\n"
+    here.says("bak1", "mkdir -p /backup/later && tee /etc/exports && exportfs -ra", line)
+
+    assert here.twin.facts.storage_problem("a", "backup", "pve1") == ""
