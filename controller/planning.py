@@ -77,28 +77,29 @@ def wanted_things(lab: Lab, kinds: Kinds) -> dict[Key, Managed]:
     Raises LabInvalid if two entries declare the same thing, or want what only one can have.
     """
     wanted: dict[Key, Managed] = {}
-    holders: dict[Key, Managed] = {}
+    claims: dict[tuple[str, str], tuple[Managed, str]] = {}
     problems = []
     for device in sorted(kinds):
         for thing in (thing for kind in kinds[device] for thing in kind.wanted(lab, device)):
             first = wanted.setdefault(thing.key, thing)
             if first is not thing:
                 why = "the device has one thing of that name, and it can't be both"
-                problems.append(_twice(lab, thing, first, thing.key, why))
+                problems.append(_twice(lab, thing, first, str(thing.key), why))
                 continue
-            for held in sorted(thing.occupies):
-                if (first := holders.setdefault(held, thing)) is not thing:
+            for what, how in sorted(thing.claims.items()):
+                first, known = claims.setdefault((device, what), (thing, how))
+                if known != how:
                     why = f"{first.key} and {thing.key} can't both have it"
-                    problems.append(_twice(lab, thing, first, held, why))
+                    problems.append(_twice(lab, thing, first, f"{device} {what}", why))
     if problems:
         raise LabInvalid(tuple(problems))
     return wanted
 
 
-def _twice(lab: Lab, thing: Managed, first: Managed, key: Key, why: str) -> Problem:
+def _twice(lab: Lab, thing: Managed, first: Managed, what: str, why: str) -> Problem:
     where = lab.place(*first.path) or "/".join(first.path)
-    what = f"{key} is declared twice; the first is at {where}"
-    return Problem(lab.place(*thing.path), what, why, "remove one of the two")
+    said = f"{what} is declared twice; the first is at {where}"
+    return Problem(lab.place(*thing.path), said, why, "remove one of the two")
 
 
 def _pending(verdicts: list[Verdict]) -> tuple[Operation, ...]:

@@ -13,7 +13,7 @@ from simulator.truenas.api import TrueNasApi
 from tests.controller.walks import Country, Walker, array, ceph, unlucky
 
 COUNTRIES = {"11.3": 1, "13.0": 2, "25.10": 3, "ceph": 4}  # and the seed of the walk there
-COMMITS, PASSES = 6, 4
+COMMITS, PASSES = 4, 4
 SAID = {NoteKind.BLOCKED, NoteKind.WITHHELD, NoteKind.IMPOSSIBLE, NoteKind.KEPT, NoteKind.CYCLE}
 
 
