@@ -14,7 +14,7 @@ from controller.ceph.port import CephPort
 from controller.ceph.transport import Answer, CephCommand, Librados, NoAnswer, rados_module
 from controller.clock import SystemClock
 from controller.secrets import Vault
-from controller.settings import Settings
+from controller.settings import read_settings
 from controller.step import Json, MonCommand, Query
 from lab.errors import DeviceError, Refused
 from tests.controller.ceph.sites import DEVICE
@@ -128,7 +128,7 @@ def test_librados_without_monitors_is_no_answer_and_may_be_asked_again(tmp_path:
 
 
 def test_settings_open_a_way_for_each_cluster(tmp_path: Path) -> None:
-    text = {"source": {"remote": "x"}, "ceph": {"a": {"command": ["bin/ceph", "-v"]}, "b": {}}}
-    settings = Settings.model_validate({**text, "folder": tmp_path})
-    devices = list(CephFamily().opened(settings, SystemClock(), vault()))
+    file = tmp_path / "vlab.toml"
+    file.write_text('source.remote = "x"\nceph.a.command = ["bin/ceph", "-v"]\nceph.b = {}\n')
+    devices = list(CephFamily().opened(read_settings(file), SystemClock(), vault()))
     assert [device.name for device in devices] == ["ceph/a", "ceph/b"]

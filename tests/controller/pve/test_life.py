@@ -70,7 +70,7 @@ def test_a_rule_of_somebody_else_keeps_its_guest_and_blocks_ours_alone() -> None
     assert lived.become(declared(crew(), rules(rule("theirs", "luffy")))) == []
     lived.owned = {key: had for key, had in lived.owned.items() if key.kind != "ha-rule"}
     (blocked,) = lived.become(declared(crew(zoro=", cores: 2"), rules(rule("ours", "luffy"))))
-    assert blocked.endswith("it needs the nodes of vm:101, which pve/a ha-rule theirs has")
+    assert blocked.endswith("it needs the nodes of vm:101 (which pve/a ha-rule theirs has)")
     assert lived.api.documents.guests[102].future["cores"] in (2, "2")
 
 

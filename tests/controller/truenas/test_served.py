@@ -20,7 +20,7 @@ from controller.plan import Action, NoteKind
 from controller.planning import plan_changes
 from controller.recover import recover
 from controller.secrets import SecretMissing, Vault, rehearsed
-from controller.settings import Settings
+from controller.settings import Settings, read_settings
 from controller.step import Json
 from controller.truenas.kinds import KINDS
 from controller.truenas.transport import Transport, no_answer
@@ -138,9 +138,7 @@ def test_what_another_keeps_is_not_asked_for() -> None:
 
     plan = array.plan(lab(change=moved), array.owned(before))
     told = {str(note.key): note.text for note in plan.notes if note.kind is NoteKind.BLOCKED}
-    assert told == {
-        f"{DEVICE} lun other/0": f"it needs {DEVICE} extent z (which {DEVICE} lun t/0 has)"
-    }
+    assert told == {f"{DEVICE} lun other/0": f"it needs extent z (which {DEVICE} lun t/0 has)"}
 
 
 @pytest.mark.parametrize(
@@ -318,16 +316,21 @@ def test_an_array_that_came_back_is_spoken_to_again_by_the_same_port(tmp_path: P
         look_until_known(array)
 
 
+def with_array(folder: Path, **written: str) -> Settings:
+    """Settings in a folder, with an array whose key is in a file beside them."""
+    keys = {"api_key": "secret://file/key", **written}
+    lines = [f'{name} = "{value}"' for name, value in keys.items()]
+    (folder / "vlab.toml").write_text("\n".join(['source.remote = "lab"', "[nas.nas1]", *lines]))
+    return read_settings(folder / "vlab.toml")
+
+
 def test_an_installation_speaks_to_the_array_of_its_settings(tmp_path: Path) -> None:
     declared = lab()
     (tmp_path / "served").mkdir()
     with behind_sockets(declared, tmp_path / "served") as (_, served):
         (tmp_path / "key").write_text(served.login.api_keys["nas1"])
-        array = {"address": served.addresses["nas1"], "user": "truenas_admin"}
-        written = array | {"api_key": "secret://file/key", "ca": str(served.ca_file)}
-        settings = Settings.model_validate(
-            {"source": {"remote": "lab"}, "nas": {"nas1": written}, "folder": tmp_path}
-        )
+        address, ca = served.addresses["nas1"], str(served.ca_file)
+        settings = with_array(tmp_path, address=address, user="truenas_admin", ca=ca)
         (device,) = devices_of(settings, SystemClock(), Vault(rehearsed))
         seen = observe([device], SystemClock(), parallel=4)
         device.close()
@@ -336,10 +339,7 @@ def test_an_installation_speaks_to_the_array_of_its_settings(tmp_path: Path) -> 
 
 
 def test_an_installation_without_its_secret_does_not_begin(tmp_path: Path) -> None:
-    written = {"address": "nas1", "api_key": "secret://file/key"}
-    settings = Settings.model_validate(
-        {"source": {"remote": "lab"}, "nas": {"nas1": written}, "folder": tmp_path}
-    )
+    settings = with_array(tmp_path, address="nas1")
     with pytest.raises(SecretMissing, match="secret://file/key"):
         devices_of(settings, SystemClock(), Vault(rehearsed))
 
