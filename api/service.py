@@ -25,7 +25,8 @@ from controller.history import History
 from controller.installation import Installation, install
 from controller.reconcile import Ending, Pass
 from controller.secrets import resolve
-from controller.settings import Settings, address, read_settings
+from controller.setting_types import address
+from controller.settings import Settings, read_settings
 from controller.source import Source, SourceUnreachable
 from controller.triggers import TreeWatch
 from lab.errors import LabInvalid

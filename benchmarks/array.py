@@ -24,7 +24,7 @@ from controller.observe import observe
 from controller.owned import OwnedRecord
 from controller.planning import plan_changes, wanted_things
 from controller.secrets import Vault, resolve
-from controller.settings import Settings
+from controller.settings import settings_in
 from lab.lab import Lab
 from lab.load import load
 from simulator.build import twin_of
@@ -100,13 +100,8 @@ def _served(luns: int, opened: ExitStack) -> list[Device]:
     where: Mapping[str, Any] = json.loads(server.stdout.readline())
     (folder / "key").write_text(where["api_keys"]["nas1"])
     login = {"address": where["addresses"]["nas1"], "ca": where["ca"]}
-    settings = Settings.model_validate(
-        {
-            "source": {"remote": "lab"},
-            "nas": {"nas1": {**login, "api_key": "secret://file/key"}},
-            "folder": folder,
-        }
-    )
+    arrays = {"nas1": {**login, "api_key": "secret://file/key"}}
+    settings = settings_in(folder, {"source": {"remote": "lab"}, "nas": arrays})
     vault = Vault(lambda reference: resolve(reference, folder))
     return list(devices_of(settings, SystemClock(), vault))
 

@@ -26,7 +26,7 @@ from controller.observed import Observed
 from controller.owned import OwnedRecord
 from controller.planning import plan_changes, wanted_things
 from controller.secrets import Vault, resolve
-from controller.settings import Settings
+from controller.settings import Settings, settings_in
 from lab.lab import Lab
 from lab.load import load
 from simulator.served.lab import ServedLab
@@ -118,8 +118,8 @@ def _served(hosts: int, opened: ExitStack) -> _Looks:
     for host, where in ssh["addresses"].items():
         address, _, port = where.partition(":")
         tables[host] = {"address": address, "port": int(port)}
-    settings = {"source": {"remote": "lab"}, "linux": tables, "folder": folder}
-    return _Looks(lab_of(hosts), Settings.model_validate(settings), opened)
+    settings = settings_in(folder, {"source": {"remote": "lab"}, "linux": tables})
+    return _Looks(lab_of(hosts), settings, opened)
 
 
 def main(hosts: int, folder: Path) -> None:

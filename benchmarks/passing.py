@@ -25,7 +25,7 @@ from controller.installation import Installation, install
 from controller.observed import Observed
 from controller.plan import Plan
 from controller.reconcile import Ending
-from controller.settings import Apply, Settings
+from controller.settings import Apply, Settings, settings_in
 from lab.lab import Lab
 
 
@@ -89,10 +89,5 @@ def _settings(lab: Lab, served: Mapping[str, Any], folder: Path) -> Settings:
     user, name = served["token"].split("!")
     addresses = [served["addresses"][node] for node in lab.members("a")]
     login = {"addresses": addresses, "user": user, "token_name": name, "ca": served["ca"]}
-    return Settings.model_validate(
-        {
-            "source": {"remote": "lab"},
-            "pve": {"a": {**login, "token": "secret://file/token"}},
-            "folder": folder,
-        }
-    )
+    clusters = {"a": {**login, "token": "secret://file/token"}}
+    return settings_in(folder, {"source": {"remote": "lab"}, "pve": clusters})

@@ -10,12 +10,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -26,8 +23,21 @@ from pydantic import (
 )
 
 from controller import toml
-from controller.database import url_of
-from controller.secrets import HOW, REFERENCE, SecretMissing, resolve
+from controller.secrets import HOW, SecretMissing, resolve
+from controller.setting_types import (
+    FILLED,
+    Array,
+    Branch,
+    Client,
+    Database,
+    Listen,
+    Port,
+    Seconds,
+    Secret,
+    Text,
+    Url,
+    User,
+)
 from controller.step import SECRET
 from lab.compose import Document
 from lab.errors import Invalid, Problem
@@ -36,115 +46,12 @@ from lab.item import Flaw, Flawed
 from lab.item import Path as KeyPath
 from lab.messages import problems_of
 from lab.tree import read_file
-from lab.units import parse_duration
 
 FIX = "name it with --settings; `vlab demo` shows one"
-_COPIED = "the file is copied, shown and kept where a secret must not be"
 
 
 class SettingsInvalid(Invalid):
     """The settings can't be used; carries every reason."""
-
-
-def _in_seconds(value: Any) -> Any:
-    """Refuse `"30s"`, which counts in the language of the lab, and say what it is here."""
-    if not isinstance(value, str):
-        return value
-    try:
-        fix = f"write {parse_duration(value):g} without quotes"
-    except ValueError:
-        fix = "write digits without quotes"
-    raise Flawed(Flaw((), "this is a text, not a number of seconds", fix=fix))
-
-
-def _reference(text: str) -> str:
-    if not re.match(REFERENCE, text):
-        raise Flawed(Flaw((), "this is no reference to a secret", _COPIED, HOW))
-    return text
-
-
-def _no_password(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise Flawed(
-            Flaw(
-                (), "this is no URL", fix="write SCHEME://HOST/PATH, an address of IPv6 in brackets"
-            )
-        ) from error
-    if parts.password is not None or "password" in parse_qs(parts.query):
-        fix = "take it out; leave it to git's credential helper, ~/.netrc or ~/.pgpass"
-        raise Flawed(Flaw((), "a password does not belong here", _COPIED, fix))
-    return url
-
-
-def _over_tls(address: str) -> str:
-    scheme, parted, rest = address.partition("://")
-    if not parted:
-        return address
-    if scheme not in ("https", "wss"):
-        why = "an API key sent without TLS would be revoked"
-        raise Flawed(Flaw((), f"{scheme} is not https", why, "write the host alone"))
-    return rest.rstrip("/")
-
-
-def _database(url: str) -> str:
-    try:
-        if url:
-            url_of(url)
-    except ValueError as error:
-        raise Flawed(Flaw((), str(error), fix="write postgresql://vlab@HOST/NAME")) from error
-    return url
-
-
-def _address(listen: str) -> str:
-    try:
-        address(listen)
-    except ValueError as error:
-        what = f"this is no host and port: {error}"
-        raise Flawed(Flaw((), what, fix="write both: 127.0.0.1:8420")) from error
-    return listen
-
-
-def address(listen: str) -> tuple[str, int]:
-    """`127.0.0.1:8420` or `[::1]:8420` in two. Raises ValueError."""
-    parts = urlsplit(f"//{listen}")
-    if parts.hostname is None or parts.port is None:
-        raise ValueError("one of the two is missing")
-    if parts.netloc != listen or "@" in listen:
-        raise ValueError("there is more")
-    parts.hostname.encode("idna")
-    return parts.hostname, parts.port
-
-
-def _like(pattern: str, what: str, fix: str) -> AfterValidator:
-    """Refuse a text of another form without repeating it: it may be a secret in the wrong place."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise Flawed(Flaw((), what, fix=fix))
-        return text
-
-    return AfterValidator(check)
-
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, strict=True), BeforeValidator(_in_seconds)]
-Secret = Annotated[str, AfterValidator(_reference)]
-Url = Annotated[str, AfterValidator(_no_password)]
-FILLED = _like(r"(?s).*\S.*", "this is empty", "write what the installation has there")
-Text = Annotated[str, FILLED]
-Branch = Annotated[
-    str, _like(r"[A-Za-z0-9][\w.+/-]*", "this is no name of a branch", "write its name alone: main")
-]
-User = Annotated[
-    str,
-    _like(
-        r"[^\s:/!]+@[A-Za-z][\w.-]+", "this is no user of Proxmox VE", "write name@realm: vlab@pve"
-    ),
-]
-Client = Annotated[
-    str, _like(r"client\.\S+", "this is no client of Ceph", "write client.NAME: client.vlab")
-]
 
 
 class Table(BaseModel):
@@ -201,7 +108,7 @@ class LinuxSettings(Table):
     """
 
     address: str = ""
-    port: Annotated[int, Field(ge=1, le=65_535, strict=True)] = 22
+    port: Port = 22
     user: str = "root"
     key: str = ""
     known_hosts: Path = Path("known_hosts")
@@ -219,7 +126,7 @@ class NasSettings(Table):
     `api_key` (12.0 and later) or `password` of `user` refers to a secret.
     """
 
-    address: Annotated[Text, AfterValidator(_over_tls)]
+    address: Array
     user: str = ""
     api_key: Secret | None = None
     password: Secret | None = None
@@ -239,7 +146,7 @@ class NasSettings(Table):
 class ApiSettings(Table):
     """Our own HTTP service; `token` refers to the secret that changes of state need."""
 
-    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8420"
+    listen: Listen = "127.0.0.1:8420"
     token: Secret | None = None
 
 
@@ -253,9 +160,7 @@ class Settings(Table):
     nas: dict[str, NasSettings] = Field(default_factory=dict)  # by array
     apply: Apply = Apply.REPORT
     state: Path = Path(".vlab")
-    history: Annotated[Url, AfterValidator(_database)] = (
-        ""  # an SQLAlchemy URL; SQLite in `state` if empty
-    )
+    history: Database = ""  # an SQLAlchemy URL; SQLite in `state` if empty
     drift_s: Seconds = 15.0
     rehearse: tuple[FaultKind, ...] = (FaultKind.NODE,)
     api: ApiSettings = ApiSettings()
@@ -360,6 +265,13 @@ def _each_linux(linux: dict[str, LinuxSettings]) -> dict[str, LinuxSettings]:
     }
 
 
+def settings_in(folder: Path, written: object) -> Settings:
+    """Settings as a file in this folder would give them. Raises pydantic's ValidationError."""
+    settings = Settings.model_validate(written)
+    settings._folder = folder
+    return settings
+
+
 def read_settings(path: Path) -> Settings:
     """Settings from a TOML file. Raises SettingsInvalid with every problem."""
     try:
@@ -370,11 +282,11 @@ def read_settings(path: Path) -> Settings:
         raise SettingsInvalid(tuple(document.problems))
     settings, found = None, document.problems
     try:
-        settings = Settings.model_validate(document.data)
+        settings = settings_in(path.resolve().parent, document.data)
     except ValidationError as error:
         place, data = document.nearest, document.data
         found += problems_of(error, "", Settings, (), data, place, toml.NOTATION)
     if found or settings is None:
         raise SettingsInvalid(tuple(sorted(found, key=lambda each: (each.place, each.what))))
-    settings._folder, settings._document = path.resolve().parent, document
+    settings._document = document
     return settings

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from controller.secrets import SecretMissing, resolve
-from controller.settings import Apply, Settings, SettingsInvalid, address, read_settings
+from controller.setting_types import address
+from controller.settings import Apply, Settings, SettingsInvalid, read_settings
 from lab.compose import MAX_FILE_BYTES
 
 CASES = Path(__file__).parent / "settings"
