@@ -16,6 +16,7 @@ from api.answers import Fault
 from api.topology import GuestKey, GuestPlace
 from controller.clock import Clock
 from controller.devices import Device
+from controller.observe import UNREADABLE
 from controller.pve.guests import GUESTS
 from controller.pve.members import MEMBERS, away
 from controller.pve.vm import Vm
@@ -75,9 +76,14 @@ def look(devices: Sequence[Device]) -> Sighting:
         answers, why = _answers(device)
         if not answers:
             faults.append(Fault(subject=f"cluster {cluster}", text=f"does not answer: {why}"))
-        silent = away(answers)
-        faults += [Fault(subject=f"node {node}", text="is offline") for node in silent]
-        places |= dict(_places(device, cluster, answers, silent))
+        try:
+            silent = away(answers)
+            places |= dict(_places(device, cluster, answers, silent))
+        except UNREADABLE:
+            text = "answers in a form that can't be read"
+            faults.append(Fault(subject=f"cluster {cluster}", text=text))
+        else:
+            faults += [Fault(subject=f"node {node}", text="is offline") for node in silent]
     return Sighting(places, tuple(faults))
 
 

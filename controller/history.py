@@ -159,26 +159,7 @@ class History:
     def begin_run(self, plan: Plan, reasons: Collection[str], now_s: float) -> int:
         """The number of a new run that is to do `plan`."""
         with transaction(self.engine) as connection:
-            number: int = connection.execute(
-                insert(db.runs)
-                .values(
-                    commit=plan.commit,
-                    reasons=json.dumps(sorted(reasons)),
-                    started_s=now_s,
-                    result=Result.RUNNING,
-                    told="",
-                )
-                .returning(db.runs.c.number)
-            ).scalar_one()
-            rows = [
-                operation_row(number, wave, operation)
-                for wave, side_by_side in enumerate(plan.waves, 1)
-                for operation in side_by_side
-            ]
-            if rows:
-                connection.execute(insert(db.operations), rows)
-            _trim(connection, db.runs, KEEP_RUNS)
-        return number
+            return _insert_run(connection, plan, reasons, now_s, result=Result.RUNNING, told="")
 
     def progress(self, run: int, done: performed.Result, now_s: float) -> None:
         """What became of an operation of a run."""
@@ -202,12 +183,12 @@ class History:
     def refuse(self, plan: Plan, reasons: Collection[str], told: str, now_s: float) -> None:
         """A plan that was not let through; the same refusal again says nothing new."""
         last = next(iter(self.runs(1)), None)
-        if last is None or (last.result, last.commit, last.told) != (
-            Result.REFUSED,
-            plan.commit,
-            told,
-        ):
-            self.end_run(self.begin_run(plan, reasons, now_s), Result.REFUSED, told, now_s)
+        news = (Result.REFUSED, plan.commit, told)
+        if last is not None and (last.result, last.commit, last.told) == news:
+            return
+        ended: dict[str, Any] = {"result": Result.REFUSED, "told": told, "ended_s": now_s}
+        with transaction(self.engine) as connection:
+            _insert_run(connection, plan, reasons, now_s, **ended)
 
     def end_interrupted(self, told: str, now_s: float) -> None:
         """Runs that a crash cut off are over."""
@@ -321,6 +302,23 @@ class History:
         with reading(self.where) as connection:
             found = connection.execute(select(db.meta.c.value).where(db.meta.c.name == name))
             return str(found.scalar() or "")
+
+
+def _insert_run(
+    connection: Connection, plan: Plan, reasons: Collection[str], now_s: float, **more: Any
+) -> int:
+    why = json.dumps(sorted(reasons))
+    new = insert(db.runs).values(commit=plan.commit, reasons=why, started_s=now_s, **more)
+    number: int = connection.execute(new.returning(db.runs.c.number)).scalar_one()
+    rows = [
+        operation_row(number, wave, operation)
+        for wave, side_by_side in enumerate(plan.waves, 1)
+        for operation in side_by_side
+    ]
+    if rows:
+        connection.execute(insert(db.operations), rows)
+    _trim(connection, db.runs, KEEP_RUNS)
+    return number
 
 
 def _key(key: Key) -> dict[str, Any]:

@@ -174,6 +174,24 @@ def test_a_cluster_that_does_not_answer_is_a_fault_and_nothing_of_it_is_claimed(
     ]
 
 
+def test_a_cluster_that_answers_strangely_is_a_fault_and_the_others_are_seen() -> None:
+    class Strange(Mute):
+        """A way to something else than a cluster."""
+
+        device = "pve/b"
+
+        def ask(self, query: Query) -> object:
+            return [{"type": "node", "online": 0}]
+
+    lab = three_nodes(guest("web", 101, on="pve1"))
+    ours = devices_of(applied(lab, "c0ffee")[0])
+    seen = look([Device("pve/b", Strange(), KINDS, context), *ours])
+    assert seen.places == {("a", 101): GuestPlace("pve1", running=True)}
+    assert [(fault.subject, fault.text) for fault in seen.faults] == [
+        ("cluster b", "answers in a form that can't be read")
+    ]
+
+
 def test_looks_are_made_in_the_background_and_not_too_often() -> None:
     clock, way = ManualClock(), Mute()
     sight = Sight([Device("pve/a", way, KINDS, context)], clock)

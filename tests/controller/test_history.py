@@ -92,6 +92,23 @@ def test_events_come_newest_first_and_old_ones_go(
     history.close()
 
 
+def test_a_refusal_is_shown_once_and_never_as_a_run_under_way(history_url: str) -> None:
+    history, shown = open_history(history_url), list[str]()
+    other = open_history(history_url)
+    event.listen(
+        history.engine, "commit", lambda _: shown.extend(run.result for run in other.runs())
+    )
+    for now_s in (1.0, 2.0):
+        history.refuse(Plan("aaa", ()), {"poll"}, "it would hurt", now_s)
+    (run,) = history.runs()
+    assert (run.result, run.told, run.started_s, run.ended_s) == (
+        Result.REFUSED, "it would hurt", 1.0, 1.0,
+    )  # fmt: skip
+    assert set(shown) == {Result.REFUSED}
+    other.close()
+    history.close()
+
+
 def test_a_run_cut_off_by_a_crash_is_ended_by_the_next_process(history_url: str) -> None:
     history = open_history(history_url)
     first = history.begin_run(Plan("aaa", ()), {"start"}, 1.0)
