@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from controller.execute import execute
 from controller.journal import Journal
-from controller.managed import Key
+from controller.managed import Cost, Key
 from controller.observe import observe
 from controller.perform import Fate, Result
+from controller.plan import Action, Operation, Plan
 from controller.planning import plan_changes
-from controller.step import Query, Step
+from controller.step import Query, Rest, Step
 from lab.errors import Interrupted
 from tests.controller.passes import Passes
-from tests.controller.shelf import CLUSTERS, ManualClock, Shelf, device, shelf
+from tests.controller.shelf import CLUSTERS, ManualClock, Pool, Shelf, device, shelf
 from tests.labs import lab_of
 
 LAB = """
@@ -56,6 +58,29 @@ def test_an_empty_device_becomes_as_declared_and_the_second_pass_changes_nothing
     }  # fmt: skip
     assert passes.plan(LAB).empty
     assert len(passes.port.log) == 4
+
+
+class _Head(Pool):
+    """A pool at the head of the table, where there is room for one."""
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        return self.alone("the head of the table")
+
+
+def test_who_takes_a_place_does_not_come_where_the_one_before_could_not_go(
+    passes: Passes,
+) -> None:
+    old, new = (_Head(Key("shelf/a", "pool", name), {}) for name in ("old", "new"))
+    refused, made = Rest("DELETE", "/pool/old"), Rest("POST", "/pool", {"id": "new"})
+    goes = Operation(Action.DELETE, old.key, (), (), (refused,), Cost.NONE, None, None, old)
+    comes = Operation(Action.CREATE, new.key, (), (), (made,), Cost.NONE, None, new, None)
+    plan = Plan("c0ffee", ((goes,), (comes,)))
+
+    outcome = execute(plan, [device(passes.port)], Journal(), passes.clock)
+
+    assert _fates(outcome.results) == {"pool old": Fate.FAILED, "pool new": Fate.SKIPPED}
+    assert "pool/new" not in passes.port.documents()
 
 
 def test_what_settles_later_is_waited_for(passes: Passes) -> None:

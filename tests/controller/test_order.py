@@ -113,6 +113,12 @@ def test_a_seat_that_somebody_keeps_blocks_who_wants_it_alone() -> None:
     assert _blocked(replace(keeper, key=replace(keeper.key, device="shelf/b")), comes) == {}
 
 
+def test_what_a_change_does_not_speak_of_is_kept() -> None:
+    keeper, comes = _Seat(_key("keeper"), {"seat": "1"}), _seated("new", then="1")
+    learns = replace(_seated("keeper", "1", "1"), wanted=_Seat(keeper.key, {"tongue": "Dutch"}))
+    assert "new" in _blocked(keeper, comes, learns)
+
+
 def test_what_is_claimed_alike_is_no_rival() -> None:
     there = _Seat(_key("there"), {"tongue": "French"})
     assert _blocked(there, _seated("new", then="French", what="tongue")) == {}
