@@ -95,6 +95,17 @@ def test_a_lab_in_sync_says_so_with_its_commit_and_conditions(open_page: Open) -
     expect(page.locator("#faults")).to_be_hidden()
 
 
+def test_a_commit_that_nothing_was_compared_with_yet_is_not_called_in_sync(
+    open_page: Open, shown: Exhibit
+) -> None:
+    page = open_page()
+    expect(page).to_have_title("In sync · vlab")
+    newer = replace(REVISION, commit="f" * 40)
+    shown.history.see(newer, Judged.GOOD, "", shown.clock_s)
+    shown.history.tell([Event(shown.clock_s, "commit", newer.commit, "a newer one")])
+    expect(page.get_by_role("heading", name="Reconciling")).to_be_visible()
+
+
 def test_the_drawing_has_everything_of_the_lab(open_page: Open, shown: Exhibit) -> None:
     page = open_page()
     lab = shown.lab

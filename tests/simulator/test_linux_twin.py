@@ -150,17 +150,19 @@ def test_logins_at_boot_are_tried_again_while_the_array_starts() -> None:
     assert here.twin.facts.storage_problem("a", "lun", "pve1") == ""
 
 
-def test_a_backup_server_serves_what_it_exports() -> None:
-    def with_storage(tree: Tree) -> None:
-        tree["storages"]["backup"] = {
-            "type": "nfs",
-            "clusters": ["a"],
-            "content": ["backup"],
-            "backup-server": "bak1",
-            "export": "vm",
-        }
+def with_backup_storage(tree: Tree) -> None:
+    """A storage on the backup server's export."""
+    tree["storages"]["backup"] = {
+        "type": "nfs",
+        "clusters": ["a"],
+        "content": ["backup"],
+        "backup-server": "bak1",
+        "export": "vm",
+    }
 
-    here = hosts(loaded=True, change=with_storage)
+
+def test_a_backup_server_serves_what_it_exports() -> None:
+    here = hosts(loaded=True, change=with_backup_storage)
     assert here.twin.facts.storage_problem("a", "backup", "pve1") == ""
     assert "10.0.103.1:/backup/vm" in here.says("bak1", "showmount --no-headers -a")
     here.says("bak1", "tee /etc/exports && exportfs -ra", "# nothing\n")
@@ -170,16 +172,7 @@ def test_a_backup_server_serves_what_it_exports() -> None:
 
 
 def test_a_folder_exported_later_is_as_good_as_a_declared_one() -> None:
-    def with_storage(tree: Tree) -> None:
-        tree["storages"]["backup"] = {
-            "type": "nfs",
-            "clusters": ["a"],
-            "content": ["backup"],
-            "backup-server": "bak1",
-            "export": "vm",
-        }
-
-    here = hosts(loaded=True, change=with_storage)
+    here = hosts(loaded=True, change=with_backup_storage)
     spec = here.twin.state.workloads["a"]
     later = replace(spec.storages["backup"], export="/backup/later")
     storages = {**spec.storages, "backup": later}

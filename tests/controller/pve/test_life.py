@@ -5,6 +5,8 @@ from __future__ import annotations
 from controller.execute import execute
 from controller.rehearsal import TwinClock
 from controller.step import Rest
+from simulator.guests import place
+from simulator.pve.documents import GuestConfig
 from tests.controller.pve.lives import MINE, declared, life
 
 HA_GUEST = f"cluster: a, ha: {{}}, {MINE}"
@@ -25,6 +27,17 @@ def rule(name: str, *guests: str, says: str = "") -> str:
 
 def rules(*entries: str) -> str:
     return f"ha-rules: {{{', '.join(entries)}}}"
+
+
+def test_of_other_peoples_things_the_plan_says_which_can_be_adopted() -> None:
+    lived = life(declared("groups: {g1: {}}"))
+    lived.api.documents.guests[900] = GuestConfig("lxc", {"hostname": "theirs"})
+    lived.api.sync(lived.twin)
+    place(lived.twin, ("a", 900), "pve1")
+    lived.by_hand(Rest("POST", "/access/groups", {"groupid": "theirs"}))
+    notes = {n.subject: n.text for n in lived.plan(declared("")).notes if n.kind == "foreign"}
+    assert notes["pve/a container"] == "1 not declared: left alone; no word says them"
+    assert notes["pve/a group"].endswith("`vlab adopt` writes them as desired state")
 
 
 def test_a_rule_gets_another_name() -> None:
